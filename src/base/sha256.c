@@ -1,0 +1,128 @@
+/* SHA-256 after FIPS 180-4.
+ *
+ * Our own because base has no library below it and the algorithm is a page. The round constants are
+ * the fractional parts of the cube roots of the first 64 primes, the start values those of the
+ * square roots of the first 8. The standard's test vectors are in tests/base. Plain C; a package of
+ * 30 MB takes about a tenth of a second, once. */
+#include "base/hash.h"
+
+#include <string.h>
+
+static const uint32_t round_constants[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+
+static uint32_t rotr(uint32_t v, unsigned n)
+{
+    return v >> n | v << (32 - n);
+}
+
+static void compress(uint32_t state[8], const uint8_t *block)
+{
+    uint32_t w[64];
+    for (unsigned i = 0; i < 16; i++)
+        w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
+               (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
+    for (unsigned i = 16; i < 64; i++) {
+        const uint32_t s0 = rotr(w[i - 15], 7) ^ rotr(w[i - 15], 18) ^ w[i - 15] >> 3;
+        const uint32_t s1 = rotr(w[i - 2], 17) ^ rotr(w[i - 2], 19) ^ w[i - 2] >> 10;
+        w[i] = w[i - 16] + s0 + w[i - 7] + s1;
+    }
+    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+    for (unsigned i = 0; i < 64; i++) {
+        const uint32_t s1 = rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25);
+        const uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + round_constants[i] + w[i];
+        const uint32_t s0 = rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22);
+        const uint32_t t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
+        h = g;
+        g = f;
+        f = e;
+        e = d + t1;
+        d = c;
+        c = b;
+        b = a;
+        a = t1 + t2;
+    }
+    state[0] += a;
+    state[1] += b;
+    state[2] += c;
+    state[3] += d;
+    state[4] += e;
+    state[5] += f;
+    state[6] += g;
+    state[7] += h;
+}
+
+void cyg_sha256_init(cyg_sha256 *h)
+{
+    *h = (cyg_sha256){.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
+                                0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
+}
+
+void cyg_sha256_update(cyg_sha256 *h, const void *data, size_t size)
+{
+    const uint8_t *p = data;
+    h->length += size;
+    if (h->fill > 0) {
+        const size_t room = sizeof h->block - h->fill;
+        const size_t n = size < room ? size : room;
+        if (n > 0)
+            memcpy(h->block + h->fill, p, n);
+        h->fill += n;
+        if (h->fill < sizeof h->block)
+            return;
+        compress(h->state, h->block);
+        h->fill = 0;
+        p += n;
+        size -= n;
+    }
+    for (; size >= sizeof h->block; size -= sizeof h->block, p += sizeof h->block)
+        compress(h->state, p);
+    if (size > 0)
+        memcpy(h->block, p, size);
+    h->fill = size;
+}
+
+void cyg_sha256_final(cyg_sha256 *h, uint8_t out[32])
+{
+    const uint64_t bits = h->length * 8;
+    h->block[h->fill++] = 0x80;
+    if (h->fill > 56) {
+        memset(h->block + h->fill, 0, sizeof h->block - h->fill);
+        compress(h->state, h->block);
+        h->fill = 0;
+    }
+    memset(h->block + h->fill, 0, 56 - h->fill);
+    for (unsigned i = 0; i < 8; i++)
+        h->block[56 + i] = (uint8_t)(bits >> (56 - 8 * i));
+    compress(h->state, h->block);
+    for (unsigned i = 0; i < 32; i++)
+        out[i] = (uint8_t)(h->state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+void cyg_sha256_final_hex(cyg_sha256 *h, char out[65])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t raw[32];
+    cyg_sha256_final(h, raw);
+    for (unsigned i = 0; i < 32; i++) {
+        out[2 * i] = digits[raw[i] >> 4];
+        out[2 * i + 1] = digits[raw[i] & 15];
+    }
+    out[64] = '\0';
+}
+
+void cyg_sha256_hex(const void *data, size_t size, char out[65])
+{
+    cyg_sha256 h;
+    cyg_sha256_init(&h);
+    cyg_sha256_update(&h, data, size);
+    cyg_sha256_final_hex(&h, out);
+}
