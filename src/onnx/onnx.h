@@ -1,0 +1,31 @@
+/* ONNX in and out.
+ *
+ * Import reads a mapped file with a wire reader of our own: tensors become views into the map, names are copied. Everything is brought to the canonical form
+ * (docs/ir.md): opset differences from 7 to 22 are resolved here, model-local functions are inlined, Constant nodes become constant values, Dropout and the like
+ * vanish, initialisers that are also listed as inputs are constants. All unsupported operators are collected and reported in one error. */
+#ifndef CYG_ONNX_ONNX_H
+#define CYG_ONNX_ONNX_H
+
+#include "ir/graph.h"
+
+typedef struct cyg_onnx_import_options {
+    const char *input_shapes; /* "name:1x3x224x224;..." or NULL */
+    bool keep_symbolic;       /* false: symbolic batch (the first dimension) becomes 1 unless input_shapes says otherwise */
+} cyg_onnx_import_options;
+typedef struct cyg_onnx_info {
+    int opset;           /* of the file */
+    int64_t nodes;       /* of the file's main graph, with Constant nodes */
+    int64_t nodes_without_constant;
+} cyg_onnx_info;
+
+/* On success the caller owns *out_graph; it has passed verification and shape inference. External data is read from files beside path (never outside its folder). */
+cyg_status cyg_onnx_import(cyg_ctx *ctx, const char *path, const cyg_onnx_import_options *options, cyg_graph **out_graph,
+                           cyg_onnx_info *out_info) CYG_MUST_USE;
+/* Streams the graph to path, atomically, expanded to standard operators at the opset (13 to 20). */
+typedef struct cyg_onnx_export_options {
+    int opset; /* 0 = 17 */
+    const char *producer_note;
+} cyg_onnx_export_options;
+cyg_status cyg_onnx_export(cyg_ctx *ctx, const cyg_graph *g, const char *path, const cyg_onnx_export_options *options) CYG_MUST_USE;
+
+#endif

@@ -1,0 +1,28 @@
+/* pass: the optimiser. One pass one file; passes.def is the visible list, in order; each leaves a verified graph. */
+#ifndef CYG_PASS_PASS_H
+#define CYG_PASS_PASS_H
+
+#include "ir/graph.h"
+
+typedef struct cyg_pass_info {
+    const char *name, *summary;
+    cyg_status (*run)(cyg_ctx *ctx, cyg_graph *g, bool *out_changed);
+} cyg_pass_info;
+size_t cyg_pass_count(void);
+const cyg_pass_info *cyg_pass_at(size_t i);
+
+typedef struct cyg_optimise_options {
+    bool fuse;              /* false: only the standard clean-up (fold, identity, cse, dead code) */
+    bool verify_numerics;   /* run original and result on a random input and compare */
+    const char *dump_after; /* pass name, or NULL: text IR to dump_path */
+    const char *dump_path;
+} cyg_optimise_options;
+typedef struct cyg_optimise_report {
+    int64_t nodes_before, nodes_after;
+    int64_t fused_steps;   /* nodes that do work: views not counted */
+    double max_difference; /* largest difference over the output range, when verified */
+} cyg_optimise_report;
+/* Optimises in place. On failure of the numeric check: CYG_E_CHECK naming the first pass whose result differs. */
+cyg_status cyg_optimise(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *options, cyg_optimise_report *out_report) CYG_MUST_USE;
+
+#endif

@@ -1,0 +1,17 @@
+/* target/cpu: a quantised (or float) graph to a placed CPU program. */
+#ifndef CYG_TARGET_CPU_H
+#define CYG_TARGET_CPU_H
+
+#include "format/program.h"
+#include "ir/graph.h"
+
+typedef struct cyg_cpu_report {
+    uint32_t steps, integer_steps, float_steps;
+    int64_t macs;
+    uint64_t arena_bytes, weight_bytes;
+} cyg_cpu_report;
+/* Lowers and places; the program lives in arena and lends g's constants. */
+cyg_status cyg_target_cpu_compile(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *arena, cyg_program *out_program,
+                                  cyg_cpu_report *out_report) CYG_MUST_USE;
+
+#endif
