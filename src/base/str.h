@@ -18,6 +18,9 @@ void cyg_strbuf_add(cyg_strbuf *s, const char *bytes, size_t len);
 void cyg_strbuf_puts(cyg_strbuf *s, const char *text);
 void cyg_strbuf_printf(cyg_strbuf *s, const char *fmt, ...) CYG_PRINTF(2, 3);
 
+/* Length of the valid UTF-8 sequence at text (1 to 4), or 0 when it is not one. */
+size_t cyg_utf8_length(const char *text, size_t size);
+
 /* Index of the name closest to `wanted` by edit distance (transpositions count one, case is cheap),
  * or -1 when none is near enough to be worth suggesting. */
 int cyg_nearest_name(const char *wanted, const char *const *names, size_t count);
