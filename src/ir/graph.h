@@ -1,12 +1,18 @@
-/* The graph: values, nodes, constants, provenance. One IR for standard ONNX operators and for the few fused ones.
+/* The graph: values, nodes, constants, provenance. One IR for standard ONNX operators and for the
+ * few fused ones.
  *
- * Index-based: nodes and values live in arrays and are named by 32-bit ids that never move; a removed node keeps its slot
- * (op == CYG_OP_removed). `order` is the topological execution order. Everything is owned by the graph's arena but constant
- * data, which may point into a mapped file that the graph keeps open (cyg_graph_adopt_map). Confined to one thread while
- * it is being changed; compatible for reading.
+ * Index-based: nodes and values live in arrays and are named by 32-bit ids that never move; a
+ * removed node keeps its slot (op == CYG_OP_removed). `order` is the topological execution order.
+ * Everything is owned by the graph's arena but constant data, which may point into a mapped file
+ * that the graph keeps open (cyg_graph_adopt_map). Confined to one thread while it is being
+ * changed; compatible for reading.
  *
- * Symbolic dimensions: dims[i] >= 0 is known; dims[i] < 0 is symbol number -dims[i]-1 of graph->symbols; symbol 0 is "?",
- * unknown and equal to nothing. rank == CYG_RANK_UNKNOWN: nothing known. */
+ * Pointers to values and nodes (cyg_val, cyg_nod) hold until the next adder: the arrays move when
+ * they grow. Ids hold for ever.
+ *
+ * Symbolic dimensions: dims[i] >= 0 is known; dims[i] < 0 is symbol number -dims[i]-1 of
+ * graph->symbols; symbol 0 is "?", unknown and equal to nothing. rank == CYG_RANK_UNKNOWN: nothing
+ * known. */
 #ifndef CYG_IR_GRAPH_H
 #define CYG_IR_GRAPH_H
 
@@ -72,12 +78,12 @@ typedef struct cyg_attr {
 
 /* Operator facts, expanded from ops.def. */
 enum {
-    CYG_OPF_UNARY = 1,       /* element-wise, one tensor input */
-    CYG_OPF_BINARY = 2,      /* element-wise with numpy broadcasting */
-    CYG_OPF_MOVE = 4,        /* moves elements, no arithmetic: keeps quantisation parameters */
-    CYG_OPF_VIEW = 8,        /* same elements in the same order: free on row-major buffers */
-    CYG_OPF_FUSED = 16,      /* ours, defined in docs/fused-ops.md */
-    CYG_OPF_SHAPE = 32,      /* result depends on shapes only */
+    CYG_OPF_UNARY = 1,  /* element-wise, one tensor input */
+    CYG_OPF_BINARY = 2, /* element-wise with numpy broadcasting */
+    CYG_OPF_MOVE = 4,   /* moves elements, no arithmetic: keeps quantisation parameters */
+    CYG_OPF_VIEW = 8,   /* same elements in the same order: free on row-major buffers */
+    CYG_OPF_FUSED = 16, /* ours, defined in docs/fused-ops.md */
+    CYG_OPF_SHAPE = 32, /* result depends on shapes only */
     CYG_OPF_COMMUTATIVE = 64,
     CYG_OPF_QDQ = 128,
 };
@@ -103,7 +109,8 @@ cyg_op cyg_op_find(const char *domain, const char *onnx_name);
 const char *cyg_attr_key_name(cyg_attr_key key);
 cyg_attr_key cyg_attr_key_find(const char *name); /* CYG_ATTR_COUNT when unknown */
 
-/* Quantisation parameters of a value: real = scale * (q - zero_point). type NONE = float, not quantised. */
+/* Quantisation parameters of a value: real = scale * (q - zero_point). type NONE = float, not
+ * quantised. */
 typedef struct cyg_quant {
     cyg_type type; /* U8 S8 U16 S16 S32, or NONE */
     int32_t zero_point;
@@ -114,11 +121,13 @@ typedef struct cyg_quant {
 
 typedef struct cyg_value {
     const char *name; /* unique, never NULL */
-    cyg_type type;    /* of the data as it stands: F32 in a float graph; a quantised weight's blob has type S8 */
+    cyg_type type; /* of the data as it stands: F32 in a float graph; a quantised weight's blob has
+                      type S8 */
     uint8_t rank;
     int64_t dims[CYG_MAX_RANK];
     cyg_node_id producer; /* none for inputs and constants */
-    const void *data;     /* constant data, dense row-major; NULL when not a constant (an empty constant has is_const) */
+    const void *data; /* constant data, dense row-major; NULL when not a constant (an empty constant
+                         has is_const) */
     size_t bytes;
     bool is_const;
     cyg_quant quant;
@@ -145,10 +154,17 @@ typedef struct cyg_meta {
     const char *key, *text;
 } cyg_meta;
 
+/* Names to ids, a hash table inside the graph (ir/names.h). */
+typedef struct cyg_names {
+    struct cyg_name_slot *slots;
+    uint32_t cap, used; /* used counts tombstones too */
+} cyg_names;
+
 typedef struct cyg_graph {
     cyg_arena arena;
     const char *name;
-    int opset; /* ai.onnx opset that the standard operators follow (after import: canonical, see docs/ir.md) */
+    int opset; /* ai.onnx opset that the standard operators follow (after import: canonical, see
+                  docs/ir.md) */
     cyg_value *values;
     uint32_t value_count, value_cap;
     cyg_node *nodes;
@@ -166,34 +182,53 @@ typedef struct cyg_graph {
     cyg_map *maps; /* files that constants point into */
     uint32_t map_count, map_cap;
     uint32_t next_name; /* counter for made-up names */
+    /* private to ir */
+    bool failed; /* an adder ran out of memory */
+    cyg_names value_names, node_names, symbol_names;
 } cyg_graph;
 
-/* ---- building ---------------------------------------------------------------------------------------------- */
+/* ---- building
+ * ---------------------------------------------------------------------------------------------- */
 cyg_graph *cyg_graph_create(void); /* NULL = out of memory */
 void cyg_graph_destroy(cyg_graph *g);
 /* The graph closes the map when it is destroyed; *map is cleared. */
 cyg_status cyg_graph_adopt_map(cyg_ctx *ctx, cyg_graph *g, cyg_map *map) CYG_MUST_USE;
 
-/* Adders return a none-id when out of memory; cyg_graph_failed() then holds and cyg_graph_verify reports it, so that callers
- * may check once at the end of a construction. Names are copied; NULL makes one up; a taken name gets a suffix. */
-cyg_value_id cyg_graph_add_value(cyg_graph *g, const char *name, cyg_type type, int rank, const int64_t *dims);
-/* data is lent for the life of the graph (arena or adopted map); use cyg_graph_add_const_copy otherwise. */
-cyg_value_id cyg_graph_add_const(cyg_graph *g, const char *name, cyg_type type, int rank, const int64_t *dims,
-                                 const void *data, size_t bytes);
-cyg_value_id cyg_graph_add_const_copy(cyg_graph *g, const char *name, cyg_type type, int rank, const int64_t *dims,
-                                      const void *data, size_t bytes);
-/* Appends at the end of the order (before != none: right before that node). in/out ids are copied; each out value's producer is set. */
-cyg_node_id cyg_graph_add_node(cyg_graph *g, cyg_node_id before, cyg_op op, const char *name, const cyg_value_id *in,
-                               uint32_t in_count, const cyg_value_id *out, uint32_t out_count);
+/* Adders return a none-id when out of memory; cyg_graph_failed() then holds and cyg_graph_verify
+ * reports it, so that callers may check once at the end of a construction. Names are copied; NULL
+ * makes one up; a taken name gets a suffix. */
+cyg_value_id cyg_graph_add_value(cyg_graph *g, const char *name, cyg_type type, int rank,
+                                 const int64_t *dims);
+/* data is lent for the life of the graph (arena or adopted map); use cyg_graph_add_const_copy
+ * otherwise. */
+cyg_value_id cyg_graph_add_const(cyg_graph *g, const char *name, cyg_type type, int rank,
+                                 const int64_t *dims, const void *data, size_t bytes);
+cyg_value_id cyg_graph_add_const_copy(cyg_graph *g, const char *name, cyg_type type, int rank,
+                                      const int64_t *dims, const void *data, size_t bytes);
+/* Appends at the end of the order (before != none: right before that node). in/out ids are copied;
+ * each out value's producer is set. */
+cyg_node_id cyg_graph_add_node(cyg_graph *g, cyg_node_id before, cyg_op op, const char *name,
+                               const cyg_value_id *in, uint32_t in_count, const cyg_value_id *out,
+                               uint32_t out_count);
 bool cyg_graph_failed(const cyg_graph *g);
+/* By name; none when there is no such value or live node. */
+cyg_value_id cyg_graph_find_value(const cyg_graph *g, const char *name);
+cyg_node_id cyg_graph_find_node(const cyg_graph *g, const char *name);
+/* Takes the name, with a suffix when it is taken. */
+bool cyg_graph_rename_value(cyg_graph *g, cyg_value_id v, const char *name);
+/* An existing value becomes a constant (constant folding); its producer no longer makes it. data as
+ * for cyg_graph_add_const; the value's type and shape must be known and fit. */
+void cyg_graph_make_const(cyg_graph *g, cyg_value_id v, const void *data, size_t bytes);
 cyg_status cyg_graph_set_io(cyg_ctx *ctx, cyg_graph *g, const cyg_value_id *in, uint32_t in_count,
                             const cyg_value_id *out, uint32_t out_count) CYG_MUST_USE;
 
 bool cyg_node_set_int(cyg_graph *g, cyg_node_id n, cyg_attr_key key, int64_t v);
 bool cyg_node_set_float(cyg_graph *g, cyg_node_id n, cyg_attr_key key, float v);
 bool cyg_node_set_string(cyg_graph *g, cyg_node_id n, cyg_attr_key key, const char *v);
-bool cyg_node_set_ints(cyg_graph *g, cyg_node_id n, cyg_attr_key key, const int64_t *v, size_t count);
-bool cyg_node_set_floats(cyg_graph *g, cyg_node_id n, cyg_attr_key key, const float *v, size_t count);
+bool cyg_node_set_ints(cyg_graph *g, cyg_node_id n, cyg_attr_key key, const int64_t *v,
+                       size_t count);
+bool cyg_node_set_floats(cyg_graph *g, cyg_node_id n, cyg_attr_key key, const float *v,
+                         size_t count);
 bool cyg_node_set_tensor(cyg_graph *g, cyg_node_id n, cyg_attr_key key, cyg_value_id v);
 void cyg_node_clear_attr(cyg_graph *g, cyg_node_id n, cyg_attr_key key);
 
@@ -205,7 +240,9 @@ const char *cyg_graph_meta(const cyg_graph *g, const char *key); /* NULL when ab
 void cyg_graph_set_meta(cyg_graph *g, const char *key, const char *text);
 int64_t cyg_graph_symbol(cyg_graph *g, const char *name); /* the negative dim that stands for it */
 
-/* ---- reading ----------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * -----------------------------------------------------------------------------------------------
+ */
 CYG_INLINE cyg_value *cyg_val(const cyg_graph *g, cyg_value_id v)
 {
     return &g->values[v.i];
@@ -228,39 +265,60 @@ bool cyg_value_shape_known(const cyg_value *v);
 bool cyg_graph_is_input(const cyg_graph *g, cyg_value_id v);
 bool cyg_graph_is_output(const cyg_graph *g, cyg_value_id v);
 
-/* ---- uses: a side table, rebuilt by whoever needs it ---------------------------------------------------------- */
+/* ---- uses: a side table, rebuilt by whoever needs it
+ * ---------------------------------------------------------- */
 typedef struct cyg_uses {
-    const uint32_t *first; /* [value_count + 1] */
-    const cyg_node_id *user; /* users of value v: user[first[v] .. first[v + 1]), in order; a node that uses v twice is there twice */
+    const uint32_t *first;   /* [value_count + 1] */
+    const cyg_node_id *user; /* users of value v: user[first[v] .. first[v + 1]), in order; a node
+                                that uses v twice is there twice */
 } cyg_uses;
 /* Allocated in scratch. CYG_E_NOMEM on failure. */
-cyg_status cyg_uses_build(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *scratch, cyg_uses *out_uses) CYG_MUST_USE;
+cyg_status cyg_uses_build(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *scratch,
+                          cyg_uses *out_uses) CYG_MUST_USE;
 
-/* ---- changing ---------------------------------------------------------------------------------------------- */
-/* Every use of `old` (node inputs, graph outputs) becomes `now`. A graph output keeps its name: the names are swapped. O(uses) by scan. */
+/* ---- changing
+ * ---------------------------------------------------------------------------------------------- */
+/* Every use of `old` (node inputs, graph outputs) becomes `now`. A graph output keeps its name: the
+ * names are swapped. O(uses) by scan. */
 void cyg_graph_replace_uses(cyg_graph *g, cyg_value_id old, cyg_value_id now);
 void cyg_node_set_input(cyg_graph *g, cyg_node_id n, uint32_t i, cyg_value_id v);
-/* Leaves the slot with op = removed and takes it out of the order at the next cyg_graph_sort/compact. */
+/* Leaves the slot with op = removed and takes it out of the order at the next
+ * cyg_graph_sort/compact. */
 void cyg_graph_remove_node(cyg_graph *g, cyg_node_id n);
-/* Stable topological order (Kahn, smallest former position first) of the live nodes; CYG_E_GRAPH naming a node on a cycle. */
+/* Stable topological order (Kahn, smallest former position first) of the live nodes; CYG_E_GRAPH
+ * naming a node on a cycle. */
 cyg_status cyg_graph_sort(cyg_ctx *ctx, cyg_graph *g) CYG_MUST_USE;
-cyg_graph *cyg_graph_clone(const cyg_graph *g); /* shares constant data (borrows: the original must outlive the clone) */
+/* Drops removed nodes from the order, in place, without sorting. */
+void cyg_graph_compact(cyg_graph *g);
+cyg_graph *cyg_graph_clone(
+    const cyg_graph *g); /* shares constant data (borrows: the original must outlive the clone) */
 
-/* ---- checking, shapes, text ----------------------------------------------------------------------------------- */
-/* Structure: ids in range, one producer a value, arity and attribute kinds as in ops.def, order topological, names unique, constants' sizes
- * equal their shapes. CYG_E_INTERNAL for our own graphs; importers map it to CYG_E_GRAPH. */
+/* ---- checking, shapes, text
+ * ----------------------------------------------------------------------------------- */
+/* Structure: ids in range, one producer a value, arity and attribute kinds as in ops.def, order
+ * topological, names unique, constants' sizes equal their shapes. CYG_E_INTERNAL for our own
+ * graphs; importers map it to CYG_E_GRAPH. */
 cyg_status cyg_graph_verify(cyg_ctx *ctx, const cyg_graph *g) CYG_MUST_USE;
-/* Infers all types and shapes it can; small integer constants (shapes) are followed. Conflicts with stated shapes are errors that name the
- * node, the expected and the found. */
+/* Infers all types and shapes it can; small integer constants (shapes) are followed. Conflicts with
+ * stated shapes are errors that name the node, the expected and the found. */
 cyg_status cyg_graph_infer_shapes(cyg_ctx *ctx, cyg_graph *g) CYG_MUST_USE;
-/* One node, given its inputs' shapes (and values where data != NULL): sets its outputs' type and shape. Used by the interpreter at run time too. */
+/* One node, given its inputs' shapes (and values where data != NULL): sets its outputs' type and
+ * shape. Used by the interpreter at run time too. */
 cyg_status cyg_node_infer(cyg_ctx *ctx, cyg_graph *g, cyg_node_id n) CYG_MUST_USE;
+/* The same with operands' contents at hand: data_of lends the current bytes of a value (of the
+ * value's type and dims), NULL when it has none. Asked for shape-steering operands only (shapes,
+ * axes, pads, bounds, sizes, ranges). */
+typedef const void *(*cyg_infer_data)(void *user, cyg_value_id v);
+cyg_status cyg_node_infer_with(cyg_ctx *ctx, cyg_graph *g, cyg_node_id n, cyg_infer_data data_of,
+                               void *user) CYG_MUST_USE;
 /* Binds a symbol everywhere. */
 void cyg_graph_bind_symbol(cyg_graph *g, int64_t symbol_dim, int64_t size);
 
 #include "base/str.h"
-/* print(parse(x)) == x for printed x. Large constants print as a hash and size unless with_data; those parse as zeros. */
+/* print(parse(x)) == x for printed x. Large constants print as a hash and size unless with_data;
+ * those parse as zeros. */
 void cyg_graph_print(const cyg_graph *g, bool with_data, cyg_strbuf *out);
-cyg_status cyg_graph_parse(cyg_ctx *ctx, const char *file_name, const char *text, size_t len, cyg_graph **out_graph) CYG_MUST_USE;
+cyg_status cyg_graph_parse(cyg_ctx *ctx, const char *file_name, const char *text, size_t len,
+                           cyg_graph **out_graph) CYG_MUST_USE;
 
 #endif
