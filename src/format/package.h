@@ -1,10 +1,13 @@
-/* The package (compiled.cyg): header, section table, 64-byte aligned sections, each with a checksum; little-endian, versioned.
+/* The package (compiled.cyg): header, section table, 64-byte aligned sections, each with a
+ * checksum; little-endian, versioned.
  *
- *   offset 0   "CYGNETPK"  u32 version  u32 section count  u64 file size  u64 checksum of the table  (32 bytes), padded to 64
- *   then       table rows of 48 bytes: u32 kind, u32 index, u64 offset, u64 size, u64 checksum, u64 reserved, u64 reserved
+ *   offset 0   "CYGNETPK"  u32 version  u32 section count  u64 file size  u64 checksum of the table
+ * (32 bytes), padded to 64 then       table rows of 48 bytes: u32 kind, u32 index, u64 offset, u64
+ * size, u64 checksum, u64 reserved, u64 reserved
  *
- * META is JSON text (how it was made, preprocessing, labels: app and data read it, rt does not), PROGRAM the encoded steps, STRINGS the names,
- * WEIGHTS constant data that rt maps and uses in place. The reader checks every count, offset and string before anything is used. docs/package.md
+ * META is JSON text (how it was made, preprocessing, labels: app and data read it, rt does not),
+ * PROGRAM the encoded steps, STRINGS the names, WEIGHTS constant data that rt maps and uses in
+ * place. The reader checks every count, offset and string before anything is used. docs/package.md
  * has the layout; same inputs give the same bytes (no clock, no path). */
 #ifndef CYG_FORMAT_PACKAGE_H
 #define CYG_FORMAT_PACKAGE_H
@@ -13,8 +16,9 @@
 #include "format/program.h"
 
 #define CYG_SECTIONS(CYG_SECTION)                                                                  \
-    CYG_SECTION(META, 1, "meta") CYG_SECTION(STRINGS, 2, "strings") CYG_SECTION(PROGRAM, 3, "program") \
-    CYG_SECTION(WEIGHTS, 4, "weights")
+    CYG_SECTION(META, 1, "meta")                                                                   \
+    CYG_SECTION(STRINGS, 2, "strings")                                                             \
+    CYG_SECTION(PROGRAM, 3, "program") CYG_SECTION(WEIGHTS, 4, "weights")
 typedef enum cyg_section_kind {
 #define CYG_SECTION(id, value, name) CYG_SECTION_##id = value,
     CYG_SECTIONS(CYG_SECTION)
@@ -22,8 +26,10 @@ typedef enum cyg_section_kind {
 } cyg_section_kind;
 enum { CYG_PACKAGE_VERSION = 1 };
 
-/* Writes program (placed) and meta to path, atomically. Constants with equal bytes are stored once. */
-cyg_status cyg_package_write(cyg_ctx *ctx, const char *path, const cyg_program *program, const char *meta_json) CYG_MUST_USE;
+/* Writes program (placed) and meta to path, atomically. Constants with equal bytes are stored once.
+ */
+cyg_status cyg_package_write(cyg_ctx *ctx, const char *path, const cyg_program *program,
+                             const char *meta_json) CYG_MUST_USE;
 
 typedef struct cyg_package {
     cyg_map map;
@@ -31,15 +37,18 @@ typedef struct cyg_package {
     size_t meta_size;
     const uint8_t *weights;
     size_t weights_size;
-    cyg_program program; /* strings, lists and params point into the arena or the map; constants' data into the map */
+    cyg_program program; /* strings, lists and params point into the arena or the map; constants'
+                            data into the map */
 } cyg_package;
 
 typedef struct cyg_package_options {
     bool skip_weight_checksum; /* for speed: the small sections are always checked */
 } cyg_package_options;
-/* Structural checks are complete: every tensor has a sane shape whose bytes lie inside its section or the arena, every step refers to earlier or
- * constant tensors, aliases point backwards. Whether a kernel accepts its operands is rt's check (kernels/call.h). */
-cyg_status cyg_package_open(cyg_ctx *ctx, const char *path, cyg_arena *arena, const cyg_package_options *options,
+/* Structural checks are complete: every tensor has a sane shape whose bytes lie inside its section
+ * or the arena, every step refers to earlier or constant tensors, aliases point backwards. Whether
+ * a kernel accepts its operands is rt's check (kernels/call.h). */
+cyg_status cyg_package_open(cyg_ctx *ctx, const char *path, cyg_arena *arena,
+                            const cyg_package_options *options,
                             cyg_package *out_package) CYG_MUST_USE;
 void cyg_package_close(cyg_package *package);
 /* True when the file starts like a package. */

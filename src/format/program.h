@@ -1,7 +1,8 @@
 /* A program: the steps of one CPU subgraph as flat data, in memory and in packages.
  *
- * lower/ builds it from a graph (tensors unplaced), target/cpu places the tensors, package.h stores it, rt executes it; the integer interpreter
- * executes an unplaced one. Tensor and step order is execution order. Everything hangs on an arena; constant data is lent. */
+ * lower/ builds it from a graph (tensors unplaced), target/cpu places the tensors, package.h stores
+ * it, rt executes it; the integer interpreter executes an unplaced one. Tensor and step order is
+ * execution order. Everything hangs on an arena; constant data is lent. */
 #ifndef CYG_FORMAT_PROGRAM_H
 #define CYG_FORMAT_PROGRAM_H
 
@@ -27,12 +28,13 @@ typedef struct cyg_tensor {
     int32_t rank;
     int64_t dims[CYG_MAX_RANK];
     int32_t kind;       /* cyg_tensor_kind */
-    int32_t zero_point; /* with scale: real = scale * (q - zero_point); scale 0 = not one scale (float, or per channel) */
+    int32_t zero_point; /* with scale: real = scale * (q - zero_point); scale 0 = not one scale
+                           (float, or per channel) */
     float scale;
-    uint32_t value;       /* id in the graph it came from, CYG_NO_ID-like 0xffffffff; not stored */
-    uint64_t offset;      /* by kind */
+    uint32_t value;        /* id in the graph it came from, CYG_NO_ID-like 0xffffffff; not stored */
+    uint64_t offset;       /* by kind */
     uint64_t arena_offset; /* INPUT, OUTPUT, ARENA: placed by target/cpu, bytes, 64-aligned */
-    const void *data;     /* constants, while in memory */
+    const void *data;      /* constants, while in memory */
 } cyg_tensor;
 
 #define CYG_NO_TENSOR 0xffffffffu /* absent optional input */

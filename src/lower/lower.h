@@ -1,7 +1,9 @@
-/* lower: graph nodes to kernel calls. The one place where a node's attributes and quantisation parameters become a kernel operator's flat parameters
- * and derived constants, shared by the float interpreter, the integer interpreter and target/cpu, so that all three run the same call.
+/* lower: graph nodes to kernel calls. The one place where a node's attributes and quantisation
+ * parameters become a kernel operator's flat parameters and derived constants, shared by the float
+ * interpreter, the integer interpreter and target/cpu, so that all three run the same call.
  *
- * Derived constants (M, folded bias, inverse scales, look-up tables) are computed here, in binary64, rounded once to binary32 (docs/numerics.md rule 4). */
+ * Derived constants (M, folded bias, inverse scales, look-up tables) are computed here, in
+ * binary64, rounded once to binary32 (docs/numerics.md rule 4). */
 #ifndef CYG_LOWER_LOWER_H
 #define CYG_LOWER_LOWER_H
 
@@ -10,10 +12,12 @@
 #include "kernels/call.h"
 #include "kernels/params.h"
 
-/* A lowered node: operator, parameter block, operands. Operands are the node's values (in its order, shape-only operands dropped) or new constants. */
+/* A lowered node: operator, parameter block, operands. Operands are the node's values (in its
+ * order, shape-only operands dropped) or new constants. */
 typedef struct cyg_operand {
-    cyg_value_id value;  /* a graph value, or none */
-    cyg_kbuf constant;   /* when value is none and data != NULL: derived constant, owned by the arena given to the lowering */
+    cyg_value_id value; /* a graph value, or none */
+    cyg_kbuf constant;  /* when value is none and data != NULL: derived constant, owned by the arena
+                           given to the lowering */
 } cyg_operand;
 enum { CYG_LOWERED_IN = 8 };
 typedef struct cyg_lowered {
@@ -28,14 +32,17 @@ typedef struct cyg_lowered {
     int64_t macs;
 } cyg_lowered;
 
-/* Lowers node n in float, or in integers when its values carry quantisation parameters (value.quant.type != NONE). Shapes of all operands must be known;
- * `data_of` gives the current contents of small integer operands that steer shapes (axes, pads, slice bounds): NULL = constants only.
- * CYG_E_UNSUPPORTED names node and reason when there is no kernel for it. */
+/* Lowers node n in float, or in integers when its values carry quantisation parameters
+ * (value.quant.type != NONE). Shapes of all operands must be known; `data_of` gives the current
+ * contents of small integer operands that steer shapes (axes, pads, slice bounds): NULL = constants
+ * only. CYG_E_UNSUPPORTED names node and reason when there is no kernel for it. */
 typedef const void *(*cyg_data_of)(void *user, cyg_value_id v);
-cyg_status cyg_lower_node(cyg_ctx *ctx, const cyg_graph *g, cyg_node_id n, cyg_arena *arena, cyg_data_of data_of,
-                          void *user, cyg_lowered *out_lowered) CYG_MUST_USE;
+cyg_status cyg_lower_node(cyg_ctx *ctx, const cyg_graph *g, cyg_node_id n, cyg_arena *arena,
+                          cyg_data_of data_of, void *user, cyg_lowered *out_lowered) CYG_MUST_USE;
 
-/* The whole graph, all shapes known, into an unplaced program; element types of tensors are the quantised ones. */
-cyg_status cyg_lower_graph(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *arena, cyg_program *out_program) CYG_MUST_USE;
+/* The whole graph, all shapes known, into an unplaced program; element types of tensors are the
+ * quantised ones. */
+cyg_status cyg_lower_graph(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *arena,
+                           cyg_program *out_program) CYG_MUST_USE;
 
 #endif

@@ -11,7 +11,8 @@ typedef struct cyg_cpu_report {
     uint64_t arena_bytes, weight_bytes;
 } cyg_cpu_report;
 /* Lowers and places; the program lives in arena and lends g's constants. */
-cyg_status cyg_target_cpu_compile(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *arena, cyg_program *out_program,
+cyg_status cyg_target_cpu_compile(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *arena,
+                                  cyg_program *out_program,
                                   cyg_cpu_report *out_report) CYG_MUST_USE;
 
 #endif

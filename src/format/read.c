@@ -1,0 +1,359 @@
+/* The package reader. Nothing in the file is trusted: sizes are compared before use, strings are
+ * bounded, every tensor's bytes lie inside the arena or the weights, and steps refer only to
+ * tensors that exist. Records are copied out of the map (they may be unaligned there in a hostile
+ * file); weights are used in place. */
+#include "format/package.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/checked.h"
+#include "base/hash.h"
+#include "format/layout.h"
+
+typedef struct section {
+    const uint8_t *data;
+    size_t size;
+    bool seen;
+} section;
+
+typedef struct reader {
+    cyg_ctx *ctx;
+    const char *path;
+    cyg_arena *arena;
+    cyg_package *out;
+    section sections[CYG_PK_SECTIONS + 1]; /* by kind */
+    /* decoded head of PROGRAM */
+    uint32_t operand_count;
+    uint64_t params_bytes;
+    const uint8_t *io, *tensors, *steps, *operands, *params;
+} reader;
+
+static const char *section_name(uint32_t kind)
+{
+    switch (kind) {
+#define CYG_SECTION(id, value, name)                                                               \
+    case value:                                                                                    \
+        return name;
+        CYG_SECTIONS(CYG_SECTION)
+#undef CYG_SECTION
+    default:
+        return "?";
+    }
+}
+
+bool cyg_package_is(const void *bytes, size_t size)
+{
+    return size >= 8 && memcmp(bytes, CYG_PK_MAGIC, 8) == 0;
+}
+
+/* WEIGHTS is summed constant by constant as written, that is over the whole section in order: see
+ * weights_checksum. */
+static cyg_status read_table(reader *r)
+{
+    const cyg_map *m = &r->out->map;
+    const uint8_t *d = m->data;
+    if (m->size < CYG_PK_HEADER || !cyg_package_is(d, m->size))
+        return CYG_FAIL(r->ctx, CYG_E_FORMAT,
+                        "%s: not a cygnet package (expected \"%s\" at offset 0)", r->path,
+                        CYG_PK_MAGIC);
+    const uint32_t version = cyg_load_u32(d + 8), count = cyg_load_u32(d + 12);
+    if (version != CYG_PACKAGE_VERSION)
+        return CYG_FAIL(r->ctx, CYG_E_FORMAT,
+                        "%s: package version %u, this cygnet reads %d: build it again", r->path,
+                        version, CYG_PACKAGE_VERSION);
+    if (cyg_load_u64(d + 16) != m->size)
+        return CYG_FAIL(r->ctx, CYG_E_FORMAT,
+                        "%s: truncated or grown: expected %llu bytes, found %zu", r->path,
+                        (unsigned long long)cyg_load_u64(d + 16), m->size);
+    if (count > 64 || !cyg_range_ok(CYG_PK_HEADER, (uint64_t)count * CYG_PK_ROW, m->size))
+        return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section table of %u rows does not fit the file",
+                        r->path, count);
+    const uint64_t sum = cyg_hash64(d + CYG_PK_HEADER, (size_t)count * CYG_PK_ROW, 0);
+    if (sum != cyg_load_u64(d + 24))
+        return CYG_FAIL(r->ctx, CYG_E_FORMAT,
+                        "%s: section table is damaged (checksum %016llx, expected %016llx)",
+                        r->path, (unsigned long long)sum, (unsigned long long)cyg_load_u64(d + 24));
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *row = d + CYG_PK_HEADER + (size_t)i * CYG_PK_ROW;
+        const uint32_t kind = cyg_load_u32(row);
+        const uint64_t offset = cyg_load_u64(row + 8), size = cyg_load_u64(row + 16);
+        if (!cyg_range_ok(offset, size, m->size) || offset % CYG_PK_ALIGN != 0)
+            return CYG_FAIL(r->ctx, CYG_E_FORMAT,
+                            "%s: section \"%s\" lies outside the file or is not aligned", r->path,
+                            section_name(kind));
+        if (kind < 1 || kind > CYG_PK_SECTIONS)
+            continue; /* a later version's section */
+        if (r->sections[kind].seen)
+            return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"%s\" occurs twice", r->path,
+                            section_name(kind));
+        r->sections[kind] = (section){d + offset, (size_t)size, true};
+    }
+    for (uint32_t kind = 1; kind <= CYG_PK_SECTIONS; kind++)
+        if (!r->sections[kind].seen)
+            return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"%s\" is missing", r->path,
+                            section_name(kind));
+    return CYG_OK;
+}
+
+static cyg_status check_small_sections(reader *r)
+{
+    const uint8_t *d = r->out->map.data;
+    const uint32_t count = cyg_load_u32(d + 12);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *row = d + CYG_PK_HEADER + (size_t)i * CYG_PK_ROW;
+        const uint32_t kind = cyg_load_u32(row);
+        if (kind < 1 || kind > CYG_PK_SECTIONS || kind == CYG_SECTION_WEIGHTS)
+            continue;
+        const uint64_t sum = cyg_hash64(r->sections[kind].data, r->sections[kind].size, 0);
+        if (sum != cyg_load_u64(row + 24))
+            return CYG_FAIL(r->ctx, CYG_E_FORMAT,
+                            "%s: section \"%s\" is damaged (checksum %016llx, expected %016llx)",
+                            r->path, section_name(kind), (unsigned long long)sum,
+                            (unsigned long long)cyg_load_u64(row + 24));
+    }
+    return CYG_OK;
+}
+
+static uint64_t weights_expected(const reader *r)
+{
+    const uint8_t *d = r->out->map.data;
+    for (uint32_t i = 0; i < cyg_load_u32(d + 12); i++)
+        if (cyg_load_u32(d + CYG_PK_HEADER + (size_t)i * CYG_PK_ROW) == CYG_SECTION_WEIGHTS)
+            return cyg_load_u64(d + CYG_PK_HEADER + (size_t)i * CYG_PK_ROW + 24);
+    return 0;
+}
+
+/* The writer chains the checksums of the distinct constants in file order; they are found again as
+ * the distinct offsets of the constant tensors in order of first use. */
+static cyg_status check_weights(reader *r)
+{
+    const cyg_program *p = &r->out->program;
+    uint64_t sum = 0, next = 0;
+    for (uint32_t i = 0; i < p->tensor_count; i++) {
+        const cyg_tensor *t = &p->tensors[i];
+        if (t->kind != CYG_TENSOR_CONST || t->offset < next)
+            continue;
+        const size_t bytes = cyg_tensor_bytes(t);
+        if (bytes == 0)
+            continue;
+        sum = cyg_hash64(t->data, bytes, sum);
+        next = cyg_align_up(t->offset + bytes, CYG_PK_ALIGN);
+    }
+    if (sum != weights_expected(r))
+        return CYG_FAIL(r->ctx, CYG_E_FORMAT,
+                        "%s: section \"weights\" is damaged (checksum %016llx, expected %016llx)",
+                        r->path, (unsigned long long)sum, (unsigned long long)weights_expected(r));
+    return CYG_OK;
+}
+
+static cyg_status damaged(const reader *r, const char *what, uint64_t which)
+{
+    return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"program\": %s (record %llu)", r->path,
+                    what, (unsigned long long)which);
+}
+
+static cyg_status text_at(const reader *r, uint32_t offset, const char **out_text)
+{
+    const section *s = &r->sections[CYG_SECTION_STRINGS];
+    if (offset >= s->size || s->data[s->size - 1] != '\0')
+        return damaged(r, "a name lies outside section \"strings\"", offset);
+    *out_text = (const char *)(s->data + offset);
+    return CYG_OK;
+}
+
+static cyg_status read_head(reader *r)
+{
+    const section *s = &r->sections[CYG_SECTION_PROGRAM];
+    cyg_program *p = &r->out->program;
+    if (s->size < CYG_PK_PROGRAM_HEAD)
+        return damaged(r, "too short", 0);
+    p->tensor_count = cyg_load_u32(s->data);
+    p->step_count = cyg_load_u32(s->data + 4);
+    p->input_count = cyg_load_u32(s->data + 8);
+    p->output_count = cyg_load_u32(s->data + 12);
+    r->operand_count = cyg_load_u32(s->data + 16);
+    r->params_bytes = cyg_load_u64(s->data + 24);
+    p->arena_bytes = cyg_load_u64(s->data + 32);
+    /* 32-bit counts times small records can't overflow 64 bits. */
+    const uint64_t io = 4 * ((uint64_t)p->input_count + p->output_count);
+    const uint64_t tensors = (uint64_t)p->tensor_count * CYG_PK_TENSOR,
+                   steps = (uint64_t)p->step_count * CYG_PK_STEP;
+    const uint64_t operands = 4 * (uint64_t)r->operand_count;
+    const uint64_t before = CYG_PK_PROGRAM_HEAD + io + tensors + steps + operands;
+    if (before > s->size || r->params_bytes != s->size - before)
+        return damaged(r, "its counts do not add up to its size", 0);
+    if (p->arena_bytes > (uint64_t)1 << 40)
+        return damaged(r, "the arena is larger than 1 TiB", 0);
+    r->io = s->data + CYG_PK_PROGRAM_HEAD;
+    r->tensors = r->io + io;
+    r->steps = r->tensors + tensors;
+    r->operands = r->steps + steps;
+    r->params = r->operands + operands;
+    return CYG_OK;
+}
+
+static cyg_status read_tensor(reader *r, uint32_t i)
+{
+    const uint8_t *b = r->tensors + (size_t)i * CYG_PK_TENSOR;
+    cyg_program *p = &r->out->program;
+    cyg_tensor *t = &p->tensors[i];
+    CYG_DO(text_at(r, cyg_load_u32(b), &t->name));
+    t->type = cyg_load_i32(b + 4);
+    t->rank = cyg_load_i32(b + 8);
+    t->kind = cyg_load_i32(b + 12);
+    if (t->rank < 0 || t->rank > CYG_MAX_RANK)
+        return damaged(r, "a tensor's rank is not in 0..8", i);
+    for (int k = 0; k < t->rank; k++)
+        t->dims[k] = cyg_load_i64(b + 16 + 8 * k);
+    t->zero_point = cyg_load_i32(b + 80);
+    t->scale = cyg_load_f32(b + 84);
+    t->offset = cyg_load_u64(b + 88);
+    t->arena_offset = cyg_load_u64(b + 96);
+    t->value = 0xffffffffu;
+    const size_t bytes = cyg_tensor_bytes(t);
+    if (bytes == SIZE_MAX || bytes > (size_t)1 << 40)
+        return damaged(r, "a tensor's type or shape is not valid", i);
+    switch (t->kind) {
+    case CYG_TENSOR_CONST:
+        if (!cyg_range_ok(t->offset, bytes, r->out->weights_size) || t->offset % CYG_PK_ALIGN != 0)
+            return damaged(r, "a constant lies outside section \"weights\"", i);
+        t->data = r->out->weights + t->offset;
+        return CYG_OK;
+    case CYG_TENSOR_ALIAS:
+        return CYG_OK; /* checked when all tensors are known */
+    case CYG_TENSOR_ARENA:
+    case CYG_TENSOR_INPUT:
+    case CYG_TENSOR_OUTPUT:
+        if (!cyg_range_ok(t->arena_offset, bytes, p->arena_bytes) ||
+            t->arena_offset % CYG_PK_ALIGN != 0)
+            return damaged(r, "a tensor lies outside the arena", i);
+        return CYG_OK;
+    default:
+        return damaged(r, "a tensor is of unknown kind", i);
+    }
+}
+
+/* An alias leads, in few steps, to a tensor of at least its size. */
+static cyg_status check_alias(const reader *r, uint32_t i)
+{
+    const cyg_program *p = &r->out->program;
+    const size_t bytes = cyg_tensor_bytes(&p->tensors[i]);
+    uint64_t at = i;
+    for (uint32_t hops = 0; p->tensors[at].kind == CYG_TENSOR_ALIAS; hops++) {
+        at = p->tensors[at].offset;
+        if (at >= p->tensor_count || hops > p->tensor_count)
+            return damaged(r, "an alias leads nowhere", i);
+    }
+    return cyg_tensor_bytes(&p->tensors[at]) == bytes
+               ? CYG_OK
+               : damaged(r, "an alias differs in size from what it shows", i);
+}
+
+static cyg_status read_step(reader *r, uint32_t i)
+{
+    const uint8_t *b = r->steps + (size_t)i * CYG_PK_STEP;
+    const cyg_program *p = &r->out->program;
+    cyg_step *s = &p->steps[i];
+    CYG_DO(text_at(r, cyg_load_u32(b), &s->name));
+    CYG_DO(text_at(r, cyg_load_u32(b + 4), &s->sources));
+    s->op = cyg_load_i32(b + 8);
+    s->in_count = cyg_load_u32(b + 12);
+    s->out_count = cyg_load_u32(b + 16);
+    const uint32_t first = cyg_load_u32(b + 20), params = cyg_load_u32(b + 24);
+    s->params_size = cyg_load_u32(b + 28);
+    s->macs = cyg_load_i64(b + 32);
+    const uint64_t operands = (uint64_t)s->in_count + s->out_count;
+    if (!cyg_range_ok(first, operands, r->operand_count) || s->out_count == 0)
+        return damaged(r, "a step's operands lie outside their list", i);
+    if (!cyg_range_ok(params, s->params_size, r->params_bytes) ||
+        s->params_size > CYG_PK_PARAMS_ROOM)
+        return damaged(r, "a step's parameters lie outside their list", i);
+    uint32_t *list = CYG_NEW_ARRAY(r->arena, uint32_t, operands);
+    uint8_t *block = cyg_arena_zalloc(r->arena, CYG_PK_PARAMS_ROOM, 16);
+    if (list == NULL || block == NULL)
+        return CYG_FAIL(r->ctx, CYG_E_NOMEM, "%s: out of memory", r->path);
+    memcpy(block, r->params + params, s->params_size);
+    for (uint64_t k = 0; k < operands; k++) {
+        list[k] = cyg_load_u32(r->operands + 4 * (first + k));
+        const bool absent = list[k] == CYG_NO_TENSOR;
+        if ((absent && k >= s->in_count) || (!absent && list[k] >= p->tensor_count))
+            return damaged(r, "a step refers to a tensor that does not exist", i);
+        if (k >= s->in_count && p->tensors[list[k]].kind != CYG_TENSOR_ARENA &&
+            p->tensors[list[k]].kind != CYG_TENSOR_OUTPUT)
+            return damaged(r, "a step writes to a constant, an input or a view", i);
+    }
+    s->in = list;
+    s->out = list + s->in_count;
+    s->params = block;
+    return CYG_OK;
+}
+
+static cyg_status read_io(reader *r, const uint8_t *at, uint32_t count, int32_t kind,
+                          uint32_t **out_list)
+{
+    const cyg_program *p = &r->out->program;
+    *out_list = CYG_NEW_ARRAY(r->arena, uint32_t, count + 1);
+    if (*out_list == NULL)
+        return CYG_FAIL(r->ctx, CYG_E_NOMEM, "%s: out of memory", r->path);
+    for (uint32_t i = 0; i < count; i++) {
+        (*out_list)[i] = cyg_load_u32(at + 4 * (size_t)i);
+        if ((*out_list)[i] >= p->tensor_count || p->tensors[(*out_list)[i]].kind != kind)
+            return damaged(r, "an input or output is not such a tensor", i);
+    }
+    return CYG_OK;
+}
+
+static cyg_status read_program(reader *r)
+{
+    cyg_program *p = &r->out->program;
+    CYG_DO(read_head(r));
+    p->tensors = CYG_NEW_ARRAY(r->arena, cyg_tensor, (size_t)p->tensor_count + 1);
+    p->steps = CYG_NEW_ARRAY(r->arena, cyg_step, (size_t)p->step_count + 1);
+    if (p->tensors == NULL || p->steps == NULL)
+        return CYG_FAIL(r->ctx, CYG_E_NOMEM, "%s: out of memory", r->path);
+    p->tensor_cap = p->tensor_count;
+    p->step_cap = p->step_count;
+    for (uint32_t i = 0; i < p->tensor_count; i++)
+        CYG_DO(read_tensor(r, i));
+    for (uint32_t i = 0; i < p->tensor_count; i++)
+        if (p->tensors[i].kind == CYG_TENSOR_ALIAS)
+            CYG_DO(check_alias(r, i));
+    CYG_DO(read_io(r, r->io, p->input_count, CYG_TENSOR_INPUT, &p->inputs));
+    CYG_DO(read_io(r, r->io + 4 * (size_t)p->input_count, p->output_count, CYG_TENSOR_OUTPUT,
+                   &p->outputs));
+    for (uint32_t i = 0; i < p->step_count; i++)
+        CYG_DO(read_step(r, i));
+    return CYG_OK;
+}
+
+cyg_status cyg_package_open(cyg_ctx *ctx, const char *path, cyg_arena *arena,
+                            const cyg_package_options *options, cyg_package *out_package)
+{
+    memset(out_package, 0, sizeof *out_package);
+    CYG_DO(cyg_map_open(ctx, path, &out_package->map));
+    reader r = {.ctx = ctx, .path = path, .arena = arena, .out = out_package};
+    cyg_status status = read_table(&r);
+    if (status == CYG_OK)
+        status = check_small_sections(&r);
+    if (status == CYG_OK) {
+        const section *meta = &r.sections[CYG_SECTION_META];
+        out_package->weights = r.sections[CYG_SECTION_WEIGHTS].data;
+        out_package->weights_size = r.sections[CYG_SECTION_WEIGHTS].size;
+        out_package->meta = cyg_arena_strndup(arena, (const char *)meta->data, meta->size);
+        out_package->meta_size = meta->size;
+        status = out_package->meta == NULL ? CYG_FAIL(ctx, CYG_E_NOMEM, "%s: out of memory", path)
+                                           : read_program(&r);
+    }
+    if (status == CYG_OK && (options == NULL || !options->skip_weight_checksum))
+        status = check_weights(&r);
+    if (status != CYG_OK)
+        cyg_package_close(out_package);
+    return status;
+}
+
+void cyg_package_close(cyg_package *package)
+{
+    cyg_map_close(&package->map);
+    memset(package, 0, sizeof *package);
+}

@@ -1,0 +1,58 @@
+/* A free list of activation buffers. Best fit within a factor of two: an interpreter run asks for
+ * the same few dozen sizes again and again, so nearly every request after the first run is served
+ * from the list and no page is touched anew. */
+#include "interp/buffers.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/checked.h"
+
+enum { HEADER = 64 };
+
+struct cyg_buffer_block {
+    cyg_buffer_block *next;
+    size_t bytes;
+};
+
+void *cyg_buffers_get(cyg_buffers *b, size_t bytes)
+{
+    if (bytes > SIZE_MAX - 2 * HEADER)
+        return NULL;
+    bytes = cyg_align_up(bytes + 1, 64);
+    cyg_buffer_block **best = NULL;
+    for (cyg_buffer_block **p = &b->free_list; *p != NULL; p = &(*p)->next)
+        if ((*p)->bytes >= bytes && (*p)->bytes / 2 <= bytes &&
+            (best == NULL || (*p)->bytes < (*best)->bytes))
+            best = p;
+    cyg_buffer_block *block;
+    if (best != NULL) {
+        block = *best;
+        *best = block->next;
+    } else {
+        block = aligned_alloc(64, HEADER + bytes);
+        if (block == NULL)
+            return NULL;
+        block->bytes = bytes;
+    }
+    block->next = NULL;
+    return (char *)block + HEADER;
+}
+
+void cyg_buffers_put(cyg_buffers *b, void *data)
+{
+    if (data == NULL)
+        return;
+    cyg_buffer_block *block = (cyg_buffer_block *)(void *)((char *)data - HEADER);
+    block->next = b->free_list;
+    b->free_list = block;
+}
+
+void cyg_buffers_deinit(cyg_buffers *b)
+{
+    while (b->free_list != NULL) {
+        cyg_buffer_block *next = b->free_list->next;
+        free(b->free_list);
+        b->free_list = next;
+    }
+}

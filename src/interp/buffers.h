@@ -1,0 +1,18 @@
+/* Private to interp/: activation buffers with a free list, 64-byte aligned. */
+#ifndef CYG_INTERP_BUFFERS_H
+#define CYG_INTERP_BUFFERS_H
+
+#include <stddef.h>
+
+typedef struct cyg_buffer_block cyg_buffer_block;
+typedef struct cyg_buffers {
+    cyg_buffer_block *free_list;
+} cyg_buffers;
+
+void *cyg_buffers_get(cyg_buffers *b,
+                      size_t bytes);              /* NULL = out of memory; never NULL for 0 bytes */
+void cyg_buffers_put(cyg_buffers *b, void *data); /* NULL is fine */
+void cyg_buffers_deinit(
+    cyg_buffers *b); /* frees the free list: everything must have been put back */
+
+#endif

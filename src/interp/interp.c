@@ -1,0 +1,328 @@
+/* The float interpreter: node by node over a private clone of the graph.
+ *
+ * Shapes are inferred as the run goes (a clone, since binding symbolic dimensions changes values),
+ * so graphs whose shapes depend on data run too. A node whose lowering did not look at run-time
+ * data is lowered and its constant operands are packed once, then reused while the input shapes
+ * stay. Buffers come from a free list and go back as soon as their last reader ran; views share
+ * their source's buffer. What it does not do: parallelism between nodes, or anything with integers
+ * (see program.c). */
+#include "interp/interp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "interp/buffers.h"
+#include "interp/execute.h"
+#include "interp/node_call.h"
+
+typedef struct cached_node {
+    bool ready;
+    cyg_node_call call;
+} cached_node;
+
+struct cyg_interp {
+    cyg_graph *g; /* clone */
+    cyg_interp_options options;
+    cyg_arena arena;     /* lowered calls that stay */
+    cached_node *nodes;  /* by position in order */
+    cyg_kbuf *values;    /* by value id; data NULL = not available */
+    uint32_t *root;      /* value whose buffer this one shares */
+    uint32_t *uses;      /* remaining readers of a root, filled before each run */
+    uint32_t *base_uses; /* by value */
+    bool *keep;
+    cyg_value *declared; /* inputs as the graph declares them */
+    bool *dynamic;       /* by value: the graph does not fix its shape */
+    cyg_buffers buffers;
+    cyg_scratch scratch;
+    const struct cyg_kernels *isa;
+    bool saw_data; /* data_of was asked during the present lowering */
+};
+
+static const void *data_of(void *user, cyg_value_id v)
+{
+    cyg_interp *it = user;
+    it->saw_data = true;
+    return it->values[v.i].data;
+}
+
+static cyg_status allocate(cyg_ctx *ctx, cyg_interp *it, const cyg_graph *original)
+{
+    const size_t values = (size_t)it->g->value_count + 1;
+    it->nodes = CYG_NEW_ARRAY(&it->arena, cached_node, it->g->order_count + 1);
+    it->values = CYG_NEW_ARRAY(&it->arena, cyg_kbuf, values);
+    it->root = CYG_NEW_ARRAY(&it->arena, uint32_t, values);
+    it->uses = CYG_NEW_ARRAY(&it->arena, uint32_t, values);
+    it->base_uses = CYG_NEW_ARRAY(&it->arena, uint32_t, values);
+    it->keep = CYG_NEW_ARRAY(&it->arena, bool, values);
+    it->dynamic = CYG_NEW_ARRAY(&it->arena, bool, values);
+    it->declared = CYG_NEW_ARRAY(&it->arena, cyg_value, it->g->input_count + 1);
+    if (it->nodes == NULL || it->values == NULL || it->root == NULL || it->uses == NULL ||
+        it->base_uses == NULL || it->keep == NULL || it->dynamic == NULL || it->declared == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for an interpreter of %u nodes",
+                        original->order_count);
+    for (uint32_t i = 0; i < it->g->input_count; i++)
+        it->declared[i] = *cyg_val(it->g, it->g->inputs[i]);
+    for (uint32_t i = 0; i < it->g->value_count; i++)
+        it->dynamic[i] = !it->g->values[i].is_const && !cyg_value_shape_known(&it->g->values[i]);
+    for (uint32_t i = 0; i < it->g->output_count; i++)
+        it->keep[it->g->outputs[i].i] = true;
+    for (size_t i = 0; i < it->options.keep_count; i++)
+        it->keep[it->options.keep[i].i] = true;
+    for (uint32_t i = 0; i < it->g->order_count; i++) {
+        const cyg_node *n = cyg_nod(it->g, it->g->order[i]);
+        for (uint32_t k = 0; k < n->in_count; k++)
+            if (!cyg_value_is_none(n->in[k]))
+                it->base_uses[n->in[k].i]++;
+    }
+    return CYG_OK;
+}
+
+cyg_status cyg_interp_create(cyg_ctx *ctx, cyg_graph *g, const cyg_interp_options *options,
+                             cyg_interp **out_interp)
+{
+    cyg_interp *it = calloc(1, sizeof *it);
+    if (it == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for an interpreter");
+    cyg_arena_init(&it->arena);
+    if (options != NULL)
+        it->options = *options;
+    it->g = cyg_graph_clone(g);
+    cyg_status status = it->g == NULL
+                            ? CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for a copy of the graph")
+                            : CYG_OK;
+    if (status == CYG_OK)
+        status = cyg_execute_isa(ctx, &it->isa);
+    if (status == CYG_OK)
+        status = allocate(ctx, it, g);
+    if (status != CYG_OK) {
+        cyg_interp_destroy(it);
+        return status;
+    }
+    *out_interp = it;
+    return CYG_OK;
+}
+
+static void forget_calls(cyg_interp *it)
+{
+    for (uint32_t i = 0; it->nodes != NULL && i < it->g->order_count; i++) {
+        cyg_node_call_deinit(&it->nodes[i].call);
+        it->nodes[i].ready = false;
+    }
+}
+
+void cyg_interp_destroy(cyg_interp *it)
+{
+    if (it == NULL)
+        return;
+    if (it->g != NULL)
+        forget_calls(it);
+    cyg_buffers_deinit(&it->buffers);
+    cyg_scratch_deinit(&it->scratch);
+    cyg_graph_destroy(it->g);
+    cyg_arena_deinit(&it->arena);
+    free(it);
+}
+
+/* ---- binding inputs
+ * ---------------------------------------------------------------------------------------- */
+
+static void shape_text(const int64_t *dims, int rank, char out[128])
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 0; i < rank && used < 100; i++)
+        used += (size_t)snprintf(out + used, 128 - used, dims[i] < 0 ? "%s?" : "%s%lld",
+                                 i > 0 ? "x" : "", (long long)dims[i]);
+}
+
+static cyg_status bind_input(cyg_ctx *ctx, cyg_interp *it, uint32_t i, const cyg_kbuf *buf,
+                             bool *changed)
+{
+    cyg_value *v = cyg_val(it->g, it->g->inputs[i]);
+    const int64_t *declared = it->declared[i].dims;
+    const int rank = it->declared[i].rank;
+    bool fits = buf->type == (int32_t)v->type && buf->rank <= CYG_MAX_RANK &&
+                (rank == CYG_RANK_UNKNOWN || buf->rank == rank);
+    for (int k = 0; fits && rank != CYG_RANK_UNKNOWN && k < rank; k++)
+        fits = buf->dims[k] >= 0 && (declared[k] < 0 || declared[k] == buf->dims[k]);
+    if (!fits) {
+        char expected[128], found[128];
+        shape_text(declared, rank == CYG_RANK_UNKNOWN ? 0 : rank, expected);
+        shape_text(buf->dims, buf->rank, found);
+        return CYG_FAIL(ctx, CYG_E_GRAPH, "input \"%s\": expected %s %s, found %s %s", v->name,
+                        cyg_type_name(v->type), expected, cyg_type_name((cyg_type)buf->type),
+                        found);
+    }
+    if (it->values[it->g->inputs[i].i].rank != buf->rank ||
+        memcmp(it->values[it->g->inputs[i].i].dims, buf->dims,
+               sizeof(int64_t) * (size_t)buf->rank) != 0)
+        *changed = true;
+    it->values[it->g->inputs[i].i] = *buf;
+    it->values[it->g->inputs[i].i].is_const = 0;
+    return CYG_OK;
+}
+
+/* New input shapes: whatever was inferred from the old ones is void. */
+static void adopt_shapes(cyg_interp *it)
+{
+    forget_calls(it);
+    for (uint32_t i = 0; i < it->g->value_count; i++)
+        if (it->dynamic[i])
+            it->g->values[i].rank = CYG_RANK_UNKNOWN;
+    for (uint32_t i = 0; i < it->g->input_count; i++) {
+        cyg_value *v = cyg_val(it->g, it->g->inputs[i]);
+        const cyg_kbuf *buf = &it->values[it->g->inputs[i].i];
+        v->rank = (uint8_t)buf->rank;
+        memcpy(v->dims, buf->dims, sizeof v->dims);
+    }
+}
+
+static cyg_status bind_inputs(cyg_ctx *ctx, cyg_interp *it, const cyg_kbuf *inputs, uint32_t count)
+{
+    if (count != it->g->input_count)
+        return CYG_FAIL(ctx, CYG_E_GRAPH, "expected %u inputs, found %u", it->g->input_count,
+                        count);
+    bool changed = false;
+    for (uint32_t i = 0; i < count; i++)
+        CYG_DO(bind_input(ctx, it, i, &inputs[i], &changed));
+    if (changed)
+        adopt_shapes(it);
+    return CYG_OK;
+}
+
+/* ---- running
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void reset_values(cyg_interp *it)
+{
+    for (uint32_t i = 0; i < it->g->value_count; i++) {
+        const cyg_value *v = &it->g->values[i];
+        const bool is_input =
+            cyg_graph_is_input(it->g, (cyg_value_id){i}) && it->g->input_count > 0 && !v->is_const;
+        if (!is_input && it->values[i].data != NULL && !v->is_const && it->root[i] == i)
+            cyg_buffers_put(&it->buffers, it->values[i].data);
+        if (!is_input && !v->is_const)
+            it->values[i].data = NULL;
+        it->root[i] = i;
+        it->uses[i] = it->base_uses[i];
+        if (v->is_const)
+            cyg_node_call_const_buf(v, &it->values[i]);
+    }
+}
+
+static void release(cyg_interp *it, cyg_value_id v)
+{
+    const uint32_t root = it->root[v.i];
+    if (--it->uses[v.i] > 0 || it->keep[v.i])
+        return;
+    if (v.i != root) { /* a view died: its root loses one reader */
+        release(it, (cyg_value_id){root});
+        return;
+    }
+    const cyg_value *value = &it->g->values[root];
+    if (value->is_const || cyg_node_is_none(value->producer))
+        return;
+    cyg_buffers_put(&it->buffers, it->values[root].data);
+    it->values[root].data = NULL;
+}
+
+static cyg_status give_output(cyg_ctx *ctx, cyg_interp *it, cyg_value_id id)
+{
+    const cyg_value *v = cyg_val(it->g, id);
+    cyg_kbuf *buf = &it->values[id.i];
+    cyg_node_call_shape(v, v->type, buf);
+    const int64_t elements = cyg_value_elements(v);
+    buf->data = cyg_buffers_get(&it->buffers, (size_t)elements * cyg_type_size(v->type));
+    if (buf->data == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for value \"%s\"", v->name);
+    return CYG_OK;
+}
+
+static cyg_status make_view(cyg_ctx *ctx, cyg_interp *it, cyg_value_id from, cyg_value_id to)
+{
+    const cyg_value *v = cyg_val(it->g, to);
+    if (it->values[from.i].data == NULL)
+        return CYG_FAIL(ctx, CYG_E_INTERNAL, "value \"%s\" was released too early",
+                        cyg_val(it->g, from)->name);
+    void *data = it->values[from.i].data;
+    cyg_node_call_shape(v, (cyg_type)it->values[from.i].type, &it->values[to.i]);
+    it->values[to.i].data = data;
+    it->values[to.i].is_const = 0;
+    it->root[to.i] = it->root[from.i];
+    it->uses[it->root[from.i]]++; /* the view is a reader of its root until it dies */
+    return CYG_OK;
+}
+
+static cyg_status run_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
+{
+    const cyg_node_id id = it->g->order[position];
+    const cyg_node *n = cyg_nod(it->g, id);
+    cached_node *cached = &it->nodes[position];
+    if (!cached->ready) {
+        cyg_node_call_deinit(&cached->call);
+        it->saw_data = false;
+        for (uint32_t k = 0; k < n->out_count; k++)
+            if (!cyg_value_shape_known(cyg_val(it->g, n->out[k]))) {
+                CYG_DO(cyg_node_infer_with(ctx, it->g, id, data_of, it));
+                break;
+            }
+        CYG_DO(cyg_node_call_init(ctx, it->g, id, &it->arena, data_of, it, &cached->call));
+        cached->ready = true;
+    }
+    const bool repeat = !it->saw_data;
+    if (cached->call.lowered.is_view) {
+        CYG_DO(make_view(ctx, it, cached->call.lowered.in[0].value, n->out[0]));
+    } else {
+        for (uint32_t k = 0; k < n->out_count; k++)
+            CYG_DO(give_output(ctx, it, n->out[k]));
+        CYG_DO(cyg_node_call_bind(ctx, it->g, &cached->call, it->values, it->isa));
+        CYG_DO(cyg_execute(ctx, &cached->call.call, false, &it->scratch));
+    }
+    if (!repeat)
+        cached->ready = false;
+    return CYG_OK;
+}
+
+static cyg_status observe(cyg_ctx *ctx, cyg_interp *it, cyg_value_id v)
+{
+    if (it->options.observer == NULL)
+        return CYG_OK;
+    return it->options.observer(ctx, it->options.user, v, &it->values[v.i]);
+}
+
+cyg_status cyg_interp_run(cyg_ctx *ctx, cyg_interp *it, const cyg_kbuf *inputs,
+                          uint32_t input_count)
+{
+    reset_values(it);
+    CYG_DO(bind_inputs(ctx, it, inputs, input_count));
+    for (uint32_t i = 0; i < it->g->input_count; i++)
+        CYG_DO(observe(ctx, it, it->g->inputs[i]));
+    for (uint32_t i = 0; i < it->g->order_count; i++) {
+        const cyg_node *n = cyg_nod(it->g, it->g->order[i]);
+        if (n->op == CYG_OP_removed)
+            continue;
+        CYG_DO(cyg_ctx_check_cancelled(ctx));
+        CYG_TRY(ctx, run_node(ctx, it, i), "while running node \"%s\" (%s)", n->name,
+                cyg_op_schema_of(n->op)->onnx);
+        for (uint32_t k = 0; k < n->out_count; k++)
+            CYG_DO(observe(ctx, it, n->out[k]));
+        for (uint32_t k = 0; k < n->in_count; k++)
+            if (!cyg_value_is_none(n->in[k]))
+                release(it, n->in[k]);
+        for (uint32_t k = 0; k < n->out_count; k++)
+            if (it->base_uses[n->out[k].i] == 0 && !it->keep[n->out[k].i]) {
+                it->uses[n->out[k].i] = 1;
+                release(it, n->out[k]);
+            }
+    }
+    return CYG_OK;
+}
+
+const cyg_kbuf *cyg_interp_value(const cyg_interp *it, cyg_value_id value)
+{
+    if (value.i >= it->g->value_count || it->values[value.i].data == NULL)
+        return NULL;
+    return &it->values[value.i];
+}

@@ -1,0 +1,82 @@
+/* Binds a lowered node to buffers. Weights are packed at the first bind and stay packed for the
+ * life of the call. */
+#include "interp/node_call.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "interp/execute.h"
+
+void cyg_node_call_shape(const cyg_value *v, cyg_type type, cyg_kbuf *buf)
+{
+    buf->type = (int32_t)type;
+    buf->rank = v->rank;
+    memcpy(buf->dims, v->dims, sizeof buf->dims);
+}
+
+void cyg_node_call_const_buf(const cyg_value *v, cyg_kbuf *buf)
+{
+    static const uint64_t empty[8]; /* an empty constant still has an address */
+    const void *data = v->data != NULL ? v->data : empty;
+    cyg_node_call_shape(v, v->type, buf);
+    memcpy(&buf->data, &data, sizeof data);
+    buf->is_const = 1;
+}
+
+cyg_status cyg_node_call_init(cyg_ctx *ctx, const cyg_graph *g, cyg_node_id n, cyg_arena *arena,
+                              cyg_data_of data_of, void *user, cyg_node_call *out_call)
+{
+    memset(out_call, 0, sizeof *out_call);
+    out_call->name = cyg_nod(g, n)->name;
+    CYG_DO(cyg_lower_node(ctx, g, n, arena, data_of, user, &out_call->lowered));
+    const cyg_lowered *low = &out_call->lowered;
+    out_call->in = CYG_NEW_ARRAY(arena, cyg_kbuf, low->in_count + 1);
+    out_call->out = CYG_NEW_ARRAY(arena, cyg_kbuf, low->out_count + 1);
+    if (out_call->in == NULL || out_call->out == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    out_call->call = (cyg_kcall){.op = low->op,
+                                 .in_count = low->in_count,
+                                 .out_count = low->out_count,
+                                 .in = out_call->in,
+                                 .out = out_call->out,
+                                 .params = low->params};
+    return CYG_OK;
+}
+
+static cyg_status prepare(cyg_ctx *ctx, cyg_node_call *c)
+{
+    const cyg_kop_info *info = cyg_kop_info_of(c->call.op);
+    CYG_DO(cyg_execute_check(ctx, &c->call, c->name));
+    const size_t bytes = info->prepare_size != NULL ? info->prepare_size(&c->call) : 0;
+    if (bytes > 0) {
+        c->prepared = aligned_alloc(64, cyg_align_up(bytes, 64));
+        if (c->prepared == NULL)
+            return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for packed weights of \"%s\"",
+                            c->name);
+        info->prepare(&c->call, c->prepared);
+        c->call.prepared = c->prepared;
+    }
+    c->is_checked = true;
+    return CYG_OK;
+}
+
+cyg_status cyg_node_call_bind(cyg_ctx *ctx, const cyg_graph *g, cyg_node_call *c,
+                              const cyg_kbuf *values, const struct cyg_kernels *isa)
+{
+    (void)g;
+    for (uint32_t i = 0; i < c->lowered.in_count; i++) {
+        const cyg_operand *o = &c->lowered.in[i];
+        c->in[i] = cyg_value_is_none(o->value) ? o->constant : values[o->value.i];
+    }
+    for (uint32_t i = 0; i < c->lowered.out_count; i++)
+        c->out[i] = values[c->lowered.out[i].i];
+    c->call.isa = isa;
+    return c->is_checked ? CYG_OK : prepare(ctx, c);
+}
+
+void cyg_node_call_deinit(cyg_node_call *c)
+{
+    free(c->prepared);
+    memset(c, 0, sizeof *c);
+}

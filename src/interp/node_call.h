@@ -1,0 +1,29 @@
+/* Private to interp/: a graph node as an executable kernel call: lowered, bound to buffers,
+ * constants packed. */
+#ifndef CYG_INTERP_NODE_CALL_H
+#define CYG_INTERP_NODE_CALL_H
+
+#include "lower/lower.h"
+
+typedef struct cyg_node_call {
+    cyg_lowered lowered;
+    cyg_kcall call;
+    cyg_kbuf *in, *out; /* arena; what call points at */
+    void *prepared;     /* heap */
+    bool is_checked;
+    const char *name; /* node's, lent */
+} cyg_node_call;
+
+cyg_status cyg_node_call_init(cyg_ctx *ctx, const cyg_graph *g, cyg_node_id n, cyg_arena *arena,
+                              cyg_data_of data_of, void *user,
+                              cyg_node_call *out_call) CYG_MUST_USE;
+/* Points the operands at values[] (by value id), checks and prepares at the first time. */
+cyg_status cyg_node_call_bind(cyg_ctx *ctx, const cyg_graph *g, cyg_node_call *c,
+                              const cyg_kbuf *values, const struct cyg_kernels *isa) CYG_MUST_USE;
+void cyg_node_call_deinit(cyg_node_call *c);
+
+/* Shape and type of a value into a buffer descriptor (data untouched). */
+void cyg_node_call_shape(const cyg_value *v, cyg_type type, cyg_kbuf *buf);
+void cyg_node_call_const_buf(const cyg_value *v, cyg_kbuf *buf);
+
+#endif

@@ -1,0 +1,124 @@
+/* The integer interpreter: runs a lowered program step by step, by default with the plain C
+ * specification bodies on unpacked operands. Every tensor keeps a buffer of its own, so an observer
+ * sees each of them whole; memory is not its concern. It shares lowering with the runtime, but
+ * neither packed kernels nor memory placement: that is what makes it a witness. */
+#include <string.h>
+
+#include "interp/execute.h"
+#include "interp/interp.h"
+
+typedef struct program_run {
+    cyg_ctx *ctx;
+    const cyg_program *p;
+    cyg_arena *arena;
+    cyg_kbuf *bufs; /* by tensor */
+    const struct cyg_kernels *isa;
+    cyg_scratch scratch;
+} program_run;
+
+static cyg_status bind_tensor(program_run *r, uint32_t i)
+{
+    const cyg_tensor *t = &r->p->tensors[i];
+    cyg_kbuf *b = &r->bufs[i];
+    b->type = t->type;
+    b->rank = t->rank;
+    memcpy(b->dims, t->dims, sizeof b->dims);
+    if (t->kind == CYG_TENSOR_CONST) {
+        static const uint64_t empty[8];
+        const void *data = t->data != NULL ? t->data : empty;
+        memcpy(&b->data, &data, sizeof data);
+        b->is_const = 1;
+    } else if (t->kind == CYG_TENSOR_ALIAS) {
+        b->data = NULL; /* bound when its source exists: sources may stand behind it in the list */
+    } else if (t->kind != CYG_TENSOR_INPUT) {
+        b->data = cyg_arena_alloc(r->arena, cyg_tensor_bytes(t) + 64, 64);
+        if (b->data == NULL)
+            return CYG_FAIL(r->ctx, CYG_E_NOMEM, "out of memory for tensor \"%s\"", t->name);
+    }
+    return CYG_OK;
+}
+
+static void *data_of(program_run *r, uint32_t tensor)
+{
+    uint32_t hops = 0;
+    while (r->p->tensors[tensor].kind == CYG_TENSOR_ALIAS && hops++ < r->p->tensor_count)
+        tensor = (uint32_t)r->p->tensors[tensor].offset;
+    return r->bufs[tensor].data;
+}
+
+static cyg_status run_step(program_run *r, const cyg_step *s, bool use_ref)
+{
+    cyg_kbuf *in = CYG_NEW_ARRAY(r->arena, cyg_kbuf, s->in_count + 1);
+    cyg_kbuf *out = CYG_NEW_ARRAY(r->arena, cyg_kbuf, s->out_count + 1);
+    if (in == NULL || out == NULL)
+        return CYG_FAIL(r->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < s->in_count; i++)
+        if (s->in[i] != CYG_NO_TENSOR) {
+            in[i] = r->bufs[s->in[i]];
+            in[i].data = data_of(r, s->in[i]);
+        }
+    for (uint32_t i = 0; i < s->out_count; i++) {
+        out[i] = r->bufs[s->out[i]];
+        out[i].data = data_of(r, s->out[i]);
+    }
+    cyg_kcall call = {.op = s->op,
+                      .in_count = s->in_count,
+                      .out_count = s->out_count,
+                      .in = in,
+                      .out = out,
+                      .params = s->params,
+                      .isa = r->isa};
+    CYG_DO(cyg_execute_check(r->ctx, &call, s->name));
+    const cyg_kop_info *info = cyg_kop_info_of(call.op);
+    if (!(use_ref && info->ref != NULL) && info->prepare_size != NULL) {
+        const size_t bytes = info->prepare_size(&call);
+        void *prepared = bytes > 0 ? cyg_arena_alloc(r->arena, bytes, 64) : NULL;
+        if (bytes > 0 && prepared == NULL)
+            return CYG_FAIL(r->ctx, CYG_E_NOMEM, "out of memory for packed weights of \"%s\"",
+                            s->name);
+        if (bytes > 0)
+            info->prepare(&call, prepared);
+        call.prepared = prepared;
+    }
+    return cyg_execute(r->ctx, &call, use_ref, &r->scratch);
+}
+
+static cyg_status run_steps(program_run *r, bool use_ref, cyg_observer observer, void *user)
+{
+    for (uint32_t i = 0; i < r->p->step_count; i++) {
+        const cyg_step *s = &r->p->steps[i];
+        CYG_DO(cyg_ctx_check_cancelled(r->ctx));
+        CYG_TRY(r->ctx, run_step(r, s, use_ref), "while running step \"%s\"", s->name);
+        for (uint32_t k = 0; observer != NULL && k < s->out_count; k++)
+            CYG_DO(observer(r->ctx, user, (cyg_value_id){s->out[k]}, &r->bufs[s->out[k]]));
+    }
+    return CYG_OK;
+}
+
+cyg_status cyg_interp_run_program(cyg_ctx *ctx, const cyg_program *p, bool use_ref,
+                                  const cyg_kbuf *inputs, uint32_t input_count,
+                                  cyg_observer observer, void *user, cyg_arena *arena,
+                                  cyg_kbuf *out_buffers)
+{
+    program_run r = {.ctx = ctx,
+                     .p = p,
+                     .arena = arena,
+                     .bufs = CYG_NEW_ARRAY(arena, cyg_kbuf, p->tensor_count + 1)};
+    if (r.bufs == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    if (input_count != p->input_count)
+        return CYG_FAIL(ctx, CYG_E_GRAPH, "expected %u inputs, found %u", p->input_count,
+                        input_count);
+    CYG_DO(cyg_execute_isa(ctx, &r.isa));
+    for (uint32_t i = 0; i < p->tensor_count; i++)
+        CYG_DO(bind_tensor(&r, i));
+    for (uint32_t i = 0; i < input_count; i++)
+        r.bufs[p->inputs[i]].data = inputs[i].data;
+    const cyg_status status = run_steps(&r, use_ref, observer, user);
+    cyg_scratch_deinit(&r.scratch);
+    for (uint32_t i = 0; status == CYG_OK && i < p->output_count; i++) {
+        out_buffers[i] = r.bufs[p->outputs[i]];
+        out_buffers[i].data = data_of(&r, p->outputs[i]);
+    }
+    return status;
+}

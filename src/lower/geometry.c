@@ -1,0 +1,152 @@
+/* Geometry of convolutions, pools, attention and reductions from attributes and shapes: the part
+ * that float and integer rules share. */
+#include "lower/lowering.h"
+
+#include <string.h>
+
+typedef struct window {
+    int64_t kernel, stride, dilation, begin, end, in, out;
+} window;
+
+/* SAME pads so that out = ceil(in / stride); an odd total puts the extra element at the end (upper)
+ * or the beginning (lower). */
+static void auto_pad(window *w, const char *mode)
+{
+    if (strncmp(mode, "SAME", 4) != 0) {
+        w->begin = w->end = 0; /* VALID */
+        return;
+    }
+    const int64_t out = (w->in + w->stride - 1) / w->stride;
+    int64_t total = (out - 1) * w->stride + (w->kernel - 1) * w->dilation + 1 - w->in;
+    if (total < 0)
+        total = 0;
+    w->begin = strcmp(mode, "SAME_LOWER") == 0 ? (total + 1) / 2 : total / 2;
+    w->end = total - w->begin;
+}
+
+static bool take(const cyg_node *n, cyg_attr_key key, size_t spatial, size_t i, int64_t *io)
+{
+    const int64_t *data;
+    const size_t count = cyg_node_ints(n, key, &data);
+    if (count == 0)
+        return true;
+    if (count != spatial)
+        return false;
+    *io = data[i];
+    return true;
+}
+
+cyg_status cyg_lower_conv_geometry(cyg_lowering *l, cyg_kp_conv *out_p)
+{
+    const cyg_node *n = l->node;
+    const cyg_value *x = cyg_lowering_in(l, 0), *y = cyg_lowering_out(l, 0);
+    const bool fused = n->op == CYG_OP_conv2d;
+    const bool is_conv = fused || n->op == CYG_OP_conv;
+    const cyg_value *w = is_conv ? cyg_lowering_in(l, 1) : NULL;
+    const bool nchw = !fused || cyg_node_int(n, CYG_ATTR_x_nchw, 0) != 0;
+    if (x->rank != 4 && !(x->rank == 3 && !fused))
+        return cyg_lowering_unsupported(l, "only one or two spatial axes are supported");
+    const size_t spatial = (size_t)x->rank - 2;
+    window win[2] = {{.kernel = 1, .stride = 1, .dilation = 1, .in = 1},
+                     {.kernel = 1, .stride = 1, .dilation = 1, .in = 1}};
+    const int64_t *pads;
+    const size_t pad_count = cyg_node_ints(n, CYG_ATTR_pads, &pads);
+    const char *mode = cyg_node_string(n, CYG_ATTR_auto_pad, "NOTSET");
+    if (pad_count != 0 && pad_count != 2 * spatial)
+        return cyg_lowering_unsupported(l, "attribute pads has the wrong length");
+    for (size_t i = 0; i < spatial; i++) {
+        window *q = &win[2 - spatial + i];
+        if (w != NULL)
+            q->kernel = w->dims[fused ? 1 + i : 2 + i];
+        if (!take(n, CYG_ATTR_kernel_shape, spatial, i, &q->kernel) ||
+            !take(n, CYG_ATTR_strides, spatial, i, &q->stride) ||
+            !take(n, CYG_ATTR_dilations, spatial, i, &q->dilation))
+            return cyg_lowering_unsupported(l, "a spatial attribute has the wrong length");
+        if (q->kernel < 1 || q->stride < 1 || q->dilation < 1)
+            return cyg_lowering_unsupported(l, "kernel, stride and dilation must be at least 1");
+        q->in = x->dims[nchw ? 2 + i : 1 + i];
+        q->begin = pad_count != 0 ? pads[i] : 0;
+        q->end = pad_count != 0 ? pads[i + spatial] : 0;
+        if (strcmp(mode, "NOTSET") != 0)
+            auto_pad(q, mode);
+    }
+    memset(out_p, 0, sizeof *out_p);
+    out_p->kh = win[0].kernel;
+    out_p->kw = win[1].kernel;
+    out_p->stride_h = win[0].stride;
+    out_p->stride_w = win[1].stride;
+    out_p->dilation_h = win[0].dilation;
+    out_p->dilation_w = win[1].dilation;
+    out_p->pad_t = win[0].begin;
+    out_p->pad_l = win[1].begin;
+    out_p->pad_b = win[0].end;
+    out_p->pad_r = win[1].end;
+    out_p->group = is_conv ? cyg_node_int(n, CYG_ATTR_group, 1) : 1;
+    if (fused) {
+        out_p->x_nchw = nchw;
+        out_p->act = (int32_t)cyg_node_int(n, CYG_ATTR_act, 0);
+        out_p->post_act = (int32_t)cyg_node_int(n, CYG_ATTR_post_act, 0);
+        out_p->act_lo = cyg_node_float(n, CYG_ATTR_act_lo, 0);
+        out_p->act_hi = cyg_node_float(n, CYG_ATTR_act_hi, 0);
+    }
+    if (w != NULL)
+        l->out->macs =
+            cyg_value_elements(y) * (cyg_value_elements(w) / (w->dims[0] > 0 ? w->dims[0] : 1));
+    return CYG_OK;
+}
+
+cyg_status cyg_lower_attention_geometry(cyg_lowering *l, cyg_kp_attention *out_p)
+{
+    const cyg_node *n = l->node;
+    const cyg_value *q = cyg_lowering_in(l, 0), *k = cyg_lowering_in(l, 1),
+                    *v = cyg_lowering_in(l, 2);
+    const cyg_value *bias = cyg_lowering_in(l, 3), *mask_index = cyg_lowering_in(l, 4),
+                    *rows = cyg_lowering_in(l, 5);
+    memset(out_p, 0, sizeof *out_p);
+    out_p->heads = cyg_node_int(n, CYG_ATTR_heads, 1);
+    out_p->head_dim = cyg_node_int(n, CYG_ATTR_head_dim, 0);
+    out_p->tokens = cyg_node_int(n, CYG_ATTR_tokens, 0);
+    out_p->scale = cyg_node_float(n, CYG_ATTR_scale, 1.0f);
+    out_p->cosine = cyg_node_int(n, CYG_ATTR_cosine, 0) != 0;
+    out_p->q_offset = cyg_node_int(n, CYG_ATTR_q_offset, 0);
+    out_p->k_offset = cyg_node_int(n, CYG_ATTR_k_offset, 0);
+    out_p->v_offset = cyg_node_int(n, CYG_ATTR_v_offset, 0);
+    out_p->q_stride = q->dims[q->rank - 1];
+    out_p->k_stride = k->dims[k->rank - 1];
+    out_p->v_stride = v->dims[v->rank - 1];
+    if (out_p->heads < 1 || out_p->head_dim < 1 || out_p->tokens < 1 || out_p->q_stride < 1)
+        return cyg_lowering_unsupported(l, "heads, head_dim and tokens must be at least 1");
+    out_p->tables = bias == NULL ? 0 : bias->rank == 4 ? bias->dims[0] : 1;
+    out_p->entries = rows != NULL         ? cyg_value_elements(rows) / out_p->tokens
+                     : mask_index != NULL ? cyg_value_elements(mask_index)
+                     : out_p->tables > 1  ? out_p->tables
+                                          : 1;
+    const int64_t total = cyg_value_elements(q) / out_p->q_stride;
+    if (out_p->entries < 1 || total % (out_p->entries * out_p->tokens) != 0)
+        return cyg_lowering_unsupported(l,
+                                        "the rows of q are not whole images of entries x tokens");
+    out_p->images = total / (out_p->entries * out_p->tokens);
+    l->out->macs = 2 * total * out_p->tokens * out_p->heads * out_p->head_dim;
+    return CYG_OK;
+}
+
+cyg_status cyg_lower_reduce_axes(cyg_lowering *l, uint32_t *out_mask)
+{
+    const int rank = cyg_lowering_in(l, 0)->rank;
+    const int64_t *axes;
+    size_t count;
+    CYG_DO(cyg_lowering_ints(l, 1, &axes, &count));
+    *out_mask = 0;
+    if (count == 0) {
+        if (cyg_node_int(l->node, CYG_ATTR_noop_with_empty_axes, 0) == 0)
+            *out_mask = (1u << rank) - 1;
+        return CYG_OK;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const int64_t axis = cyg_lowering_axis(axes[i], rank);
+        if (axis < 0)
+            return cyg_lowering_unsupported(l, "axis out of range");
+        *out_mask |= 1u << axis;
+    }
+    return CYG_OK;
+}

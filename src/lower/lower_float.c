@@ -1,0 +1,372 @@
+/* Float rules: standard operators and the fused ones, in binary32. Attributes are read with their
+ * ONNX defaults; import has already brought every operator to the canonical form of ir/ops.def. */
+#include "lower/lowering.h"
+
+#include <string.h>
+
+/* ---- element-wise
+ * ------------------------------------------------------------------------------------------ */
+
+static int unary_fn(const cyg_lowering *l, float *alpha, float *beta)
+{
+    const cyg_node *n = l->node;
+    switch ((int)n->op) {
+#define UNARY(op, fn)                                                                              \
+    case CYG_OP_##op:                                                                              \
+        return CYG_FN_##fn;
+        UNARY(abs, ABS)
+        UNARY(ceil, CEIL)
+        UNARY(cos, COS)
+        UNARY(erf, ERF)
+        UNARY(exp, EXP)
+        UNARY(floor, FLOOR)
+        UNARY(hardswish, HARDSWISH)
+        UNARY(log, LOG)
+        UNARY(mish, MISH)
+        UNARY(neg, NEG)
+        UNARY(not, NOT)
+        UNARY(reciprocal, RECIPROCAL)
+        UNARY(relu, RELU)
+        UNARY(round, ROUND)
+        UNARY(sigmoid, SIGMOID)
+        UNARY(sign, SIGN)
+        UNARY(sin, SIN)
+        UNARY(softplus, SOFTPLUS)
+        UNARY(sqrt, SQRT)
+        UNARY(tanh, TANH)
+#undef UNARY
+    case CYG_OP_elu:
+        *alpha = cyg_node_float(n, CYG_ATTR_alpha, 1.0f);
+        return CYG_FN_ELU;
+    case CYG_OP_leaky_relu:
+        *alpha = cyg_node_float(n, CYG_ATTR_alpha, 0.01f);
+        return CYG_FN_LEAKY_RELU;
+    case CYG_OP_hardsigmoid:
+        *alpha = cyg_node_float(n, CYG_ATTR_alpha, 0.2f);
+        *beta = cyg_node_float(n, CYG_ATTR_beta, 0.5f);
+        return CYG_FN_HARDSIGMOID;
+    case CYG_OP_gelu:
+        return strcmp(cyg_node_string(n, CYG_ATTR_approximate, "none"), "tanh") == 0
+                   ? CYG_FN_GELU_TANH
+                   : CYG_FN_GELU_ERF;
+    default:
+        return -1;
+    }
+}
+
+static cyg_status rule_unary(cyg_lowering *l)
+{
+    cyg_kp_unary p = {0};
+    p.fn = unary_fn(l, &p.alpha, &p.beta);
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_unary, &p, sizeof p));
+    return cyg_lowering_first(l, 1);
+}
+
+static cyg_status rule_binary(cyg_lowering *l)
+{
+    cyg_kp_binary p = {0};
+    switch ((int)l->node->op) {
+#define BINARY(op, name)                                                                           \
+    case CYG_OP_##op:                                                                              \
+        p.fn = CYG_BFN_##name;                                                                     \
+        break;
+        BINARY(add, ADD)
+        BINARY(sum, ADD)
+        BINARY(sub, SUB)
+        BINARY(mul, MUL)
+        BINARY(div, DIV)
+        BINARY(pow, POW)
+        BINARY(equal, EQUAL)
+        BINARY(greater, GREATER)
+        BINARY(greater_or_equal, GREATER_OR_EQUAL)
+        BINARY(less, LESS)
+        BINARY(less_or_equal, LESS_OR_EQUAL)
+        BINARY(and, AND)
+        BINARY(or, OR)
+        BINARY(xor, XOR)
+        BINARY(max, MAX)
+        BINARY(min, MIN)
+        BINARY(prelu, PRELU)
+#undef BINARY
+    case CYG_OP_mod:
+        p.fn = cyg_node_int(l->node, CYG_ATTR_fmod, 0) != 0 ? CYG_BFN_FMOD : CYG_BFN_MOD;
+        break;
+    default:
+        return cyg_lowering_unsupported(l, "is not element-wise");
+    }
+    if (l->node->in_count == 1)
+        return cyg_lowering_view(l);
+    if (l->node->in_count != 2)
+        return cyg_lowering_unsupported(l, "more than two operands: import splits these");
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_binary, &p, sizeof p));
+    return cyg_lowering_first(l, 2);
+}
+
+static cyg_status plain(cyg_lowering *l, int32_t op, uint32_t operands)
+{
+    const cyg_kp_none p = {0};
+    CYG_DO(cyg_lowering_op(l, op, &p, sizeof p));
+    return cyg_lowering_first(l, operands);
+}
+
+static cyg_status rule_where(cyg_lowering *l)
+{
+    return plain(l, CYG_KOP_f_where, 3);
+}
+
+static cyg_status rule_clip(cyg_lowering *l)
+{
+    return plain(l, CYG_KOP_f_clip, 3);
+}
+
+static cyg_status rule_cast(cyg_lowering *l)
+{
+    return plain(l, CYG_KOP_f_cast, 1);
+}
+
+static cyg_status rule_range(cyg_lowering *l)
+{
+    return plain(l, CYG_KOP_range, 3);
+}
+
+/* ---- products
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static cyg_status rule_matmul(cyg_lowering *l)
+{
+    const cyg_value *a = cyg_lowering_in(l, 0), *y = cyg_lowering_out(l, 0);
+    if (a->rank > 0)
+        l->out->macs = cyg_value_elements(y) * a->dims[a->rank - 1];
+    return plain(l, CYG_KOP_f_matmul, 2);
+}
+
+static cyg_status rule_gemm(cyg_lowering *l)
+{
+    cyg_kp_gemm p = {.alpha = cyg_node_float(l->node, CYG_ATTR_alpha, 1.0f),
+                     .beta = cyg_node_float(l->node, CYG_ATTR_beta, 1.0f),
+                     .trans_a = cyg_node_int(l->node, CYG_ATTR_transA, 0) != 0,
+                     .trans_b = cyg_node_int(l->node, CYG_ATTR_transB, 0) != 0};
+    const cyg_value *a = cyg_lowering_in(l, 0);
+    l->out->macs = cyg_value_elements(cyg_lowering_out(l, 0)) * a->dims[p.trans_a ? 0 : 1];
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_gemm, &p, sizeof p));
+    return cyg_lowering_first(l, 3);
+}
+
+static cyg_status rule_linear(cyg_lowering *l)
+{
+    const cyg_kp_linear p = {.act = (int32_t)cyg_node_int(l->node, CYG_ATTR_act, 0),
+                             .post_act = (int32_t)cyg_node_int(l->node, CYG_ATTR_post_act, 0),
+                             .act_lo = cyg_node_float(l->node, CYG_ATTR_act_lo, 0),
+                             .act_hi = cyg_node_float(l->node, CYG_ATTR_act_hi, 0)};
+    l->out->macs = cyg_value_elements(cyg_lowering_out(l, 0)) * cyg_lowering_in(l, 1)->dims[1];
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_linear, &p, sizeof p));
+    return cyg_lowering_first(l, 4);
+}
+
+static cyg_status rule_conv(cyg_lowering *l)
+{
+    cyg_kp_conv p;
+    CYG_DO(cyg_lower_conv_geometry(l, &p));
+    const bool fused = l->node->op == CYG_OP_conv2d;
+    CYG_DO(cyg_lowering_op(l, fused ? CYG_KOP_f_conv2d : CYG_KOP_f_conv, &p, sizeof p));
+    return cyg_lowering_first(l, fused ? 4 : 3);
+}
+
+static cyg_status rule_pool(cyg_lowering *l)
+{
+    const cyg_op op = l->node->op;
+    const cyg_value *x = cyg_lowering_in(l, 0);
+    cyg_kp_pool p = {.stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1};
+    p.is_max = op == CYG_OP_max_pool || op == CYG_OP_global_max_pool;
+    if (op == CYG_OP_global_average_pool || op == CYG_OP_global_max_pool) {
+        if (x->rank < 3)
+            return cyg_lowering_unsupported(l, "a global pool needs a spatial axis");
+        p.kh = x->rank == 3 ? 1 : x->dims[2];
+        p.kw = 1;
+        for (int i = x->rank == 3 ? 2 : 3; i < x->rank; i++)
+            p.kw *= x->dims[i];
+    } else {
+        cyg_kp_conv c;
+        CYG_DO(cyg_lower_conv_geometry(l, &c));
+        p = (cyg_kp_pool){.kh = c.kh,
+                          .kw = c.kw,
+                          .stride_h = c.stride_h,
+                          .stride_w = c.stride_w,
+                          .pad_t = c.pad_t,
+                          .pad_l = c.pad_l,
+                          .pad_b = c.pad_b,
+                          .pad_r = c.pad_r,
+                          .dilation_h = c.dilation_h,
+                          .dilation_w = c.dilation_w,
+                          .is_max = p.is_max};
+        p.count_include_pad = cyg_node_int(l->node, CYG_ATTR_count_include_pad, 0) != 0;
+        if (op == CYG_OP_max_pool && cyg_node_int(l->node, CYG_ATTR_storage_order, 0) != 0)
+            return cyg_lowering_unsupported(l, "storage_order 1");
+    }
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_pool, &p, sizeof p));
+    return cyg_lowering_first(l, 1);
+}
+
+/* ---- normalisation, softmax, reductions
+ * ------------------------------------------------------------------------ */
+
+static cyg_status rule_layernorm(cyg_lowering *l)
+{
+    const cyg_value *x = cyg_lowering_in(l, 0);
+    const int64_t axis = cyg_lowering_axis(cyg_node_int(l->node, CYG_ATTR_axis, -1), x->rank);
+    cyg_kp_layernorm p = {.channels = 1,
+                          .epsilon = cyg_node_float(l->node, CYG_ATTR_epsilon, 1e-5f)};
+    if (axis < 0)
+        return cyg_lowering_unsupported(l, "axis out of range");
+    for (int64_t i = axis; i < x->rank; i++)
+        p.channels *= x->dims[i];
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_layernorm, &p, sizeof p));
+    return cyg_lowering_first(l, 3);
+}
+
+static cyg_status rule_batchnorm(cyg_lowering *l)
+{
+    const cyg_kp_batchnorm p = {.epsilon = cyg_node_float(l->node, CYG_ATTR_epsilon, 1e-5f)};
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_batchnorm, &p, sizeof p));
+    return cyg_lowering_first(l, 5);
+}
+
+static cyg_status rule_softmax(cyg_lowering *l)
+{
+    const int64_t axis =
+        cyg_lowering_axis(cyg_node_int(l->node, CYG_ATTR_axis, -1), cyg_lowering_in(l, 0)->rank);
+    const cyg_kp_softmax p = {.axis = (int32_t)axis, .is_log = l->node->op == CYG_OP_log_softmax};
+    if (axis < 0)
+        return cyg_lowering_unsupported(l, "axis out of range");
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_softmax, &p, sizeof p));
+    return cyg_lowering_first(l, 1);
+}
+
+static cyg_status rule_reduce(cyg_lowering *l)
+{
+    cyg_kp_reduce p = {0};
+    switch ((int)l->node->op) {
+    case CYG_OP_reduce_mean:
+        p.fn = CYG_REDUCE_MEAN;
+        break;
+    case CYG_OP_reduce_sum:
+        p.fn = CYG_REDUCE_SUM;
+        break;
+    case CYG_OP_reduce_max:
+        p.fn = CYG_REDUCE_MAX;
+        break;
+    case CYG_OP_reduce_min:
+        p.fn = CYG_REDUCE_MIN;
+        break;
+    case CYG_OP_reduce_prod:
+        p.fn = CYG_REDUCE_PROD;
+        break;
+    default:
+        p.fn = CYG_REDUCE_L2;
+        break;
+    }
+    CYG_DO(cyg_lower_reduce_axes(l, &p.axes_mask));
+    if (p.axes_mask == 0)
+        return p.fn == CYG_REDUCE_L2 ? cyg_lowering_unsupported(l, "without axes")
+                                     : cyg_lowering_view(l);
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_reduce, &p, sizeof p));
+    return cyg_lowering_first(l, 1);
+}
+
+static cyg_status rule_argmax(cyg_lowering *l)
+{
+    const int64_t axis =
+        cyg_lowering_axis(cyg_node_int(l->node, CYG_ATTR_axis, 0), cyg_lowering_in(l, 0)->rank);
+    const cyg_kp_reduce p = {.fn = cyg_node_int(l->node, CYG_ATTR_select_last_index, 0) != 0,
+                             .axes_mask = axis < 0 ? 0 : 1u << axis};
+    if (axis < 0)
+        return cyg_lowering_unsupported(l, "axis out of range");
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_argmax, &p, sizeof p));
+    return cyg_lowering_first(l, 1);
+}
+
+/* ---- attention, quantised exchange
+ * ------------------------------------------------------------------------------- */
+
+static cyg_status rule_attention(cyg_lowering *l)
+{
+    cyg_kp_attention p;
+    CYG_DO(cyg_lower_attention_geometry(l, &p));
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_attention, &p, sizeof p));
+    return cyg_lowering_first(l, 7);
+}
+
+static cyg_status rule_qdq(cyg_lowering *l)
+{
+    const cyg_value *x = cyg_lowering_in(l, 0), *s = cyg_lowering_in(l, 1);
+    const int64_t axis = cyg_lowering_axis(cyg_node_int(l->node, CYG_ATTR_axis, 1), x->rank);
+    const bool per_tensor = cyg_value_elements(s) == 1;
+    if (!per_tensor && axis < 0)
+        return cyg_lowering_unsupported(l, "axis out of range");
+    const cyg_kp_quantize p = {.axis = per_tensor ? -1 : (int32_t)axis};
+    CYG_DO(cyg_lowering_op(
+        l, l->node->op == CYG_OP_quantize_linear ? CYG_KOP_quantize : CYG_KOP_dequantize, &p,
+        sizeof p));
+    return cyg_lowering_first(l, 3);
+}
+
+cyg_lower_rule cyg_lower_float_rule(cyg_op op)
+{
+    switch ((int)op) {
+    case CYG_OP_clip:
+        return rule_clip;
+    case CYG_OP_cast:
+    case CYG_OP_cast_like:
+        return rule_cast;
+    case CYG_OP_where:
+        return rule_where;
+    case CYG_OP_range:
+        return rule_range;
+    case CYG_OP_matmul:
+        return rule_matmul;
+    case CYG_OP_gemm:
+        return rule_gemm;
+    case CYG_OP_linear:
+        return rule_linear;
+    case CYG_OP_conv:
+    case CYG_OP_conv2d:
+        return rule_conv;
+    case CYG_OP_max_pool:
+    case CYG_OP_average_pool:
+    case CYG_OP_global_average_pool:
+    case CYG_OP_global_max_pool:
+        return rule_pool;
+    case CYG_OP_layer_normalization:
+        return rule_layernorm;
+    case CYG_OP_batch_normalization:
+        return rule_batchnorm;
+    case CYG_OP_softmax:
+    case CYG_OP_log_softmax:
+        return rule_softmax;
+    case CYG_OP_reduce_mean:
+    case CYG_OP_reduce_sum:
+    case CYG_OP_reduce_max:
+    case CYG_OP_reduce_min:
+    case CYG_OP_reduce_prod:
+    case CYG_OP_reduce_l2:
+        return rule_reduce;
+    case CYG_OP_arg_max:
+        return rule_argmax;
+    case CYG_OP_attention:
+        return rule_attention;
+    case CYG_OP_quantize_linear:
+    case CYG_OP_dequantize_linear:
+        return rule_qdq;
+    case CYG_OP_requant:
+        return cyg_lowering_view;
+    default:
+        break;
+    }
+    const unsigned flags = cyg_op_schema_of(op)->flags;
+    if (flags & CYG_OPF_BINARY)
+        return rule_binary;
+    if (flags & CYG_OPF_UNARY)
+        return rule_unary;
+    return NULL;
+}
