@@ -146,7 +146,7 @@ static void test_strbuf(void **state)
     cyg_strbuf_add(&s, NULL, 0);
     assert_false(s.failed);
     assert_int_equal(s.len, 2003);
-    assert_string_equal(s.data + 1996, "8,9,end" + 0);
+    assert_string_equal(s.data + 1996, "8,9,end");
     cyg_strbuf_deinit(&s);
     s = (cyg_strbuf){.len = SIZE_MAX - 2};
     cyg_strbuf_add(&s, "abcdef", 6);
