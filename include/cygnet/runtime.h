@@ -1,6 +1,6 @@
 /* Cygnet's runtime: load a package, bind buffers, run. The deployable library: needs libc, libm and pthreadpool only.
  *
- * Ownership: *_create/*_open give an object to the caller, *_destroy/*_close take it back. Getters lend. Every function that can fail returns a status and leaves a message for
+ * Ownership: create and open give an object to the caller, destroy and close take it back. Getters lend. Every function that can fail returns a status and leaves a message for
  * cyg_runtime_message(). Thread rule: a model is safe (read-only after open) and may feed many sessions; a session is compatible (one caller at a time).
  * cyg_session_run allocates nothing. */
 #ifndef CYGNET_RUNTIME_H
