@@ -1,0 +1,28 @@
+/* What attention's two bodies share: the addresses of one item. */
+#ifndef CYG_KERNELS_INT_ATTENTION_H
+#define CYG_KERNELS_INT_ATTENTION_H
+
+#include "base/attr.h"
+#include "kernels/call.h"
+
+typedef struct cyg_attention_item {
+    const int8_t *q, *k,
+        *v;       /* channels of this head in row 0 of the entry (with rows: of the image) */
+    int64_t y_at; /* likewise, elements */
+    int64_t head;
+    const int64_t *rows; /* [tokens] or NULL */
+    const float *bias;   /* [tokens, tokens] or NULL */
+} cyg_attention_item;
+
+cyg_attention_item cyg_attention_item_of(const cyg_kcall *call, int64_t item);
+int64_t cyg_attention_squares(const int8_t *row, int64_t n);
+
+CYG_INLINE int64_t cyg_attention_row(const cyg_attention_item *it, int64_t token)
+{
+    return it->rows != NULL ? it->rows[token] : token;
+}
+
+void cyg_attention_ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch);
+size_t cyg_attention_ref_scratch(const cyg_kcall *call);
+
+#endif

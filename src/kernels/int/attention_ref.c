@@ -1,0 +1,67 @@
+/* i_attention's specification: row by row, operands as they lie, formulas as in docs/numerics.md.
+ */
+#include "kernels/int/arith.h"
+#include "kernels/int/attention.h"
+#include "kernels/params.h"
+
+/* t f32 [tokens], e s32 [tokens] */
+size_t cyg_attention_ref_scratch(const cyg_kcall *call)
+{
+    const cyg_kp_iattention *p = call->params;
+    return ((size_t)p->at.tokens * 8 + 63) / 64 * 64;
+}
+
+static int64_t dot(const int8_t *a, const int8_t *b, int64_t n)
+{
+    int64_t sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+/* t of query i against all keys; returns the maximum. */
+static float scores(const cyg_kp_attention *at, const cyg_attention_item *it, float c, int64_t i,
+                    float *t)
+{
+    const int8_t *q = it->q + cyg_attention_row(it, i) * at->q_stride;
+    const float q_norm = cyg_inverse_norm(cyg_attention_squares(q, at->head_dim));
+    float t_max = -CYG_INFINITY;
+    for (int64_t j = 0; j < at->tokens; j++) {
+        const int8_t *k = it->k + cyg_attention_row(it, j) * at->k_stride;
+        float f = (float)(int32_t)dot(q, k, at->head_dim);
+        if (at->cosine)
+            f = (f * q_norm) * cyg_inverse_norm(cyg_attention_squares(k, at->head_dim));
+        t[j] = cyg_fmaf(f, c, it->bias == NULL ? 0.0f : it->bias[i * at->tokens + j]);
+        t_max = cyg_maxf(t[j], t_max);
+    }
+    return t_max;
+}
+
+void cyg_attention_ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch)
+{
+    const cyg_kp_iattention *p = call->params;
+    const cyg_kp_attention *at = &p->at;
+    float *t = scratch;
+    int32_t *e = (int32_t *)(void *)(t + at->tokens);
+    for (int64_t item = begin; item < end; item++) {
+        const cyg_attention_item it = cyg_attention_item_of(call, item);
+        const float c = ((const float *)call->in[3].data)[it.head],
+                    a = ((const float *)call->in[4].data)[it.head];
+        for (int64_t i = 0; i < at->tokens; i++) {
+            const float t_max = scores(at, &it, c, i, t);
+            int64_t sum = 0;
+            for (int64_t j = 0; j < at->tokens; j++) {
+                e[j] = cyg_exp_int(t[j] - t_max, p->e_bits == 8 ? 255.0f : 65535.0f);
+                sum += e[j];
+            }
+            const float k = a / (float)sum;
+            const int64_t to = it.y_at + cyg_attention_row(&it, i) * at->heads * at->head_dim;
+            for (int64_t d = 0; d < at->head_dim; d++) {
+                int64_t o = 0;
+                for (int64_t j = 0; j < at->tokens; j++)
+                    o += (int64_t)e[j] * it.v[cyg_attention_row(&it, j) * at->v_stride + d];
+                cyg_store_out(call->out[0].type, call->out[0].data, to + d, &p->sat, (float)o * k);
+            }
+        }
+    }
+}

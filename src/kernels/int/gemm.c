@@ -1,0 +1,265 @@
+/* Packing and the tile loop of the integer matrix product: see gemm.h.
+ *
+ * The loop runs panels outside and row tiles inside: a panel (nr columns, all of K) is read once
+ * from level 2 and serves all rows of the item, whose packed rows stay close as well. The tile
+ * kernel leaves int32 sums in a buffer of 2 KB that never leaves level 1, from where the epilogue
+ * (scale, activation, residual, saturation) writes y. */
+#include "kernels/int/gemm.h"
+
+#include <string.h>
+
+#include "base/attr.h"
+#include "kernels/int/check.h"
+
+static size_t align64(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
+static int64_t groups_of(const cyg_igemm *g, int64_t k)
+{
+    return g->wide ? (k + 1) / 2 : (k + 3) / 4;
+}
+
+cyg_igemm_layout cyg_igemm_layout_of(const cyg_igemm *g, int32_t x_type, int64_t n, int64_t k)
+{
+    cyg_igemm_layout l;
+    l.groups = groups_of(g, k);
+    l.padded = (n + g->nr - 1) / g->nr * g->nr;
+    l.m_at = align64((size_t)l.padded * 4);
+    l.bias64_at = align64(l.m_at + (size_t)l.padded * 4);
+    l.panels_at = l.bias64_at + (cyg_is_16bit(x_type) ? align64((size_t)l.padded * 8) : 0);
+    l.size = align64(l.panels_at + (size_t)l.padded * (size_t)l.groups * 4);
+    return l;
+}
+
+static const int8_t *source_row(const cyg_igemm_source *from, int64_t n)
+{
+    return from->w + (from->rows != NULL ? from->rows[n] : n) * from->stride;
+}
+
+void cyg_igemm_pack_b(const cyg_igemm *g, const cyg_igemm_source *from, int64_t n, int64_t k,
+                      void *out_panels, int32_t *out_sums)
+{
+    const int64_t groups = groups_of(g, k), padded = (n + g->nr - 1) / g->nr * g->nr;
+    const int64_t per_group = g->wide ? 2 : 4;
+    for (int64_t column = 0; column < padded; column++) {
+        uint8_t *to =
+            (uint8_t *)out_panels + (column / g->nr * groups * g->nr + column % g->nr) * 4;
+        const int8_t *w = column < n ? source_row(from, column) : NULL;
+        int32_t sum = 0;
+        for (int64_t group = 0; group < groups; group++, to += g->nr * 4) {
+            int8_t v[4] = {0, 0, 0, 0};
+            const int64_t left = k - group * per_group, count = left < per_group ? left : per_group;
+            if (w != NULL)
+                for (int64_t i = 0; i < count; i++)
+                    v[i] = w[group * per_group + i];
+            sum += v[0] + v[1] + v[2] + v[3];
+            if (g->wide) {
+                const int16_t pair[2] = {v[0], v[1]};
+                memcpy(to, pair, 4);
+            } else {
+                memcpy(to, v, 4);
+            }
+        }
+        if (out_sums != NULL)
+            out_sums[column] = sum;
+    }
+}
+
+void cyg_igemm_pack_bt(const cyg_igemm *g, const cyg_igemm_source *from, int64_t n, int64_t k,
+                       void *out_panels)
+{
+    const int64_t groups = groups_of(g, k), panels = (n + g->nr - 1) / g->nr;
+    const int64_t per_group = g->wide ? 2 : 4;
+    memset(out_panels, 0, (size_t)(panels * g->nr * groups) * 4);
+    for (int64_t i = 0; i < k; i++) {
+        const int8_t *w = source_row(from, i);
+        const int64_t group = i / per_group, lane = i % per_group;
+        for (int64_t panel = 0; panel < panels; panel++) {
+            const int64_t first = panel * g->nr, count = n - first < g->nr ? n - first : g->nr;
+            uint8_t *to = (uint8_t *)out_panels + (panel * groups + group) * g->nr * 4;
+            for (int64_t j = 0; j < count; j++) {
+                if (g->wide) {
+                    const int16_t v = w[first + j];
+                    memcpy(to + j * 4 + lane * 2, &v, 2);
+                } else {
+                    to[j * 4 + lane] = (uint8_t)w[first + j];
+                }
+            }
+        }
+    }
+}
+
+void cyg_igemm_prepare(const cyg_igemm *g, int32_t x_type, const int8_t *w, const void *bias,
+                       const float *m, int64_t n, int64_t k, void *out_prepared)
+{
+    const cyg_igemm_layout l = cyg_igemm_layout_of(g, x_type, n, k);
+    uint8_t *base = out_prepared;
+    int32_t *bias32 = (int32_t *)(void *)base;
+    float *scale = (float *)(void *)(base + l.m_at);
+    int64_t *bias64 = (int64_t *)(void *)(base + l.bias64_at);
+    const cyg_igemm_source from = {w, k, NULL};
+    cyg_igemm_pack_b(g, &from, n, k, base + l.panels_at,
+                     bias32); /* bias32 holds the sums for now */
+    const int is_offset = !g->wide && (x_type == CYG_TYPE_S8 || x_type == CYG_TYPE_S16);
+    for (int64_t i = 0; i < l.padded; i++) {
+        const int64_t correction = is_offset ? 128 * (int64_t)bias32[i] : 0;
+        if (cyg_is_16bit(x_type)) {
+            const int64_t b = i < n ? ((const int64_t *)bias)[i] : 0;
+            bias64[i] = (int64_t)((uint64_t)b - 256 * (uint64_t)correction);
+            bias32[i] = 0;
+        } else {
+            const int32_t b = i < n ? ((const int32_t *)bias)[i] : 0;
+            bias32[i] = (int32_t)((uint32_t)b - (uint32_t)correction);
+        }
+        scale[i] = i < n ? m[i] : 0.0f;
+    }
+}
+
+static void pack_a_wide(int32_t x_type, const void *x, int64_t k, int16_t *lo, int16_t *hi)
+{
+    switch (x_type) {
+    case CYG_TYPE_U8:
+        for (int64_t i = 0; i < k; i++)
+            lo[i] = ((const uint8_t *)x)[i];
+        break;
+    case CYG_TYPE_S8:
+        for (int64_t i = 0; i < k; i++)
+            lo[i] = ((const int8_t *)x)[i];
+        break;
+    case CYG_TYPE_U16:
+        for (int64_t i = 0; i < k; i++) {
+            lo[i] = ((const uint16_t *)x)[i] & 255;
+            hi[i] = (int16_t)(((const uint16_t *)x)[i] >> 8);
+        }
+        break;
+    default:
+        for (int64_t i = 0; i < k; i++) {
+            lo[i] = ((const int16_t *)x)[i] & 255;
+            hi[i] = (int16_t)(((const int16_t *)x)[i] >> 8);
+        }
+        break;
+    }
+    if (k % 2 != 0) {
+        lo[k] = 0;
+        if (cyg_is_16bit(x_type))
+            hi[k] = 0;
+    }
+}
+
+static void pack_a_bytes(int32_t x_type, const void *x, int64_t k, uint8_t *lo, uint8_t *hi)
+{
+    switch (x_type) {
+    case CYG_TYPE_U8:
+        memcpy(lo, x, (size_t)k);
+        break;
+    case CYG_TYPE_S8:
+        for (int64_t i = 0; i < k; i++)
+            lo[i] = ((const uint8_t *)x)[i] ^ 0x80;
+        break;
+    default: {
+        const uint16_t flip = x_type == CYG_TYPE_S16 ? 0x8000 : 0;
+        for (int64_t i = 0; i < k; i++) {
+            const uint16_t v = ((const uint16_t *)x)[i] ^ flip;
+            lo[i] = (uint8_t)v;
+            hi[i] = (uint8_t)(v >> 8);
+        }
+        break;
+    }
+    }
+    for (int64_t i = k; i % 4 != 0; i++) {
+        lo[i] = 0;
+        if (cyg_is_16bit(x_type))
+            hi[i] = 0;
+    }
+}
+
+void cyg_igemm_pack_a(const cyg_igemm *g, int32_t x_type, const void *x, int64_t k, void *out_lo,
+                      void *out_hi)
+{
+    if (g->wide)
+        pack_a_wide(x_type, x, k, out_lo, out_hi);
+    else
+        pack_a_bytes(x_type, x, k, out_lo, out_hi);
+}
+
+int cyg_igemm_a_is_direct(const cyg_igemm *g, int32_t x_type, int64_t k)
+{
+    return !g->wide && x_type == CYG_TYPE_U8 && k % 4 == 0;
+}
+
+int64_t cyg_igemm_item_rows(int64_t k)
+{
+    const int64_t rows = (1 << 17) / (k > 0 ? k : 1) / 8 * 8;
+    return rows < 8 ? 8 : rows > CYG_IGEMM_MAX_ROWS ? CYG_IGEMM_MAX_ROWS : rows;
+}
+
+/* acc = 256 H + L + bias, its float by way of binary64 (exact below 2^53). In place: the sums of H
+ * become floats. */
+static void join_planes(int64_t rows, int64_t columns, int64_t stride, const int32_t *low,
+                        int32_t *high_to_float, const int64_t *bias)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t c = 0; c < columns; c++) {
+            const int64_t h = high_to_float[r * stride + c], l = low[r * stride + c];
+            const int64_t acc = (int64_t)(256 * (uint64_t)h + (uint64_t)l + (uint64_t)bias[c]);
+            const float f = (float)(double)acc;
+            memcpy(&high_to_float[r * stride + c], &f, 4);
+        }
+    }
+}
+
+/* The epilogue over tile rows, split where the residual's rows wrap around. */
+static void finish_tile(const cyg_igemm_job *job, int32_t acc_type, const void *acc,
+                        int64_t acc_stride, const float *m, int64_t row0, int64_t rows,
+                        int64_t column, int64_t columns)
+{
+    const int64_t y_bytes = cyg_int_bytes(job->y_type), r_bytes = cyg_int_bytes(job->r_type);
+    for (int64_t done = 0; done < rows;) {
+        const int64_t row = row0 + done;
+        int64_t count = rows - done;
+        const uint8_t *r = NULL;
+        if (job->r_type != CYG_TYPE_NONE) {
+            const int64_t r_row = row % job->r_rows;
+            if (count > job->r_rows - r_row)
+                count = job->r_rows - r_row;
+            r = (const uint8_t *)job->r + (r_row * job->y_row + job->y_column + column) * r_bytes;
+        }
+        uint8_t *y = (uint8_t *)job->y + (row * job->y_row + job->y_column + column) * y_bytes;
+        job->isa->i_epilogue(job->out, acc_type, (const uint8_t *)acc + done * acc_stride * 4,
+                             acc_stride, m, count, columns, job->r_type, r, job->y_row * r_bytes,
+                             job->y_type, y, job->y_row * y_bytes);
+        done += count;
+    }
+}
+
+void cyg_igemm_block(const cyg_igemm_job *job, const void *a_lo, const void *a_hi, int64_t a_stride,
+                     int64_t row0, int64_t rows, int64_t col0, int64_t col1)
+{
+    CYG_ALIGNED(64) int32_t tile[CYG_IGEMM_MAX_TILE];
+    CYG_ALIGNED(64) int32_t high[CYG_IGEMM_MAX_TILE];
+    const cyg_igemm *g = job->isa->igemm();
+    const cyg_igemm_layout *l = &job->layout;
+    const uint8_t *base = job->prepared;
+    for (int64_t column = col0; column < col1; column += g->nr) {
+        const int64_t columns = col1 - column < g->nr ? col1 - column : g->nr;
+        const uint8_t *panel = base + l->panels_at + column * l->groups * 4;
+        const int32_t *bias = (const int32_t *)(const void *)base + column;
+        const float *m = (const float *)(const void *)(base + l->m_at) + column;
+        for (int64_t r = 0; r < rows; r += g->mr) {
+            const int64_t count = rows - r < g->mr ? rows - r : g->mr;
+            g->tile(l->groups, (const uint8_t *)a_lo + r * a_stride, a_stride, panel, bias, tile,
+                    g->nr, count, columns);
+            if (cyg_is_16bit(job->x_type)) {
+                g->tile(l->groups, (const uint8_t *)a_hi + r * a_stride, a_stride, panel, bias,
+                        high, g->nr, count, columns);
+                join_planes(count, columns, g->nr, tile, high,
+                            (const int64_t *)(const void *)(base + l->bias64_at) + column);
+                finish_tile(job, CYG_TYPE_F32, high, g->nr, m, row0 + r, count, column, columns);
+            } else {
+                finish_tile(job, CYG_TYPE_S32, tile, g->nr, m, row0 + r, count, column, columns);
+            }
+        }
+    }
+}

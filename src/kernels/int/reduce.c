@@ -1,0 +1,109 @@
+/* i_reduce_mean: x seen as [outer, n, inner], the exact sum over n, one multiply (docs/numerics.md,
+ * Others). An item is up to 64 neighbouring outputs of one outer index: rows of x are then read
+ * along memory. */
+#include "kernels/int/arith.h"
+#include "kernels/int/check.h"
+#include "kernels/dispatch.h"
+
+enum { ITEM = 64 };
+
+static const char *check(const cyg_kcall *call)
+{
+    const cyg_kp_ireduce *p = call->params;
+    CYG_WANT_OK(cyg_check_counts(call, 1, 1));
+    const cyg_kbuf *x = &call->in[0], *y = &call->out[0];
+    CYG_WANT(cyg_is_activation(x->type), "x's type is not supported");
+    const int64_t limit = (int64_t)1 << 31;
+    CYG_WANT(p->outer >= 0 && p->n >= 1 && p->inner >= 0 && p->outer < limit && p->n < limit &&
+                 p->inner < limit,
+             "sizes out of range");
+    int64_t outputs, inputs;
+    CYG_WANT(!__builtin_mul_overflow(p->outer, p->inner, &outputs) &&
+                 !__builtin_mul_overflow(outputs, p->n, &inputs),
+             "sizes out of range");
+    CYG_WANT(cyg_elements(x) == inputs && cyg_elements(y) == outputs,
+             "sizes do not fit the shapes");
+    return cyg_check_sat(&p->sat, y->type);
+}
+
+static int64_t blocks(const cyg_kp_ireduce *p)
+{
+    return (p->inner + ITEM - 1) / ITEM;
+}
+
+static int64_t items(const cyg_kcall *call)
+{
+    const cyg_kp_ireduce *p = call->params;
+    return p->outer * blocks(p);
+}
+
+static void finish(const cyg_kcall *call, int64_t at, int64_t sum)
+{
+    const cyg_kp_ireduce *p = call->params;
+    const int64_t centred =
+        (int64_t)((uint64_t)sum - (uint64_t)p->n * (uint64_t)(int64_t)p->x_zero);
+    cyg_store_out(call->out[0].type, call->out[0].data, at, &p->sat, (float)centred * p->k);
+}
+
+/* Sums of one item; type is a constant where this is inlined. */
+CYG_INLINE void add_rows(int32_t type, const void *x, int64_t at, int64_t n, int64_t stride,
+                         int64_t width, int64_t *sums)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < width; j++)
+            sums[j] += cyg_load_int(type, x, at + i * stride + j);
+}
+
+static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    const cyg_kp_ireduce *p = call->params;
+    const void *x = call->in[0].data;
+    for (int64_t item = begin; item < end; item++) {
+        int64_t sums[ITEM] = {0};
+        const int64_t outer = item / blocks(p), first = item % blocks(p) * ITEM;
+        const int64_t width = p->inner - first < ITEM ? p->inner - first : ITEM;
+        const int64_t at = outer * p->n * p->inner + first;
+        switch (call->in[0].type) {
+        case CYG_TYPE_U8:
+            add_rows(CYG_TYPE_U8, x, at, p->n, p->inner, width, sums);
+            break;
+        case CYG_TYPE_S8:
+            add_rows(CYG_TYPE_S8, x, at, p->n, p->inner, width, sums);
+            break;
+        case CYG_TYPE_S16:
+            add_rows(CYG_TYPE_S16, x, at, p->n, p->inner, width, sums);
+            break;
+        default:
+            add_rows(CYG_TYPE_U16, x, at, p->n, p->inner, width, sums);
+            break;
+        }
+        for (int64_t j = 0; j < width; j++)
+            finish(call, outer * p->inner + first + j, sums[j]);
+    }
+}
+
+static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    const cyg_kp_ireduce *p = call->params;
+    for (int64_t item = begin; item < end; item++) {
+        const int64_t outer = item / blocks(p), first = item % blocks(p) * ITEM;
+        for (int64_t j = first; j < p->inner && j < first + ITEM; j++) {
+            int64_t sum = 0;
+            for (int64_t i = 0; i < p->n; i++)
+                sum += cyg_load_int(call->in[0].type, call->in[0].data,
+                                    (outer * p->n + i) * p->inner + j);
+            finish(call, outer * p->inner + j, sum);
+        }
+    }
+}
+
+const cyg_kop_info cyg_kop_info_i_reduce_mean = {
+    .name = "i_reduce_mean",
+    .params_size = sizeof(cyg_kp_ireduce),
+    .check = check,
+    .items = items,
+    .run = run,
+    .ref = ref,
+};
