@@ -222,6 +222,21 @@ cyg_node_id cyg_graph_find_node(const cyg_graph *g, const char *name)
     return (cyg_node_id){cyg_names_find(&g->node_names, name)};
 }
 
+bool cyg_graph_rename_node(cyg_graph *g, cyg_node_id n, const char *name)
+{
+    cyg_node *node = cyg_nod(g, n);
+    if (strcmp(node->name, name) == 0)
+        return true;
+    const char *fresh = cyg_names_fresh(g, &g->node_names, name, "n");
+    if (fresh == NULL || !cyg_names_add(&g->node_names, fresh, n.i)) {
+        g->failed = true;
+        return false;
+    }
+    cyg_names_remove(&g->node_names, node->name, n.i);
+    node->name = fresh;
+    return true;
+}
+
 cyg_status cyg_graph_set_io(cyg_ctx *ctx, cyg_graph *g, const cyg_value_id *in, uint32_t in_count,
                             const cyg_value_id *out, uint32_t out_count)
 {
