@@ -79,8 +79,8 @@ cyg_status cyg_config_resolve_input(cyg_ctx *ctx, cyg_arena *arena, const cyg_co
 cyg_status cyg_config_resolve_output(cyg_ctx *ctx, cyg_arena *arena, const cyg_config_build *config,
                                      const char *tensor,
                                      cyg_config_output_processor *out_output) CYG_MUST_USE;
-/* Fails, naming the nearest, unless every tensor_name of the configuration is among the model's (or
- * DEFAULT). */
+/* Fails, naming the nearest, unless every tensor_name of the configuration, and each of
+ * input_shapes, is among the model's (or DEFAULT). */
 cyg_status cyg_config_check_names(cyg_ctx *ctx, const cyg_config_build *config,
                                   const char *const *inputs, size_t input_count,
                                   const char *const *outputs, size_t output_count) CYG_MUST_USE;

@@ -36,22 +36,6 @@ typedef struct reader {
     size_t messages;
 } reader;
 
-/* Room for a value of any kind. */
-typedef union any_value {
-    bool boolean;
-    int64_t integer;
-    double number;
-    int word;
-    const char *text;
-    cyg_int_list ints;
-    cyg_float_list floats;
-    cyg_string_list strings;
-    struct {
-        void *items;
-        size_t count;
-    } list;
-} any_value;
-
 static cyg_status read_message(reader *r, const cyg_doc_node *node,
                                const cyg_config_message *message, const char *path, void *config);
 
@@ -162,7 +146,7 @@ static size_t item_count(const cyg_doc_node *node)
 }
 
 static cyg_status read_list(reader *r, const cyg_doc_node *node, const char *path, const char *what,
-                            cyg_value_kind kind, any_value *out)
+                            cyg_value_kind kind, cyg_value_any *out)
 {
     const size_t count = item_count(node);
     const size_t size = kind == CYG_VALUE_INTS     ? sizeof(int64_t)
@@ -214,7 +198,8 @@ static cyg_status check_needs(reader *r, const cyg_doc_node *node,
 }
 
 static cyg_status read_messages(reader *r, const cyg_doc_node *node,
-                                const cyg_config_message *message, const char *path, any_value *out)
+                                const cyg_config_message *message, const char *path,
+                                cyg_value_any *out)
 {
     const size_t count = item_count(node);
     if (count > MOST_MESSAGES - r->messages)
@@ -241,28 +226,9 @@ static cyg_status read_messages(reader *r, const cyg_doc_node *node,
 
 /* ---- fields ---- */
 
-static size_t value_size(cyg_value_kind kind)
-{
-    static const size_t sizes[CYG_VALUE_COUNT] = {
-        [CYG_VALUE_BOOL] = sizeof(bool),
-        [CYG_VALUE_INT] = sizeof(int64_t),
-        [CYG_VALUE_FLOAT] = sizeof(double),
-        [CYG_VALUE_STRING] = sizeof(char *),
-        [CYG_VALUE_IN_PATH] = sizeof(char *),
-        [CYG_VALUE_OUT_PATH] = sizeof(char *),
-        [CYG_VALUE_ENUM] = sizeof(int),
-        [CYG_VALUE_INTS] = sizeof(cyg_int_list),
-        [CYG_VALUE_FLOATS] = sizeof(cyg_float_list),
-        [CYG_VALUE_STRINGS] = sizeof(cyg_string_list),
-        [CYG_VALUE_SUBS] = sizeof(cyg_int_list),
-        [CYG_VALUE_ANY] = sizeof(bool),
-    };
-    return sizes[kind];
-}
-
 /* The value of any kind but SUB. */
 static cyg_status read_value(reader *r, const cyg_doc_node *node, const cyg_config_field *field,
-                             const char *path, any_value *out)
+                             const char *path, cyg_value_any *out)
 {
     const cyg_value_kind kind = field->type.kind;
     const char *what =
@@ -291,7 +257,7 @@ static cyg_status read_value(reader *r, const cyg_doc_node *node, const cyg_conf
 static cyg_status read_field(reader *r, const cyg_doc_node *node, const cyg_config_field *field,
                              const char *prefix, void *config)
 {
-    any_value value;
+    cyg_value_any value;
     const char *path =
         cyg_arena_printf(r->arena, "%s%s%s", prefix, prefix[0] ? "." : "", field->name);
     if (path == NULL)
@@ -311,7 +277,7 @@ static cyg_status read_field(reader *r, const cyg_doc_node *node, const cyg_conf
     CYG_DO(read_value(r, node, field, path, &value));
     if (mark->origin == CYG_CONFIG_COMMAND_LINE)
         return CYG_OK;
-    memcpy(cyg_config_value(field, config), &value, value_size(field->type.kind));
+    memcpy(cyg_config_value(field, config), &value, cyg_value_size(field->type.kind));
     *mark = here;
     return CYG_OK;
 }

@@ -116,44 +116,6 @@ cyg_status cyg_config_resolve_output(cyg_ctx *ctx, cyg_arena *arena, const cyg_c
     return CYG_OK;
 }
 
-/* ---- names against the model ---- */
-
-static cyg_status check_name(cyg_ctx *ctx, const char *list, const char *what, const char *name,
-                             const cyg_config_mark *mark, const char *const *known, size_t count)
-{
-    if (name == NULL || strcmp(name, DEFAULT_NAME) == 0)
-        return CYG_OK;
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(known[i], name) == 0)
-            return CYG_OK;
-    const int near = count == 1 ? 0 : cyg_nearest_name(name, known, count);
-    return cyg_config_fail(
-        ctx, CYG_E_CONFIG, mark, list, "\"%.200s\" is no %s of the model%s%.200s%s", name, what,
-        near >= 0 ? "; did you mean \"" : "", near >= 0 ? known[near] : "", near >= 0 ? "\"?" : "");
-}
-
-cyg_status cyg_config_check_names(cyg_ctx *ctx, const cyg_config_build *config,
-                                  const char *const *inputs, size_t input_count,
-                                  const char *const *outputs, size_t output_count)
-{
-    for (size_t i = 0; i < config->quant.input_configs.count; i++) {
-        const cyg_config_input_quant *e = &config->quant.input_configs.items[i];
-        CYG_DO(check_name(ctx, "quant.input_configs tensor_name", "input", e->tensor_name,
-                          &e->tensor_name_at, inputs, input_count));
-    }
-    for (size_t i = 0; i < config->input_processors.count; i++) {
-        const cyg_config_input_processor *e = &config->input_processors.items[i];
-        CYG_DO(check_name(ctx, "input_processors tensor_name", "input", e->tensor_name,
-                          &e->tensor_name_at, inputs, input_count));
-    }
-    for (size_t i = 0; i < config->output_processors.count; i++) {
-        const cyg_config_output_processor *e = &config->output_processors.items[i];
-        CYG_DO(check_name(ctx, "output_processors tensor_name", "output", e->tensor_name,
-                          &e->tensor_name_at, outputs, output_count));
-    }
-    return CYG_OK;
-}
-
 /* ---- input_shapes ---- */
 
 /* "1x3x224x224" of len bytes. */
@@ -227,4 +189,50 @@ cyg_status cyg_config_parse_shapes(cyg_ctx *ctx, cyg_arena *arena, const char *t
             CYG_DO(parse_shape(ctx, arena, item, out_shapes));
     }
     return CYG_OK;
+}
+
+/* ---- names against the model ---- */
+
+static cyg_status check_name(cyg_ctx *ctx, const char *list, const char *what, const char *name,
+                             const cyg_config_mark *mark, const char *const *known, size_t count)
+{
+    if (name == NULL || strcmp(name, DEFAULT_NAME) == 0)
+        return CYG_OK;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(known[i], name) == 0)
+            return CYG_OK;
+    const int near = count == 1 ? 0 : cyg_nearest_name(name, known, count);
+    return cyg_config_fail(
+        ctx, CYG_E_CONFIG, mark, list, "\"%.200s\" is no %s of the model%s%.200s%s", name, what,
+        near >= 0 ? "; did you mean \"" : "", near >= 0 ? known[near] : "", near >= 0 ? "\"?" : "");
+}
+
+cyg_status cyg_config_check_names(cyg_ctx *ctx, const cyg_config_build *config,
+                                  const char *const *inputs, size_t input_count,
+                                  const char *const *outputs, size_t output_count)
+{
+    for (size_t i = 0; i < config->quant.input_configs.count; i++) {
+        const cyg_config_input_quant *e = &config->quant.input_configs.items[i];
+        CYG_DO(check_name(ctx, "quant.input_configs tensor_name", "input", e->tensor_name,
+                          &e->tensor_name_at, inputs, input_count));
+    }
+    for (size_t i = 0; i < config->input_processors.count; i++) {
+        const cyg_config_input_processor *e = &config->input_processors.items[i];
+        CYG_DO(check_name(ctx, "input_processors tensor_name", "input", e->tensor_name,
+                          &e->tensor_name_at, inputs, input_count));
+    }
+    for (size_t i = 0; i < config->output_processors.count; i++) {
+        const cyg_config_output_processor *e = &config->output_processors.items[i];
+        CYG_DO(check_name(ctx, "output_processors tensor_name", "output", e->tensor_name,
+                          &e->tensor_name_at, outputs, output_count));
+    }
+    cyg_arena arena;
+    cyg_config_shape_list shapes;
+    cyg_arena_init(&arena);
+    cyg_status st = cyg_config_parse_shapes(ctx, &arena, config->input_shapes, &shapes);
+    for (size_t i = 0; st == CYG_OK && i < shapes.count; i++)
+        st = check_name(ctx, "input_shapes", "input", shapes.items[i].name,
+                        &config->input_shapes_at, inputs, input_count);
+    cyg_arena_deinit(&arena);
+    return st;
 }

@@ -27,13 +27,7 @@ typedef struct check_state {
 static cyg_status is_default(check_state *s, const cyg_config_field *field, const void *message,
                              bool *out_same)
 {
-    /* Room for any value; message structs are never compared. */
-    union {
-        int64_t i;
-        double f;
-        const char *text;
-        cyg_int_list list;
-    } preset;
+    cyg_value_any preset;
     *out_same = false;
     memset(&preset, 0, sizeof preset);
     if (field->type.kind == CYG_VALUE_SUBS) {

@@ -36,6 +36,25 @@ const char *cyg_value_kind_text(cyg_value_kind kind)
     return kind < CYG_VALUE_COUNT ? texts[kind] : "?";
 }
 
+size_t cyg_value_size(cyg_value_kind kind)
+{
+    static const size_t sizes[CYG_VALUE_COUNT] = {
+        [CYG_VALUE_BOOL] = sizeof(bool),
+        [CYG_VALUE_INT] = sizeof(int64_t),
+        [CYG_VALUE_FLOAT] = sizeof(double),
+        [CYG_VALUE_STRING] = sizeof(char *),
+        [CYG_VALUE_IN_PATH] = sizeof(char *),
+        [CYG_VALUE_OUT_PATH] = sizeof(char *),
+        [CYG_VALUE_ENUM] = sizeof(int),
+        [CYG_VALUE_INTS] = sizeof(cyg_int_list),
+        [CYG_VALUE_FLOATS] = sizeof(cyg_float_list),
+        [CYG_VALUE_STRINGS] = sizeof(cyg_string_list),
+        [CYG_VALUE_SUBS] = sizeof(((cyg_value_any *)0)->list),
+        [CYG_VALUE_ANY] = sizeof(bool),
+    };
+    return kind < CYG_VALUE_COUNT ? sizes[kind] : 0;
+}
+
 bool cyg_value_is_list(cyg_value_kind kind)
 {
     return kind == CYG_VALUE_INTS || kind == CYG_VALUE_FLOATS || kind == CYG_VALUE_STRINGS;

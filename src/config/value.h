@@ -63,6 +63,23 @@ typedef struct cyg_value_type {
     const char *valid;         /* "low..high", one number, or words; NULL or "" = no limit */
 } cyg_value_type;
 
+/* Room for a value of any kind but SUB. */
+typedef union cyg_value_any {
+    bool boolean;
+    int64_t integer;
+    double number;
+    int word;
+    const char *text;
+    cyg_int_list ints;
+    cyg_float_list floats;
+    cyg_string_list strings;
+    struct {
+        void *items;
+        size_t count;
+    } list;
+} cyg_value_any;
+
+size_t cyg_value_size(cyg_value_kind kind); /* bytes of such a value; 0 for SUB */
 const char *cyg_value_kind_text(cyg_value_kind kind);
 bool cyg_value_is_list(cyg_value_kind kind); /* INTS, FLOATS, STRINGS */
 bool cyg_value_is_text(cyg_value_kind kind); /* STRING and the paths */

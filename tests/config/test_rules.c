@@ -268,6 +268,12 @@ static void test_names(void **state)
     load_valid(&f, "output_processors: [{tensor_name: y}]\n");
     assert_int_equal(cyg_config_check_names(&f.ctx, &f.cfg, inputs, 2, outputs, 1), CYG_E_CONFIG);
     assert_true(ctx_says(&f.ctx, "\"y\" is no output of the model; did you mean \"logits\"?"));
+    assert_int_equal(
+        fixture_read(&f, "b.yaml", "output_processors: []\ninput_shapes: 'masc:1x2'\n"), CYG_OK);
+    assert_int_equal(cyg_config_check_names(&f.ctx, &f.cfg, inputs, 2, outputs, 1), CYG_E_CONFIG);
+    assert_true(ctx_says(
+        &f.ctx,
+        "b.yaml:2:1: input_shapes \"masc\" is no input of the model; did you mean \"mask\"?"));
     cyg_config_output_processor out;
     assert_int_equal(cyg_config_resolve_output(&f.ctx, &f.arena, &f.cfg, "z", &out), CYG_OK);
     assert_int_equal(out.output_dtype, CYG_CONFIG_DTYPE_FP32);
