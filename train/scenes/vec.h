@@ -3,9 +3,10 @@
  * Everything the pictures are made of is here or in noise.h: a vector of three floats that is a
  * point, a direction or a linear-light colour as the place needs it, and the few functions of
  * mathematics that a shader wants.  The pictures must have the same bytes on every machine, so
- * nothing is taken from libm but sqrtf, which IEEE 754 rounds correctly; sine, exponential and
- * logarithm are polynomials of our own, evaluated in one fixed order in binary32.  A few ulps of
- * error are invisible in a picture; a different ulp on another machine would not be. */
+ * nothing is taken from libm but sqrtf, which IEEE 754 rounds correctly, and fabsf, which clears
+ * a bit; sine, exponential and logarithm are polynomials of our own, evaluated in one fixed order
+ * in binary32.  A few ulps of error are invisible in a picture; a different ulp on another
+ * machine would not be. */
 #ifndef CYGNET_TRAIN_VEC_H
 #define CYGNET_TRAIN_VEC_H
 
@@ -76,12 +77,12 @@ static inline float maxf(float a, float b)
 /* What is not a number comes out as lo, so that no conversion to int ever meets one. */
 static inline float clampf(float x, float lo, float hi)
 {
-    return x > hi ? hi : x > lo ? x : lo;
+    return minf(hi, maxf(x, lo));
 }
 
 static inline float absf(float x)
 {
-    return x < 0.0f ? -x : x;
+    return fabsf(x);
 }
 
 static inline float mixf(float a, float b, float t)
@@ -100,7 +101,7 @@ static inline float step3(float a, float b, float x)
 static inline int floor_i(float x)
 {
     int i = (int)x;
-    return (float)i > x ? i - 1 : i;
+    return i - ((float)i > x);
 }
 
 static inline float fract(float x)
@@ -112,10 +113,7 @@ static inline float fract(float x)
 static inline float sin_turn(float t)
 {
     float r = fract(t + 0.5f) - 0.5f;
-    if (r > 0.25f)
-        r = 0.5f - r;
-    else if (r < -0.25f)
-        r = -0.5f - r;
+    r = maxf(minf(r, 0.5f - r), -0.5f - r);
     float s = r * r;
     float p = -15.0946426f;
     p = p * s + 42.0586939f;
