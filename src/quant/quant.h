@@ -1,32 +1,46 @@
-/* quant: calibration and quantisation. Observes the optimised float graph on samples, chooses types and scales for every value, and writes them into the graph:
- * activations get value.quant, weights become S8 constants with per-channel scales, everything else stays float. The result is a quantised graph that lower/ turns into integers. */
+/* quant: calibration and quantisation. Observes the optimised float graph on samples, chooses types
+ * and scales for every value, and writes them into the graph: activations get value.quant, weights
+ * become S8 constants with per-channel scales, everything else stays float. Where a float and an
+ * integer neighbour meet, or two integer types, a requant node is put between them. The result is a
+ * quantised graph that lower/ turns into integers. docs/quantiser.md describes the scheme. */
 #ifndef CYG_QUANT_QUANT_H
 #define CYG_QUANT_QUANT_H
 
 #include "base/samples.h"
 #include "ir/graph.h"
 
+/* How an image input is normalised: the float model sees (p - mean[c]) / std[c] of 8-bit pixels p.
+ */
+typedef struct cyg_normalize {
+    bool enabled;
+    uint32_t channels; /* 1..4 */
+    float mean[4], std[4];
+    bool swap_channels; /* the runtime feeds the channels in reverse order (BGR for RGB) */
+} cyg_normalize;
+
 typedef struct cyg_quant_options {
-    int method;            /* 0 = MinMax (the only one built) */
-    int transformer_level; /* 1: 16-bit residual stream and LayerNorm input */
+    int transformer_level; /* 1: 16-bit residual stream and LayerNorm input (the only one built) */
     size_t max_samples;    /* 0 = all of the source */
-    /* Image input: the graph's input is (p - mean) / std of 8-bit pixels p; then the quantised graph's input are the pixels themselves. */
-    bool fold_normalize;
-    const float *mean, *std; /* [channels] */
-    uint32_t channels;
+    cyg_normalize
+        normalize; /* of input 0; then the quantised graph's input are the pixels themselves */
 } cyg_quant_options;
 
-typedef struct cyg_range {
-    float lo, hi;
-} cyg_range;
 typedef struct cyg_quant_report {
-    uint32_t integer_steps, float_steps;
+    uint32_t integer_nodes, float_nodes; /* of nodes that compute; views and movement not counted */
     int64_t weight_bytes_float, weight_bytes_quantised;
     size_t samples;
 } cyg_quant_report;
 
-/* g is optimised (fused) and static. On success g is the quantised graph; on failure g is unchanged in meaning but must be discarded. */
-cyg_status cyg_quantise(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *samples, const cyg_quant_options *options,
+/* g is optimised (fused) and static. On success g is the quantised graph; on failure it must be
+ * discarded. */
+cyg_status cyg_quantise(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *samples,
+                        const cyg_quant_options *options,
                         cyg_quant_report *out_report) CYG_MUST_USE;
+
+/* What the runtime will feed: gives input `index` (float [B, C, H, W], or pixels after a folded
+ * normalisation) another element type or layout by nodes in front of it. src_type: F32 or U8; U8
+ * only for pixels. nhwc: [B, H, W, C]. */
+cyg_status cyg_quant_bind_input(cyg_ctx *ctx, cyg_graph *g, uint32_t index, cyg_type src_type,
+                                bool nhwc) CYG_MUST_USE;
 
 #endif

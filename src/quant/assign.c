@@ -1,0 +1,285 @@
+/* Writes the scheme into the graph: parameters for every class, quantised constants and weights,
+ * and a requant node on each edge whose two ends are stored differently. Nodes are visited in
+ * execution order, so a requant that serves several readers stands before the first of them. */
+#include "quant/params.h"
+
+typedef struct assignment {
+    cyg_scheme *s;
+    cyg_quant *params;            /* by class; type NONE = float */
+    float *lo, *hi;               /* by class */
+    cyg_value_id (*converted)[4]; /* by value and cyg_store: the value as that type */
+    cyg_quant_report *report;
+} assignment;
+
+static bool is_float(const cyg_graph *g, cyg_value_id v)
+{
+    return !cyg_value_is_none(v) && cyg_val(g, v)->type == CYG_TYPE_F32;
+}
+
+/* ---- parameters of classes
+ * ------------------------------------------------------------------------------------ */
+
+static void class_ranges(assignment *a)
+{
+    const cyg_scheme *s = a->s;
+    for (uint32_t v = 0; v < s->value_count; v++) {
+        const cyg_value *value = &s->g->values[v];
+        const uint32_t c = s->class_of[v];
+        float lo = 0.0f, hi = 0.0f;
+        if (value->type != CYG_TYPE_F32)
+            continue;
+        if (value->is_const) {
+            if (s->store[c] == CYG_STORE_FLOAT && c == v)
+                continue; /* a weight: nobody asks */
+            cyg_quant_const_range(value, &lo, &hi);
+        } else if (s->observed[v].seen) {
+            lo = s->observed[v].lo;
+            hi = s->observed[v].hi;
+        }
+        a->lo[c] = lo < a->lo[c] ? lo : a->lo[c];
+        a->hi[c] = hi > a->hi[c] ? hi : a->hi[c];
+    }
+}
+
+static cyg_status class_params(assignment *a)
+{
+    cyg_scheme *s = a->s;
+    for (uint32_t v = 0; v < s->value_count; v++) {
+        const uint32_t c = s->class_of[v];
+        if (c != v || s->store[c] == CYG_STORE_FLOAT || s->g->values[c].type != CYG_TYPE_F32)
+            continue;
+        const cyg_observed *o = &s->observed[v];
+        const int64_t d = s->head_dim[c];
+        if (s->store[c] == CYG_STORE_S8_HEADS && d > 0 && o->seen && o->channels > 0 &&
+            o->channels % d == 0)
+            CYG_DO(cyg_quant_from_heads(s, o, d, &a->params[c]));
+        else
+            CYG_DO(cyg_quant_from_range(s, s->store[c], a->lo[c], a->hi[c], &a->params[c]));
+    }
+    for (uint32_t v = 0; v < s->value_count; v++)
+        if (s->g->values[v].type == CYG_TYPE_F32 && !s->g->values[v].is_const)
+            s->g->values[v].quant = a->params[s->class_of[v]];
+    return CYG_OK;
+}
+
+/* ---- edges
+ * --------------------------------------------------------------------------------------------------
+ */
+
+/* v stored as `store`, converted by a requant node before `before` (none: at the end), or a
+ * quantised copy of a constant. */
+static cyg_status convert(assignment *a, cyg_value_id v, cyg_store store, cyg_node_id before,
+                          cyg_value_id *out_v)
+{
+    cyg_scheme *s = a->s;
+    cyg_graph *g = s->g;
+    cyg_value_id *known = &a->converted[v.i][store];
+    if (cyg_value_is_none(*known)) {
+        const uint32_t c = s->class_of[v.i];
+        cyg_quant q = {0};
+        if (store != CYG_STORE_FLOAT)
+            CYG_DO(cyg_quant_from_range(s, store, a->lo[c], a->hi[c], &q));
+        if (cyg_val(g, v)->is_const) {
+            CYG_DO(cyg_quant_constant(s, v, &q, known));
+        } else {
+            const cyg_value from = *cyg_val(g, v); /* adding values may move the array */
+            *known = cyg_graph_add_value(g, from.name, CYG_TYPE_F32, from.rank, from.dims);
+            if (cyg_value_is_none(*known))
+                return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+            cyg_val(g, *known)->quant = q;
+            const cyg_node_id n =
+                cyg_graph_add_node(g, before, CYG_OP_requant, NULL, &v, 1, known, 1);
+            if (cyg_node_is_none(n))
+                return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+            if (!cyg_node_is_none(from.producer))
+                cyg_node_merge_sources(g, n, from.producer);
+        }
+    }
+    *out_v = *known;
+    return CYG_OK;
+}
+
+static cyg_status resolve_operand(assignment *a, cyg_node_id id, uint32_t i)
+{
+    cyg_scheme *s = a->s;
+    const cyg_node *n = cyg_nod(s->g, id);
+    const cyg_value_id v = n->in[i];
+    if (!is_float(s->g, v) || v.i >= s->value_count)
+        return CYG_OK;
+    const bool is_const = cyg_val(s->g, v)->is_const;
+    const cyg_store stored = is_const ? CYG_STORE_FLOAT : s->store[s->class_of[v.i]];
+    cyg_store wanted = CYG_STORE_FLOAT;
+    if (s->integer[id.i])
+        wanted = cyg_quant_accepts(s, n, i, stored) ? stored : cyg_quant_demand(s, n, i);
+    if (wanted == stored)
+        return CYG_OK;
+    cyg_value_id now;
+    CYG_DO(convert(a, v, wanted, id, &now));
+    cyg_node_set_input(s->g, id, i, now);
+    return CYG_OK;
+}
+
+/* Movement keeps the class; only its constants must be brought to the class's own parameters. */
+static cyg_status resolve_move(assignment *a, cyg_node_id id)
+{
+    cyg_scheme *s = a->s;
+    const cyg_node *n = cyg_nod(s->g, id);
+    if (!is_float(s->g, n->out[0]))
+        return CYG_OK;
+    const cyg_quant *q = &a->params[s->class_of[n->out[0].i]];
+    for (uint32_t i = 0; q->type != CYG_TYPE_NONE && i < n->in_count; i++) {
+        cyg_value_id now;
+        if (!is_float(s->g, n->in[i]) || !cyg_val(s->g, n->in[i])->is_const)
+            continue;
+        if (q->count != 1)
+            return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED,
+                            "node \"%s\": a constant joins a value with a scale for each head",
+                            n->name);
+        CYG_DO(cyg_quant_constant(s, n->in[i], q, &now));
+        cyg_node_set_input(s->g, id, i, now);
+    }
+    return CYG_OK;
+}
+
+/* An integer node whose result is stored as float but that cannot write floats: integer result,
+ * then a conversion. */
+static cyg_status resolve_result(assignment *a, cyg_node_id id)
+{
+    cyg_scheme *s = a->s;
+    cyg_graph *g = s->g;
+    const cyg_value_id v = cyg_nod(g, id)->out[0];
+    const bool writes_float =
+        (cyg_nod(g, id)->op == CYG_OP_linear || cyg_nod(g, id)->op == CYG_OP_conv2d) &&
+        cyg_node_int(cyg_nod(g, id), CYG_ATTR_post_act, CYG_ACT_NONE) == CYG_ACT_NONE;
+    if (s->store[s->class_of[v.i]] != CYG_STORE_FLOAT || writes_float)
+        return CYG_OK;
+    const cyg_value like = *cyg_val(g, v);
+    cyg_quant q;
+    CYG_DO(cyg_quant_from_range(s, CYG_STORE_S16, s->observed[v.i].lo, s->observed[v.i].hi, &q));
+    const cyg_value_id raw = cyg_graph_add_value(g, like.name, CYG_TYPE_F32, like.rank, like.dims);
+    if (cyg_value_is_none(raw))
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    cyg_val(g, raw)->quant = q;
+    cyg_val(g, raw)->producer = id;
+    cyg_nod(g, id)->out[0] = raw;
+    const cyg_node_id n = cyg_graph_add_node(g, CYG_NO_NODE, CYG_OP_requant, NULL, &raw, 1, &v, 1);
+    if (cyg_node_is_none(n))
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    cyg_node_merge_sources(g, n, id);
+    return CYG_OK;
+}
+
+static cyg_status resolve_weights(assignment *a, cyg_node_id id)
+{
+    cyg_scheme *s = a->s;
+    cyg_graph *g = s->g;
+    const cyg_node *n = cyg_nod(g, id);
+    const cyg_value_id w = n->in[1], b = cyg_node_in(n, 2);
+    const cyg_quant x = cyg_val(g, n->in[0])->quant;
+    cyg_value_id now;
+    CYG_DO(cyg_quant_weights(s, w, cyg_value_is_none(b) ? NULL : cyg_val(g, b), &x, &now));
+    a->report->weight_bytes_float += (int64_t)cyg_val(g, w)->bytes;
+    a->report->weight_bytes_quantised +=
+        (int64_t)cyg_val(g, now)->bytes + 4 * cyg_val(g, w)->dims[0];
+    cyg_node_set_input(g, id, 1, now);
+    return CYG_OK;
+}
+
+/* Integer convolutions want channels last: the fused conv2d reads NCHW only at the model's
+ * entrance. */
+static cyg_status resolve_layout(assignment *a, cyg_node_id id)
+{
+    cyg_graph *g = a->s->g;
+    if (cyg_nod(g, id)->op != CYG_OP_conv2d ||
+        cyg_node_int(cyg_nod(g, id), CYG_ATTR_x_nchw, 0) == 0)
+        return CYG_OK;
+    const cyg_value_id x = cyg_nod(g, id)->in[0];
+    const cyg_value from = *cyg_val(g, x);
+    const int64_t perm[] = {0, 2, 3, 1},
+                  dims[] = {from.dims[0], from.dims[2], from.dims[3], from.dims[1]};
+    const cyg_value_id y = cyg_graph_add_value(g, from.name, CYG_TYPE_F32, 4, dims);
+    const cyg_node_id n = cyg_value_is_none(y)
+                              ? CYG_NO_NODE
+                              : cyg_graph_add_node(g, id, CYG_OP_transpose, NULL, &x, 1, &y, 1);
+    if (cyg_node_is_none(n) || !cyg_node_set_ints(g, n, CYG_ATTR_perm, perm, 4))
+        return CYG_FAIL(a->s->ctx, CYG_E_NOMEM, "out of memory");
+    cyg_val(g, y)->quant = from.quant;
+    cyg_node_merge_sources(g, n, id);
+    cyg_node_set_input(g, id, 0, y);
+    cyg_node_clear_attr(g, id, CYG_ATTR_x_nchw);
+    return CYG_OK;
+}
+
+static cyg_status resolve_node(assignment *a, cyg_node_id id)
+{
+    cyg_scheme *s = a->s;
+    const cyg_op op = cyg_nod(s->g, id)->op;
+    if (id.i >= s->node_count) /* the spelled-out normalisation: float by construction */
+        return CYG_OK;
+    if (cyg_quant_is_move(cyg_nod(s->g, id)))
+        return resolve_move(a, id);
+    const uint32_t count = cyg_nod(s->g, id)->in_count;
+    const bool integer = s->integer[id.i];
+    for (uint32_t i = 0; i < count; i++) {
+        const bool data =
+            !integer || (op == CYG_OP_linear || op == CYG_OP_conv2d ? i == 0 || i == 3
+                         : op == CYG_OP_attention                   ? i < 3
+                         : op == CYG_OP_layer_normalization || op == CYG_OP_reduce_mean ? i == 0
+                                                                                        : true);
+        if (data)
+            CYG_DO(resolve_operand(a, id, i));
+    }
+    if (!integer) {
+        a->report->float_nodes++;
+        return CYG_OK;
+    }
+    a->report->integer_nodes++;
+    if (op == CYG_OP_linear || op == CYG_OP_conv2d)
+        CYG_DO(resolve_weights(a, id));
+    if (op == CYG_OP_attention && cyg_node_int(cyg_nod(s->g, id), CYG_ATTR_tokens, 0) > 256)
+        cyg_node_set_int(s->g, id, CYG_ATTR_e_bits,
+                         16); /* U8 loses the tail of long rows (docs/numerics.md) */
+    CYG_DO(resolve_layout(a, id));
+    return resolve_result(a, id);
+}
+
+/* Results leave as floats, under their own names. */
+static cyg_status resolve_outputs(assignment *a)
+{
+    cyg_graph *g = a->s->g;
+    for (uint32_t i = 0; i < g->output_count; i++) {
+        const cyg_value_id v = g->outputs[i];
+        if (!is_float(g, v) || v.i >= a->s->value_count ||
+            cyg_val(g, v)->quant.type == CYG_TYPE_NONE)
+            continue;
+        cyg_value_id now;
+        CYG_DO(convert(a, v, CYG_STORE_FLOAT, CYG_NO_NODE, &now));
+        const char *name = cyg_val(g, v)->name;
+        cyg_val(g, v)->name = cyg_val(g, now)->name;
+        cyg_val(g, now)->name = name;
+        g->outputs[i] = now;
+    }
+    return CYG_OK;
+}
+
+cyg_status cyg_quant_assign(cyg_scheme *s, cyg_quant_report *report)
+{
+    assignment a = {.s = s, .report = report};
+    const uint32_t count = s->value_count, order_count = s->g->order_count;
+    a.params = CYG_NEW_ARRAY(s->arena, cyg_quant, count + 1);
+    a.lo = CYG_NEW_ARRAY(s->arena, float, count + 1);
+    a.hi = CYG_NEW_ARRAY(s->arena, float, count + 1);
+    a.converted = cyg_arena_calloc(s->arena, (size_t)count + 1, sizeof *a.converted);
+    cyg_node_id *order = cyg_arena_memdup(s->arena, s->g->order, sizeof *order * (order_count + 1));
+    if (a.params == NULL || a.lo == NULL || a.hi == NULL || a.converted == NULL || order == NULL)
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t v = 0; v < count; v++)
+        for (int k = 0; k < 4; k++)
+            a.converted[v][k] = CYG_NO_VALUE;
+    class_ranges(&a);
+    CYG_DO(class_params(&a));
+    for (uint32_t i = 0; i < order_count; i++)
+        CYG_DO(resolve_node(&a, order[i]));
+    CYG_DO(resolve_outputs(&a));
+    return cyg_graph_sort(s->ctx, s->g);
+}

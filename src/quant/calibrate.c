@@ -1,0 +1,148 @@
+/* Calibration, MinMax: the float graph runs on every sample, and each float value's extremes are
+ * kept, also per channel for the values that attention reads, since q, k and v get a scale for each
+ * head. One streaming pass, memory independent of the number of samples. Samples are observed in
+ * their order, so the result does not depend on threads. */
+#include "quant/internal.h"
+
+#include <float.h>
+
+#include "interp/interp.h"
+
+static void widen(float x, float *lo, float *hi)
+{
+    *lo = x < *lo ? x : *lo;
+    *hi = x > *hi ? x : *hi;
+}
+
+static void observe_channels(cyg_observed *o, const float *x, int64_t count)
+{
+    for (int64_t at = 0; at < count; at += o->channels)
+        for (int64_t c = 0; c < o->channels; c++)
+            widen(x[at + c], &o->channel_lo[c], &o->channel_hi[c]);
+    for (int64_t c = 0; c < o->channels; c++) {
+        widen(o->channel_lo[c], &o->lo, &o->hi);
+        widen(o->channel_hi[c], &o->lo, &o->hi);
+    }
+}
+
+/* Sixteen running extremes, so that compilers can keep them in vectors. */
+static void observe_tensor(cyg_observed *o, const float *x, int64_t count)
+{
+    float lo[16], hi[16];
+    for (int i = 0; i < 16; i++) {
+        lo[i] = o->lo;
+        hi[i] = o->hi;
+    }
+    int64_t at = 0;
+    for (; at + 16 <= count; at += 16)
+        for (int i = 0; i < 16; i++)
+            widen(x[at + i], &lo[i], &hi[i]);
+    for (; at < count; at++)
+        widen(x[at], &lo[0], &hi[0]);
+    for (int i = 0; i < 16; i++) {
+        widen(lo[i], &o->lo, &o->hi);
+        widen(hi[i], &o->lo, &o->hi);
+    }
+}
+
+static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kbuf *buf)
+{
+    cyg_scheme *s = user;
+    cyg_observed *o = &s->observed[v.i];
+    if (buf->type != CYG_TYPE_F32)
+        return CYG_OK;
+    int64_t count = 1;
+    for (int i = 0; i < buf->rank; i++)
+        count *= buf->dims[i];
+    if (!o->seen) {
+        o->seen = true;
+        o->lo = FLT_MAX;
+        o->hi = -FLT_MAX;
+    }
+    if (o->channels > 0)
+        observe_channels(o, buf->data, count);
+    else
+        observe_tensor(o, buf->data, count);
+    if (!(o->lo >= -FLT_MAX && o->hi <= FLT_MAX) && count > 0)
+        return CYG_FAIL(ctx, CYG_E_CHECK,
+                        "value \"%s\" holds infinities or NaN on calibration data",
+                        cyg_val(s->g, v)->name);
+    return CYG_OK;
+}
+
+static cyg_status prepare_channels(cyg_scheme *s)
+{
+    for (uint32_t i = 0; i < s->g->order_count; i++) {
+        const cyg_node *n = cyg_nod(s->g, s->g->order[i]);
+        if (n->op != CYG_OP_attention)
+            continue;
+        for (uint32_t k = 0; k < 3; k++) {
+            const cyg_value *v = cyg_val(s->g, n->in[k]);
+            cyg_observed *o = &s->observed[n->in[k].i];
+            if (o->channels > 0)
+                continue;
+            o->channels = v->dims[v->rank - 1];
+            o->channel_lo = CYG_NEW_ARRAY(s->arena, float, o->channels);
+            o->channel_hi = CYG_NEW_ARRAY(s->arena, float, o->channels);
+            if (o->channel_lo == NULL || o->channel_hi == NULL)
+                return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+            for (int64_t c = 0; c < o->channels; c++) {
+                o->channel_lo[c] = FLT_MAX;
+                o->channel_hi[c] = -FLT_MAX;
+            }
+        }
+    }
+    return CYG_OK;
+}
+
+static cyg_status run_sample(cyg_scheme *s, cyg_interp *interp, const cyg_sample_source *samples,
+                             size_t i)
+{
+    const cyg_graph *g = s->g;
+    cyg_sample_tensor *tensors = CYG_NEW_ARRAY(s->arena, cyg_sample_tensor, samples->input_count);
+    cyg_kbuf *bufs = CYG_NEW_ARRAY(s->arena, cyg_kbuf, g->input_count + 1);
+    if (tensors == NULL || bufs == NULL)
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    CYG_DO(samples->get(s->ctx, samples->self, i, tensors));
+    for (uint32_t k = 0; k < g->input_count; k++) {
+        const cyg_value *v = cyg_val(g, g->inputs[k]);
+        const int64_t want = cyg_value_elements(v);
+        if (want < 0 || (size_t)want != tensors[k].count)
+            return CYG_FAIL(
+                s->ctx, CYG_E_FORMAT, "sample \"%s\": input \"%s\" needs %lld values, found %zu",
+                samples->name(samples->self, i), v->name, (long long)want, tensors[k].count);
+        bufs[k] = (cyg_kbuf){.type = (int32_t)v->type, .rank = v->rank};
+        for (int d = 0; d < v->rank; d++)
+            bufs[k].dims[d] = v->dims[d];
+        const void *data = tensors[k].data;
+        __builtin_memcpy(&bufs[k].data, &data, sizeof data); /* inputs are only read */
+    }
+    return cyg_interp_run(s->ctx, interp, bufs, g->input_count);
+}
+
+cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples, size_t *out_samples)
+{
+    if (samples->input_count != s->g->input_count)
+        return CYG_FAIL(s->ctx, CYG_E_CONFIG, "the model has %u inputs, the calibration data %zu",
+                        s->g->input_count, samples->input_count);
+    const size_t limit = s->options->max_samples;
+    const size_t count = limit > 0 && limit < samples->count ? limit : samples->count;
+    if (count == 0)
+        return CYG_FAIL(s->ctx, CYG_E_CONFIG, "there are no calibration samples");
+    CYG_DO(prepare_channels(s));
+    const cyg_interp_options options = {.observer = observe, .user = s};
+    cyg_interp *interp;
+    CYG_DO(cyg_interp_create(s->ctx, s->g, &options, &interp));
+    cyg_status status = CYG_OK;
+    for (size_t i = 0; status == CYG_OK && i < count; i++) {
+        cyg_progress(s->ctx, "calibrate", (int64_t)i, (int64_t)count);
+        status = run_sample(s, interp, samples, i);
+        if (status != CYG_OK && status != CYG_E_CANCELLED)
+            status = CYG_FAIL(s->ctx, status, "while calibrating with sample %zu", i);
+    }
+    if (status == CYG_OK)
+        cyg_progress(s->ctx, "calibrate", (int64_t)count, (int64_t)count);
+    cyg_interp_destroy(interp);
+    *out_samples = count;
+    return status;
+}

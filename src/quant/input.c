@@ -1,0 +1,254 @@
+/* The model's image input. A float model sees normalised pixels; a chip should see pixels. Where
+ * the input is read by one convolution without padding (every patch embedding), (p - mean) / std
+ * moves exactly into its weights and bias, and 8-bit pixels enter with scale 1 and zero point 0: no
+ * rounding at all. Elsewhere the normalisation is spelled out as float nodes in front. Then
+ * cyg_quant_bind_input adapts element type and layout to what the runtime feeds. */
+#include <string.h>
+
+#include "quant/internal.h"
+
+static cyg_status nomem(cyg_scheme *s)
+{
+    return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory while folding the normalisation");
+}
+
+/* The only reader of input 0, when it is a conv2d that can take the fold. */
+static cyg_node_id foldable_reader(const cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    cyg_node_id reader = CYG_NO_NODE;
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        for (uint32_t k = 0; k < n->in_count; k++)
+            if (n->in[k].i == g->inputs[0].i) {
+                if (!cyg_node_is_none(reader))
+                    return CYG_NO_NODE;
+                reader = g->order[i];
+            }
+    }
+    if (cyg_node_is_none(reader) || cyg_graph_is_output(g, g->inputs[0]))
+        return CYG_NO_NODE;
+    const cyg_node *n = cyg_nod(g, reader);
+    const int64_t *pads;
+    const size_t count = cyg_node_ints(n, CYG_ATTR_pads, &pads);
+    for (size_t i = 0; i < count; i++)
+        if (pads[i] != 0)
+            return CYG_NO_NODE;
+    const cyg_value_id b = cyg_node_in(n, 2);
+    const bool fits =
+        n->op == CYG_OP_conv2d && s->integer[reader.i] && cyg_node_int(n, CYG_ATTR_group, 1) == 1 &&
+        cyg_val(g, n->in[1])->dims[3] == s->options->normalize.channels &&
+        cyg_val(g, n->in[1])->is_const && (cyg_value_is_none(b) || cyg_val(g, b)->is_const);
+    return fits ? reader : CYG_NO_NODE;
+}
+
+static cyg_status fold_into(cyg_scheme *s, cyg_node_id id)
+{
+    cyg_graph *g = s->g;
+    const cyg_normalize *nm = &s->options->normalize;
+    const cyg_value w = *cyg_val(g, cyg_nod(g, id)->in[1]);
+    const cyg_value_id old_bias = cyg_node_in(cyg_nod(g, id), 2);
+    const int64_t channels = nm->channels, outputs = w.dims[0],
+                  taps = cyg_value_elements(&w) / outputs;
+    float *weights = CYG_NEW_ARRAY(&g->arena, float, outputs *taps);
+    float *bias = CYG_NEW_ARRAY(&g->arena, float, outputs);
+    if (weights == NULL || bias == NULL)
+        return nomem(s);
+    for (int64_t o = 0; o < outputs; o++) {
+        double shift = cyg_value_is_none(old_bias)
+                           ? 0.0
+                           : (double)((const float *)cyg_val(g, old_bias)->data)[o];
+        for (int64_t t = 0; t < taps; t++) {
+            const int64_t c = t % channels; /* [O, kh, kw, C] */
+            const double scaled =
+                (double)((const float *)w.data)[o * taps + t] / (double)nm->std[c];
+            const int64_t to = nm->swap_channels ? t - c + (channels - 1 - c) : t;
+            weights[o * taps + to] = (float)scaled;
+            shift -= scaled * (double)nm->mean[c];
+        }
+        bias[o] = (float)shift;
+    }
+    const cyg_value_id nw = cyg_graph_add_const(g, w.name, CYG_TYPE_F32, w.rank, w.dims, weights,
+                                                (size_t)(outputs * taps) * 4);
+    const cyg_value_id nb =
+        cyg_graph_add_const(g, NULL, CYG_TYPE_F32, 1, &outputs, bias, (size_t)outputs * 4);
+    if (cyg_value_is_none(nw) || cyg_value_is_none(nb))
+        return nomem(s);
+    cyg_node *n = cyg_nod(g, id);
+    if (n->in_count < 3) { /* room for the bias */
+        cyg_value_id *in = CYG_NEW_ARRAY(&g->arena, cyg_value_id, 3);
+        if (in == NULL)
+            return nomem(s);
+        memcpy(in, n->in, sizeof *in * n->in_count);
+        n->in = in;
+        n->in_count = 3;
+    }
+    cyg_node_set_input(g, id, 1, nw);
+    cyg_node_set_input(g, id, 2, nb);
+    return CYG_OK;
+}
+
+static cyg_value_id channel_const(cyg_graph *g, const float *values, int64_t channels)
+{
+    const int64_t dims[] = {1, channels, 1, 1};
+    return cyg_graph_add_const_copy(g, NULL, CYG_TYPE_F32, 4, dims, values, (size_t)channels * 4);
+}
+
+/* pixels -> [reverse channels] -> sub mean -> div std -> what the model read before. */
+static cyg_status spell_out(cyg_scheme *s)
+{
+    cyg_graph *g = s->g;
+    const cyg_normalize *nm = &s->options->normalize;
+    const cyg_value_id old = g->inputs[0];
+    const cyg_value like = *cyg_val(g, old);
+    const cyg_node_id first = g->order_count > 0 ? g->order[0] : CYG_NO_NODE;
+    cyg_value_id x = cyg_graph_add_value(g, NULL, CYG_TYPE_F32, like.rank, like.dims);
+    const cyg_value_id pixels = x;
+    if (nm->swap_channels) {
+        int64_t index[4];
+        for (uint32_t c = 0; c < nm->channels; c++)
+            index[c] = (int64_t)nm->channels - 1 - (int64_t)c;
+        const int64_t count = nm->channels;
+        const cyg_value_id table =
+            cyg_graph_add_const_copy(g, NULL, CYG_TYPE_S64, 1, &count, index, (size_t)count * 8);
+        const cyg_value_id y = cyg_graph_add_value(g, NULL, CYG_TYPE_F32, like.rank, like.dims);
+        const cyg_value_id in[] = {x, table};
+        const cyg_node_id n = cyg_graph_add_node(g, first, CYG_OP_gather, NULL, in, 2, &y, 1);
+        if (cyg_node_is_none(n) || !cyg_node_set_int(g, n, CYG_ATTR_axis, 1))
+            return nomem(s);
+        x = y;
+    }
+    const cyg_value_id centred = cyg_graph_add_value(g, NULL, CYG_TYPE_F32, like.rank, like.dims);
+    const cyg_value_id sub[] = {x, channel_const(g, nm->mean, nm->channels)};
+    const cyg_value_id div[] = {centred, channel_const(g, nm->std, nm->channels)};
+    if (cyg_node_is_none(cyg_graph_add_node(g, first, CYG_OP_sub, NULL, sub, 2, &centred, 1)) ||
+        cyg_node_is_none(cyg_graph_add_node(g, first, CYG_OP_div, NULL, div, 2, &old, 1)))
+        return nomem(s);
+    g->inputs[0] = pixels;
+    const char *name = cyg_val(g, old)->name;
+    cyg_val(g, old)->name = cyg_val(g, pixels)->name;
+    cyg_val(g, pixels)->name = name;
+    return CYG_OK;
+}
+
+/* Runs after the scheme was chosen and before parameters are assigned. */
+cyg_status cyg_quant_normalize_input(cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    if (!s->options->normalize.enabled)
+        return CYG_OK;
+    const cyg_value *x = cyg_val(g, g->inputs[0]);
+    if (x->rank != 4 || x->dims[1] != s->options->normalize.channels)
+        return CYG_FAIL(
+            s->ctx, CYG_E_CONFIG,
+            "input \"%s\" is not [batch, %u, height, width]: mean and std do not apply to it",
+            x->name, s->options->normalize.channels);
+    const cyg_node_id reader = foldable_reader(s);
+    if (cyg_node_is_none(reader))
+        return spell_out(s);
+    CYG_DO(fold_into(s, reader));
+    /* Pixels are their own integers. */
+    const uint32_t v = g->inputs[0].i;
+    s->observed[v] = (cyg_observed){.lo = 0.0f, .hi = 255.0f, .seen = true};
+    s->store[s->class_of[v]] = CYG_STORE_U8;
+    return CYG_OK;
+}
+
+/* ---- what the runtime feeds
+ * --------------------------------------------------------------------------------- */
+
+/* The single transpose to channels last that reads v, if that is all that reads it. */
+static cyg_node_id only_nhwc_transpose(const cyg_graph *g, cyg_value_id v)
+{
+    static const int64_t to_nhwc[] = {0, 2, 3, 1};
+    cyg_node_id found = CYG_NO_NODE;
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        for (uint32_t k = 0; k < n->in_count; k++) {
+            const int64_t *perm;
+            if (n->in[k].i != v.i)
+                continue;
+            if (!cyg_node_is_none(found) || n->op != CYG_OP_transpose ||
+                cyg_node_ints(n, CYG_ATTR_perm, &perm) != 4 ||
+                memcmp(perm, to_nhwc, sizeof to_nhwc) != 0)
+                return CYG_NO_NODE;
+            found = g->order[i];
+        }
+    }
+    return found;
+}
+
+static void take_over(cyg_graph *g, uint32_t index, cyg_value_id now)
+{
+    const cyg_value_id old = g->inputs[index];
+    const char *name = cyg_val(g, old)->name;
+    cyg_val(g, old)->name = cyg_val(g, now)->name;
+    cyg_val(g, now)->name = name;
+    g->inputs[index] = now;
+}
+
+/* now -> op -> the old input. */
+static cyg_status put_in_front(cyg_ctx *ctx, cyg_graph *g, uint32_t index, cyg_value_id now,
+                               cyg_op op, const int64_t *perm)
+{
+    const cyg_value_id old = g->inputs[index];
+    const cyg_node_id first = g->order_count > 0 ? g->order[0] : CYG_NO_NODE;
+    const cyg_node_id n = cyg_value_is_none(now)
+                              ? CYG_NO_NODE
+                              : cyg_graph_add_node(g, first, op, NULL, &now, 1, &old, 1);
+    if (cyg_node_is_none(n) || (perm != NULL && !cyg_node_set_ints(g, n, CYG_ATTR_perm, perm, 4)))
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    if (op == CYG_OP_cast && !cyg_node_set_int(g, n, CYG_ATTR_to, cyg_type_to_onnx(CYG_TYPE_F32)))
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    take_over(g, index, now);
+    return CYG_OK;
+}
+
+static cyg_status bind_layout(cyg_ctx *ctx, cyg_graph *g, uint32_t index)
+{
+    const cyg_value_id old = g->inputs[index];
+    const cyg_value x = *cyg_val(g, old);
+    if (x.rank != 4)
+        return CYG_FAIL(ctx, CYG_E_CONFIG,
+                        "input \"%s\" has no channel axis to move: src_layout NHWC needs four axes",
+                        x.name);
+    const cyg_node_id t = only_nhwc_transpose(g, old);
+    if (!cyg_node_is_none(t)) {
+        const cyg_value_id y = cyg_nod(g, t)->out[0];
+        cyg_graph_remove_node(g, t);
+        cyg_val(g, y)->producer = CYG_NO_NODE;
+        take_over(g, index, y);
+        return CYG_OK;
+    }
+    static const int64_t to_nchw[] = {0, 3, 1, 2};
+    const int64_t dims[] = {x.dims[0], x.dims[2], x.dims[3], x.dims[1]};
+    const cyg_value_id now = cyg_graph_add_value(g, NULL, x.type, 4, dims);
+    if (!cyg_value_is_none(now))
+        cyg_val(g, now)->quant = x.quant;
+    return put_in_front(ctx, g, index, now, CYG_OP_transpose, to_nchw);
+}
+
+cyg_status cyg_quant_bind_input(cyg_ctx *ctx, cyg_graph *g, uint32_t index, cyg_type src_type,
+                                bool nhwc)
+{
+    if (nhwc)
+        CYG_DO(bind_layout(ctx, g, index));
+    const cyg_value x = *cyg_val(g, g->inputs[index]);
+    const bool pixels = x.quant.type == CYG_TYPE_U8 && x.quant.count == 1 &&
+                        x.quant.scales[0] == 1.0f && x.quant.zero_point == 0;
+    if (src_type == CYG_TYPE_F32 && x.quant.type != CYG_TYPE_NONE) {
+        const cyg_value_id now = cyg_graph_add_value(g, NULL, CYG_TYPE_F32, x.rank, x.dims);
+        CYG_DO(put_in_front(ctx, g, index, now, CYG_OP_requant, NULL));
+    } else if (src_type == CYG_TYPE_U8 && x.quant.type == CYG_TYPE_NONE && x.type == CYG_TYPE_F32) {
+        const cyg_value_id now = cyg_graph_add_value(g, NULL, CYG_TYPE_U8, x.rank, x.dims);
+        CYG_DO(put_in_front(ctx, g, index, now, CYG_OP_cast, NULL));
+    } else if (src_type == CYG_TYPE_U8 && !pixels) {
+        return CYG_FAIL(ctx, CYG_E_CONFIG,
+                        "input \"%s\": src_dtype U8 is for pixels; here it would need a scale",
+                        x.name);
+    } else if (src_type != CYG_TYPE_F32 && src_type != CYG_TYPE_U8) {
+        return CYG_FAIL(ctx, CYG_E_CONFIG, "input \"%s\": src_dtype %s is not supported", x.name,
+                        cyg_type_name(src_type));
+    }
+    return cyg_graph_sort(ctx, g);
+}

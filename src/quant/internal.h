@@ -1,0 +1,60 @@
+/* Private to quant/: what its stages hand each other. */
+#ifndef CYG_QUANT_INTERNAL_H
+#define CYG_QUANT_INTERNAL_H
+
+#include "quant/quant.h"
+
+/* Smallest and largest value seen; per channel of the last axis where `channels` > 0. */
+typedef struct cyg_observed {
+    float lo, hi;
+    bool seen;
+    int64_t channels;
+    float *channel_lo, *channel_hi;
+} cyg_observed;
+
+/* How values are stored. A class is a set of values that movement operators connect: they share one
+ * quantisation. */
+typedef enum cyg_store {
+    CYG_STORE_FLOAT,
+    CYG_STORE_U8,
+    CYG_STORE_S8_HEADS, /* S8, one scale a head (or one for the tensor when heads are not known) */
+    CYG_STORE_S16,
+} cyg_store;
+
+typedef struct cyg_scheme {
+    cyg_ctx *ctx;
+    cyg_graph *g;
+    cyg_arena *arena;
+    const cyg_quant_options *options;
+    cyg_observed *observed; /* by value */
+    uint32_t value_count;   /* of the graph before quantisation added any */
+    uint32_t node_count;    /* likewise */
+    uint32_t *class_of;     /* by value: representative value id */
+    cyg_store *store;       /* by class */
+    bool *integer;          /* by node */
+    int64_t *head_dim;      /* by class: channels that share a scale, for S8_HEADS; 0 = one scale */
+    int64_t total_macs;
+} cyg_scheme;
+
+/* calibrate.c: fills observed over the samples. */
+cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples,
+                               size_t *out_samples) CYG_MUST_USE;
+/* scheme.c: decides class_of, integer, store. */
+cyg_status cyg_quant_choose(cyg_scheme *s) CYG_MUST_USE;
+/* assign.c: writes parameters into the graph, quantises weights, inserts requant nodes. */
+cyg_status cyg_quant_assign(cyg_scheme *s, cyg_quant_report *report) CYG_MUST_USE;
+/* input.c: folds or spells out the normalisation of input 0. */
+cyg_status cyg_quant_normalize_input(cyg_scheme *s) CYG_MUST_USE;
+
+/* What a consumer wants for operand i of node n: the type that serves it best. */
+cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i);
+/* Whether it can take a value stored as `store` as it is. */
+bool cyg_quant_accepts(const cyg_scheme *s, const cyg_node *n, uint32_t i, cyg_store store);
+CYG_INLINE bool cyg_quant_is_move(const cyg_node *n)
+{
+    return (cyg_op_schema_of(n->op)->flags & CYG_OPF_MOVE) != 0;
+}
+/* Multiply-accumulates of a linear or conv2d. */
+int64_t cyg_quant_macs(const cyg_graph *g, const cyg_node *n);
+
+#endif

@@ -1,0 +1,167 @@
+/* From ranges to parameters. Scales are computed in binary64 and rounded once to binary32: that
+ * float is the scale, everywhere. */
+#include "quant/params.h"
+
+#include <math.h>
+#include <string.h>
+
+static cyg_status give_scales(cyg_scheme *s, uint32_t count, float **out_scales)
+{
+    *out_scales = CYG_NEW_ARRAY(&s->g->arena, float, count);
+    return *out_scales != NULL ? CYG_OK : CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+}
+
+/* A range of nothing but zeros still needs a scale: any will do. */
+static float usable(double scale)
+{
+    return scale > 1e-30 && scale < 1e30 ? (float)scale : 1.0f;
+}
+
+cyg_status cyg_quant_from_range(cyg_scheme *s, cyg_store store, float lo, float hi,
+                                cyg_quant *out_q)
+{
+    float *scale;
+    CYG_DO(give_scales(s, 1, &scale));
+    const double low = lo < 0 ? (double)lo : 0.0, high = hi > 0 ? (double)hi : 0.0;
+    const double reach = -low > high ? -low : high;
+    *out_q = (cyg_quant){.axis = -1, .count = 1, .scales = scale};
+    switch (store) {
+    case CYG_STORE_U8:
+        out_q->type = CYG_TYPE_U8;
+        *scale = usable((high - low) / 255.0);
+        out_q->zero_point = (int32_t)rint(-low / (double)*scale);
+        out_q->zero_point = out_q->zero_point > 255 ? 255 : out_q->zero_point;
+        break;
+    case CYG_STORE_S8_HEADS:
+        out_q->type = CYG_TYPE_S8;
+        *scale = usable(reach / 127.0);
+        break;
+    case CYG_STORE_S16:
+        out_q->type = CYG_TYPE_S16;
+        *scale = usable(2.0 * reach / 32767.0);
+        break;
+    case CYG_STORE_FLOAT:
+        break;
+    }
+    return CYG_OK;
+}
+
+cyg_status cyg_quant_from_heads(cyg_scheme *s, const cyg_observed *o, int64_t head_dim,
+                                cyg_quant *out_q)
+{
+    float *scales;
+    CYG_DO(give_scales(s, (uint32_t)o->channels, &scales));
+    *out_q = (cyg_quant){
+        .type = CYG_TYPE_S8, .axis = -2, .count = (uint32_t)o->channels, .scales = scales};
+    for (int64_t first = 0; first < o->channels; first += head_dim) {
+        double reach = 0.0;
+        for (int64_t c = first; c < first + head_dim; c++) {
+            reach = -(double)o->channel_lo[c] > reach ? -(double)o->channel_lo[c] : reach;
+            reach = (double)o->channel_hi[c] > reach ? (double)o->channel_hi[c] : reach;
+        }
+        for (int64_t c = first; c < first + head_dim; c++)
+            scales[c] = usable(reach / 127.0);
+    }
+    return CYG_OK;
+}
+
+void cyg_quant_const_range(const cyg_value *v, float *lo, float *hi)
+{
+    const float *x = v->data;
+    *lo = *hi = 0.0f;
+    for (int64_t i = 0; i < cyg_value_elements(v); i++) {
+        *lo = x[i] < *lo ? x[i] : *lo;
+        *hi = x[i] > *hi ? x[i] : *hi;
+    }
+}
+
+static int64_t saturate(double x, int64_t lo, int64_t hi)
+{
+    x = rint(x);
+    return x < (double)lo ? lo : x > (double)hi ? hi : (int64_t)x;
+}
+
+cyg_status cyg_quant_constant(cyg_scheme *s, cyg_value_id v, const cyg_quant *q,
+                              cyg_value_id *out_v)
+{
+    cyg_graph *g = s->g;
+    const cyg_value *from = cyg_val(g, v);
+    const int64_t count = cyg_value_elements(from);
+    const float *x = from->data;
+    const double scale = (double)q->scales[0];
+    const size_t size = cyg_type_size(q->type), bytes = (size_t)count * size;
+    uint8_t *data = cyg_arena_alloc(&g->arena, bytes + 1, 64);
+    if (data == NULL)
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    for (int64_t i = 0; i < count; i++) {
+        const double real = (double)x[i] / scale;
+        if (q->type == CYG_TYPE_U8) {
+            data[i] = (uint8_t)saturate(real + q->zero_point, 0, 255);
+        } else if (q->type == CYG_TYPE_S8) {
+            data[i] = (uint8_t)(int8_t)saturate(real, -127, 127);
+        } else {
+            const int16_t wide = (int16_t)saturate(real, -32767, 32767);
+            memcpy(data + 2 * i, &wide, 2);
+        }
+    }
+    *out_v = cyg_graph_add_const(g, from->name, q->type, from->rank, from->dims, data, bytes);
+    if (cyg_value_is_none(*out_v))
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    cyg_val(g, *out_v)->quant = *q;
+    return CYG_OK;
+}
+
+/* 127 steps on each side, unless the accumulator could overflow: reach sum|w| + |bias| < limit, the
+ * zero point's share included (docs/numerics.md). */
+static float channel_scale(const float *w, int64_t taps, double bias, const cyg_quant *x)
+{
+    const bool wide = x->type == CYG_TYPE_S16;
+    const double s_x = (double)x->scales[0], limit = wide ? 4503599627370496.0 : 2147483000.0;
+    double reach = 0.0;
+    for (int64_t k = 0; k < taps; k++)
+        reach = fabs((double)w[k]) > reach ? fabs((double)w[k]) : reach;
+    double s_w = reach > 0.0 ? reach / 127.0 : fabs(bias) / (s_x * 1048576.0);
+    for (int tries = 0; tries < 64; tries++) {
+        const double scale = (double)usable(s_w);
+        double magnitude = 0.0, sum = 0.0;
+        for (int64_t k = 0; k < taps; k++) {
+            const double q = rint((double)w[k] / scale);
+            magnitude += fabs(q);
+            sum += q;
+        }
+        if ((wide ? 32768.0 : 255.0) * magnitude +
+                fabs(rint(bias / (s_x * scale)) - (double)x->zero_point * sum) <
+            limit)
+            break;
+        s_w = scale * 2.0;
+    }
+    return usable(s_w);
+}
+
+cyg_status cyg_quant_weights(cyg_scheme *s, cyg_value_id w, const cyg_value *bias,
+                             const cyg_quant *x, cyg_value_id *out_w)
+{
+    cyg_graph *g = s->g;
+    const cyg_value *from = cyg_val(g, w);
+    const int64_t count = cyg_value_elements(from), channels = from->dims[0],
+                  taps = channels > 0 ? count / channels : 0;
+    float *scales;
+    CYG_DO(give_scales(s, (uint32_t)channels, &scales));
+    int8_t *data = cyg_arena_alloc(&g->arena, (size_t)count + 1, 64);
+    if (data == NULL)
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    for (int64_t n = 0; n < channels; n++) {
+        const float *row = (const float *)from->data + n * taps;
+        scales[n] = channel_scale(row, taps,
+                                  bias != NULL ? (double)((const float *)bias->data)[n] : 0.0, x);
+        for (int64_t k = 0; k < taps; k++)
+            data[n * taps + k] = (int8_t)saturate((double)row[k] / (double)scales[n], -127, 127);
+    }
+    *out_w = cyg_graph_add_const(g, from->name, CYG_TYPE_S8, from->rank, from->dims, data,
+                                 (size_t)count);
+    if (cyg_value_is_none(*out_w))
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    cyg_val(g, *out_w)->quant =
+        (cyg_quant){.type = CYG_TYPE_S8, .axis = 0, .count = (uint32_t)channels, .scales = scales};
+    return CYG_OK;
+}

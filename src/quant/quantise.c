@@ -1,0 +1,35 @@
+/* The quantiser's entrance: calibrate, choose, assign. */
+#include "quant/internal.h"
+
+#include "base/arena.h"
+
+cyg_status cyg_quantise(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *samples,
+                        const cyg_quant_options *options, cyg_quant_report *out_report)
+{
+    cyg_arena arena;
+    cyg_arena_init(&arena);
+    *out_report = (cyg_quant_report){0};
+    cyg_scheme s = {.ctx = ctx,
+                    .g = g,
+                    .arena = &arena,
+                    .options = options,
+                    .value_count = g->value_count,
+                    .node_count = g->node_count};
+    s.observed = CYG_NEW_ARRAY(&arena, cyg_observed, g->value_count + 1);
+    cyg_status status = s.observed == NULL ? CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory") : CYG_OK;
+    for (uint32_t i = 0; status == CYG_OK && i < g->value_count; i++)
+        if (!cyg_value_shape_known(&g->values[i]) && !cyg_node_is_none(g->values[i].producer))
+            status =
+                CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
+                         "value \"%s\" has no fixed shape: give --input_shapes", g->values[i].name);
+    if (status == CYG_OK)
+        status = cyg_quant_calibrate(&s, samples, &out_report->samples);
+    if (status == CYG_OK)
+        status = cyg_quant_choose(&s);
+    if (status == CYG_OK)
+        status = cyg_quant_normalize_input(&s);
+    if (status == CYG_OK)
+        status = cyg_quant_assign(&s, out_report);
+    cyg_arena_deinit(&arena);
+    return status;
+}

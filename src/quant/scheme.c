@@ -1,0 +1,304 @@
+/* The scheme: which nodes compute in integers, and how every value is stored.
+ *
+ * Values that movement operators connect (Reshape, Concat, gather_rows, ...) form a class: bytes
+ * move, so all of them share one quantisation. A class is stored as its consumers want it: S16 when
+ * a LayerNorm reads it or a residual is added to it (the residual stream keeps 16 bits: most of
+ * what 8-bit schemes lose on deep transformers is lost there), S8 with a scale for each head when
+ * attention reads it, U8 otherwise, float when only float nodes and graph outputs read it. A linear
+ * that does next to nothing of the model's work (the classifier) is fed 16 bits too, since that
+ * costs nothing.
+ *
+ * linear, conv2d, layer_normalization and attention are integer nodes whenever their constants are.
+ * Element-wise nodes and means join them when an operand already is an integer, so that a float
+ * network does not change back and forth. Everything else runs in binary32. */
+#include "quant/internal.h"
+
+/* A linear with less than this share of the model's MACs gets 16-bit inputs. */
+static const double cheap_share = 0.005;
+
+/* ---- classes: union-find over values
+ * ----------------------------------------------------------------------- */
+
+static uint32_t find(uint32_t *class_of, uint32_t v)
+{
+    while (class_of[v] != v) {
+        class_of[v] = class_of[class_of[v]];
+        v = class_of[v];
+    }
+    return v;
+}
+
+static void unite(uint32_t *class_of, uint32_t a, uint32_t b)
+{
+    a = find(class_of, a);
+    b = find(class_of, b);
+    class_of[a > b ? a : b] = a > b ? b : a; /* the smaller id stands for the class */
+}
+
+static bool is_activation(const cyg_graph *g, cyg_value_id v)
+{
+    return !cyg_value_is_none(v) && cyg_val(g, v)->type == CYG_TYPE_F32;
+}
+
+/* Operands of a movement node that carry data: not indices or shapes. */
+static bool carries_data(const cyg_node *n, uint32_t i)
+{
+    return n->op == CYG_OP_concat || i == 0;
+}
+
+static void build_classes(cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    for (uint32_t v = 0; v < s->value_count; v++)
+        s->class_of[v] = v;
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        if (!cyg_quant_is_move(n) || !is_activation(g, n->out[0]))
+            continue;
+        for (uint32_t k = 0; k < n->in_count; k++)
+            if (carries_data(n, k) && is_activation(g, n->in[k]))
+                unite(s->class_of, n->in[k].i, n->out[0].i);
+        for (uint32_t k = 1; k < n->out_count; k++)
+            unite(s->class_of, n->out[k].i, n->out[0].i);
+    }
+    for (uint32_t v = 0; v < s->value_count; v++)
+        s->class_of[v] = find(s->class_of, v);
+}
+
+/* ---- integer nodes
+ * ----------------------------------------------------------------------------------------- */
+
+static bool const_f32(const cyg_graph *g, cyg_value_id v)
+{
+    return !cyg_value_is_none(v) && cyg_val(g, v)->is_const && cyg_val(g, v)->type == CYG_TYPE_F32;
+}
+
+static bool absent_or_const_f32(const cyg_graph *g, cyg_value_id v)
+{
+    return cyg_value_is_none(v) || const_f32(g, v);
+}
+
+static bool is_strong(const cyg_graph *g, const cyg_node *n)
+{
+    switch ((int)n->op) {
+    case CYG_OP_linear:
+    case CYG_OP_conv2d: {
+        const int64_t post = cyg_node_int(n, CYG_ATTR_post_act, CYG_ACT_NONE);
+        return const_f32(g, cyg_node_in(n, 1)) && absent_or_const_f32(g, cyg_node_in(n, 2)) &&
+               (post == CYG_ACT_NONE || post == CYG_ACT_RELU || post == CYG_ACT_CLIP);
+    }
+    case CYG_OP_layer_normalization: {
+        const cyg_value *x = cyg_val(g, n->in[0]);
+        const int64_t axis = cyg_node_int(n, CYG_ATTR_axis, -1);
+        return (axis == -1 || axis == x->rank - 1) && x->dims[x->rank - 1] <= 4096 &&
+               const_f32(g, cyg_node_in(n, 1)) && absent_or_const_f32(g, cyg_node_in(n, 2));
+    }
+    case CYG_OP_attention:
+        return absent_or_const_f32(g, cyg_node_in(n, 3)) &&
+               absent_or_const_f32(g, cyg_node_in(n, 6));
+    default:
+        return false;
+    }
+}
+
+static bool is_weak(const cyg_graph *g, const cyg_node *n)
+{
+    switch ((int)n->op) {
+    case CYG_OP_add:
+    case CYG_OP_sub:
+    case CYG_OP_mul:
+        return is_activation(g, n->in[0]) && is_activation(g, n->in[1]);
+    case CYG_OP_reduce_mean: {
+        /* Adjacent axes only: constant, and a contiguous run. */
+        const cyg_value_id axes = cyg_node_in(n, 1);
+        if (!is_activation(g, n->in[0]) || cyg_value_is_none(axes) || !cyg_val(g, axes)->is_const ||
+            cyg_val(g, axes)->type != CYG_TYPE_S64)
+            return false;
+        const int rank = cyg_val(g, n->in[0])->rank;
+        uint32_t mask = 0;
+        for (int64_t i = 0; i < cyg_value_elements(cyg_val(g, axes)); i++) {
+            const int64_t a = ((const int64_t *)cyg_val(g, axes)->data)[i];
+            mask |= 1u << (a < 0 ? a + rank : a);
+        }
+        while (mask != 0 && (mask & 1) == 0)
+            mask >>= 1;
+        return mask != 0 && (mask & (mask + 1)) == 0;
+    }
+    default:
+        return false;
+    }
+}
+
+/* integer[n] in topological order; from_integer[class] = some member is the result of an integer
+ * node. */
+static cyg_status choose_nodes(cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    bool *from_integer = CYG_NEW_ARRAY(s->arena, bool, s->value_count + 1);
+    if (from_integer == NULL)
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const uint32_t id = g->order[i].i;
+        const cyg_node *n = &g->nodes[id];
+        bool integer = is_strong(g, n);
+        if (!integer && is_weak(g, n))
+            for (uint32_t k = 0; k < n->in_count && !integer; k++)
+                integer = is_activation(g, n->in[k]) && from_integer[s->class_of[n->in[k].i]];
+        s->integer[id] = integer;
+        for (uint32_t k = 0; integer && k < n->out_count; k++)
+            from_integer[s->class_of[n->out[k].i]] = true;
+    }
+    return CYG_OK;
+}
+
+/* ---- storage
+ * -----------------------------------------------------------------------------------------------
+ */
+
+int64_t cyg_quant_macs(const cyg_graph *g, const cyg_node *n)
+{
+    if (n->op != CYG_OP_linear && n->op != CYG_OP_conv2d)
+        return 0;
+    const cyg_value *w = cyg_val(g, n->in[1]), *y = cyg_val(g, n->out[0]);
+    return w->dims[0] > 0 ? cyg_value_elements(y) * (cyg_value_elements(w) / w->dims[0]) : 0;
+}
+
+cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i)
+{
+    switch ((int)n->op) {
+    case CYG_OP_layer_normalization:
+    case CYG_OP_reduce_mean:
+        return CYG_STORE_S16;
+    case CYG_OP_linear:
+    case CYG_OP_conv2d:
+        if (i == 3)
+            return CYG_STORE_S16;
+        return n->op == CYG_OP_linear &&
+                       (double)cyg_quant_macs(s->g, n) < cheap_share * (double)s->total_macs
+                   ? CYG_STORE_S16
+                   : CYG_STORE_U8;
+    case CYG_OP_attention:
+        return CYG_STORE_S8_HEADS;
+    default: /* element-wise: as wide as its result */
+        return s->store[s->class_of[n->out[0].i]] == CYG_STORE_S16 ? CYG_STORE_S16 : CYG_STORE_U8;
+    }
+}
+
+bool cyg_quant_accepts(const cyg_scheme *s, const cyg_node *n, uint32_t i, cyg_store store)
+{
+    if (store == CYG_STORE_FLOAT)
+        return false;
+    if (n->op == CYG_OP_attention)
+        return store == CYG_STORE_S8_HEADS;
+    if (store == CYG_STORE_S8_HEADS)
+        return false; /* several scales */
+    if ((n->op == CYG_OP_linear || n->op == CYG_OP_conv2d) && i == 0)
+        return store == CYG_STORE_U8 || cyg_quant_demand(s, n, i) == CYG_STORE_S16;
+    return true;
+}
+
+static bool data_operand(const cyg_node *n, uint32_t i)
+{
+    if (n->op == CYG_OP_linear || n->op == CYG_OP_conv2d)
+        return i == 0 || i == 3;
+    if (n->op == CYG_OP_attention)
+        return i < 3;
+    if (n->op == CYG_OP_layer_normalization || n->op == CYG_OP_reduce_mean)
+        return i == 0;
+    return true;
+}
+
+/* Raises classes to what integer consumers want; FLOAT < U8 < S8_HEADS < S16. Repeats, since an
+ * element-wise node's demand follows its result. */
+static void raise_by_consumers(cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t i = 0; i < g->order_count; i++) {
+            const cyg_node *n = cyg_nod(g, g->order[i]);
+            if (!s->integer[g->order[i].i])
+                continue;
+            for (uint32_t k = 0; k < n->in_count; k++) {
+                if (!is_activation(g, n->in[k]) || !data_operand(n, k))
+                    continue;
+                const uint32_t c = s->class_of[n->in[k].i];
+                const cyg_store want = cyg_quant_demand(s, n, k);
+                if (want > s->store[c]) {
+                    s->store[c] = want;
+                    changed = true;
+                }
+            }
+        }
+    }
+}
+
+/* A class that a float node makes stays float: its integer readers convert on their own. So does
+ * one that a node with several float results would have to split. */
+static void lower_by_producers(cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        if (s->integer[g->order[i].i] || cyg_quant_is_move(n))
+            continue;
+        for (uint32_t k = 0; k < n->out_count; k++)
+            if (is_activation(g, n->out[k]))
+                s->store[s->class_of[n->out[k].i]] = CYG_STORE_FLOAT;
+    }
+    for (uint32_t i = 0; i < g->input_count; i++)
+        s->store[s->class_of[g->inputs[i].i]] = CYG_STORE_FLOAT;
+}
+
+/* Integer nodes other than linear and conv2d can't write floats: their results get a type even when
+ * only floats read them. */
+static void raise_by_producers(cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        const bool writes_float = n->op == CYG_OP_linear || n->op == CYG_OP_conv2d;
+        cyg_store *store = n->out_count > 0 ? &s->store[s->class_of[n->out[0].i]] : NULL;
+        if (!s->integer[g->order[i].i] || *store != CYG_STORE_FLOAT || writes_float)
+            continue;
+        *store = CYG_STORE_S16;
+    }
+}
+
+/* Scales for heads need the linear's own result: behind a movement the channels may be elsewhere.
+ */
+static void choose_heads(cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        for (uint32_t k = 0; n->op == CYG_OP_attention && k < 3; k++)
+            s->head_dim[s->class_of[n->in[k].i]] = cyg_node_int(n, CYG_ATTR_head_dim, 0);
+    }
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        if (cyg_quant_is_move(n) && is_activation(g, n->out[0]))
+            s->head_dim[s->class_of[n->out[0].i]] = 0;
+    }
+}
+
+cyg_status cyg_quant_choose(cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    s->class_of = CYG_NEW_ARRAY(s->arena, uint32_t, s->value_count + 1);
+    s->store = CYG_NEW_ARRAY(s->arena, cyg_store, s->value_count + 1);
+    s->head_dim = CYG_NEW_ARRAY(s->arena, int64_t, s->value_count + 1);
+    s->integer = CYG_NEW_ARRAY(s->arena, bool, g->node_count + 1);
+    if (s->class_of == NULL || s->store == NULL || s->head_dim == NULL || s->integer == NULL)
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < g->order_count; i++)
+        s->total_macs += cyg_quant_macs(g, cyg_nod(g, g->order[i]));
+    build_classes(s);
+    CYG_DO(choose_nodes(s));
+    raise_by_consumers(s);
+    raise_by_producers(s);
+    raise_by_consumers(s); /* element-wise results that just got their type */
+    lower_by_producers(s);
+    choose_heads(s);
+    return CYG_OK;
+}
