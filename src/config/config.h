@@ -3,13 +3,13 @@
  *
  * A command reads its configuration in these steps:
  *
+ *     const cyg_config_message *m = &cyg_config_message_build;
  *     cyg_config_build cfg;
- *     CYG_DO(cyg_config_load(ctx, arena, &cyg_config_message_build, argc, argv, extra, n, &cfg,
- * &file));
+ *     CYG_DO(cyg_config_load(ctx, arena, m, argc, argv, extra, extra_count, &cfg, &file));
  *     ... --help is looked at here ...
- *     CYG_DO(cyg_config_require(ctx, &cyg_config_message_build, &cfg));
- *     CYG_DO(cyg_config_validate(ctx, &cfg));                                      (build only)
- *     CYG_DO(cyg_config_check_supported(ctx, &cyg_config_message_build, &cfg));
+ *     CYG_DO(cyg_config_require(ctx, m, &cfg));
+ *     CYG_DO(cyg_config_validate(ctx, &cfg)); (build only)
+ *     CYG_DO(cyg_config_check_supported(ctx, m, &cfg));
  *
  * and asks cyg_config_resolve_input/_output once per tensor of the model. Everything read lives in
  * the arena. Nothing here opens a dataset or a model. Errors of files and values are CYG_E_CONFIG,

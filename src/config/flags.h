@@ -4,10 +4,10 @@
  *     bool json = false;
  *     int64_t repeat = 0;
  *     const cyg_flag flags[] = {
- *         {.name = "json", .type = {.kind = CYG_VALUE_BOOL}, .dest = &json, .text = "one JSON
- * object on standard output"},
- *         {.name = "repeat", .letter = 'r', .type = {.kind = CYG_VALUE_INT, .valid = "1.."}, .dest
- * = &repeat, .preset = "1", .text = "timed runs"},
+ *         {.name = "json", .type = {.kind = CYG_VALUE_BOOL}, .dest = &json,
+ *          .text = "one JSON object on standard output"},
+ *         {.name = "repeat", .letter = 'r', .type = {.kind = CYG_VALUE_INT, .valid = "1.."},
+ *          .dest = &repeat, .preset = "1", .text = "timed runs"},
  *     };
  *     CYG_DO(cyg_flags_parse(ctx, arena, flags, CYG_COUNT(flags), argc, argv, &rest));
  *
