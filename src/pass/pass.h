@@ -1,4 +1,5 @@
-/* pass: the optimiser. One pass one file; passes.def is the visible list, in order; each leaves a verified graph. */
+/* pass: the optimiser. One pass one file; passes.def is the visible list, in order; each leaves a
+ * verified graph. */
 #ifndef CYG_PASS_PASS_H
 #define CYG_PASS_PASS_H
 
@@ -22,7 +23,9 @@ typedef struct cyg_optimise_report {
     int64_t fused_steps;   /* nodes that do work: views not counted */
     double max_difference; /* largest difference over the output range, when verified */
 } cyg_optimise_report;
-/* Optimises in place. On failure of the numeric check: CYG_E_CHECK naming the first pass whose result differs. */
-cyg_status cyg_optimise(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *options, cyg_optimise_report *out_report) CYG_MUST_USE;
+/* Optimises in place. On failure of the numeric check: CYG_E_CHECK naming the first pass whose
+ * result differs. */
+cyg_status cyg_optimise(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *options,
+                        cyg_optimise_report *out_report) CYG_MUST_USE;
 
 #endif

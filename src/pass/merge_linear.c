@@ -1,0 +1,124 @@
+/* The linears of q, k and v become one: they read the same rows, so one product with the weights
+ * stacked does the work of three and reads x once. The attention node then takes channel offsets
+ * into the one result. A missing bias (SwinV2's key) is a vector of zeros. Only linears whose
+ * result nobody else reads, without activation or residual, are merged. */
+#include <string.h>
+
+#include "pass/passes.h"
+#include "pass/rewrite.h"
+
+static bool mergeable(cyg_rw *rw, cyg_node_id id, cyg_value_id out, uint32_t uses)
+{
+    if (cyg_node_is_none(id))
+        return false;
+    const cyg_node *n = cyg_nod(rw->g, id);
+    const cyg_value *w = cyg_val(rw->g, n->in[1]);
+    return cyg_value_is_none(cyg_node_in(n, 3)) &&
+           cyg_node_int(n, CYG_ATTR_act, CYG_ACT_NONE) == CYG_ACT_NONE &&
+           cyg_node_int(n, CYG_ATTR_post_act, CYG_ACT_NONE) == CYG_ACT_NONE && w->is_const &&
+           w->data != NULL && w->type == CYG_TYPE_F32 && cyg_rw_use_count(rw, out) == uses &&
+           (cyg_value_is_none(cyg_node_in(n, 2)) ||
+            cyg_rw_channel_vector(rw, n->in[2], w->dims[0]));
+}
+
+static cyg_value_id stacked_weights(cyg_rw *rw, const cyg_node_id *linear, uint32_t count,
+                                    int64_t n, int64_t k)
+{
+    float *to = cyg_arena_alloc(&rw->g->arena, (size_t)(n * k) * sizeof *to, 64);
+    const int64_t dims[2] = {n, k};
+    size_t used = 0;
+    for (uint32_t i = 0; to != NULL && i < count; i++) {
+        const cyg_value *w = cyg_val(rw->g, cyg_nod(rw->g, linear[i])->in[1]);
+        memcpy((char *)to + used, w->data, w->bytes);
+        used += w->bytes;
+    }
+    const cyg_value *first = cyg_val(rw->g, cyg_nod(rw->g, linear[0])->in[1]);
+    return to == NULL ? CYG_NO_VALUE
+                      : cyg_graph_add_const(rw->g, first->name, CYG_TYPE_F32, 2, dims, to, used);
+}
+
+static cyg_value_id stacked_bias(cyg_rw *rw, const cyg_node_id *linear, uint32_t count, int64_t n)
+{
+    float *to = cyg_arena_zalloc(&rw->g->arena, (size_t)n * sizeof *to, 64);
+    const char *name = NULL;
+    int64_t at = 0;
+    for (uint32_t i = 0; to != NULL && i < count; i++) {
+        const cyg_node *l = cyg_nod(rw->g, linear[i]);
+        const int64_t channels = cyg_val(rw->g, l->in[1])->dims[0];
+        const cyg_value_id b = cyg_node_in(l, 2);
+        if (!cyg_value_is_none(b)) {
+            memcpy(to + at, cyg_val(rw->g, b)->data, (size_t)channels * sizeof *to);
+            name = name == NULL ? cyg_val(rw->g, b)->name : name;
+        }
+        at += channels;
+    }
+    return to == NULL || name == NULL
+               ? CYG_NO_VALUE
+               : cyg_graph_add_const(rw->g, name, CYG_TYPE_F32, 1, &n, to, (size_t)n * sizeof *to);
+}
+
+static cyg_status visit(cyg_rw *rw, cyg_node_id id)
+{
+    cyg_graph *g = rw->g;
+    if (cyg_nod(g, id)->op != CYG_OP_attention)
+        return CYG_OK;
+    static const cyg_attr_key keys[3] = {CYG_ATTR_q_offset, CYG_ATTR_k_offset, CYG_ATTR_v_offset};
+    cyg_node_id linear[3];
+    cyg_value_id value[3], x = CYG_NO_VALUE;
+    int64_t offset[3], base[3], n = 0, k = 0;
+    uint32_t count = 0, which[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        const cyg_value_id v = cyg_nod(g, id)->in[i];
+        offset[i] = cyg_node_int(cyg_nod(g, id), keys[i], 0);
+        for (which[i] = 0; which[i] < count && value[which[i]].i != v.i;)
+            which[i]++;
+        if (which[i] < count)
+            continue;
+        linear[count] = cyg_rw_producer(rw, v, CYG_OP_linear);
+        value[count++] = v;
+    }
+    if (count < 2)
+        return CYG_OK;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t uses = 0;
+        for (uint32_t j = 0; j < 3; j++)
+            uses += which[j] == i;
+        if (!mergeable(rw, linear[i], value[i], uses))
+            return CYG_OK;
+        const cyg_node *l = cyg_nod(g, linear[i]);
+        const cyg_value_id top = cyg_rw_through_views(rw, l->in[0]);
+        if (i > 0 && (top.i != x.i || cyg_val(g, l->in[1])->dims[1] != k))
+            return CYG_OK;
+        x = top;
+        k = cyg_val(g, l->in[1])->dims[1];
+        base[i] = n;
+        n += cyg_val(g, l->in[1])->dims[0];
+    }
+    const cyg_value_id in[3] = {cyg_nod(g, linear[0])->in[0],
+                                stacked_weights(rw, linear, count, n, k),
+                                stacked_bias(rw, linear, count, n)};
+    cyg_value shape = *cyg_val(g, value[0]);
+    shape.dims[shape.rank - 1] = n;
+    const cyg_value_id y = cyg_graph_add_value(g, shape.name, shape.type, shape.rank, shape.dims);
+    if (cyg_value_is_none(in[1]) || cyg_value_is_none(y) || cyg_graph_failed(g))
+        return CYG_RW_NOMEM(rw);
+    const cyg_node_id now =
+        cyg_rw_replace(rw, linear[0], CYG_OP_linear, in, cyg_value_is_none(in[2]) ? 2 : 3, y);
+    if (cyg_node_is_none(now))
+        return CYG_RW_NOMEM(rw);
+    for (uint32_t i = 0; i < 3; i++) {
+        cyg_node_set_input(g, id, i, y);
+        if (!cyg_node_set_int(g, id, keys[i], offset[i] + base[which[i]]))
+            return CYG_RW_NOMEM(rw);
+    }
+    for (uint32_t i = 1; i < count; i++) {
+        cyg_node_merge_sources(g, now, linear[i]);
+        cyg_rw_drop(rw, value[i]);
+    }
+    return CYG_OK;
+}
+
+cyg_status cyg_pass_merge_linear(cyg_ctx *ctx, cyg_graph *g, bool *out_changed)
+{
+    return cyg_rw_each(ctx, g, visit, out_changed);
+}

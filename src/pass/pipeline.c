@@ -1,0 +1,196 @@
+/* The pipeline: which passes run, in which order, which repeat.
+ *
+ * Stages run one after the other; a stage's passes run in order, again and again while one of them
+ * changes something, when the stage says so (with a bound: passes only ever remove work, but a bug
+ * must not hang a build). After each pass that changed something shapes are inferred again, which
+ * checks what the pass claims about the shapes of its new values, and in debug builds the graph is
+ * verified. The list is the documentation: docs/optimiser.md shows it.
+ *
+ * The numeric check runs the graph as it came and as it went out on one random input. When they
+ * differ, the pipeline runs again on a copy with a comparison after each pass, and the message
+ * names the first one whose result is off. */
+#include "pass/pass.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "pass/check.h"
+#include "pass/passes.h"
+
+static const cyg_pass_info passes[] = {
+#define CYG_PASS(id, summary) {#id, summary, cyg_pass_##id},
+#include "pass/passes.def"
+#undef CYG_PASS
+};
+
+enum pass_id {
+#define CYG_PASS(id, summary) P_##id,
+#include "pass/passes.def"
+#undef CYG_PASS
+    P_none
+};
+
+enum { STAGE_PASSES = 10, ROUNDS = 32 };
+
+typedef struct stage {
+    bool fuse;   /* part of fusion: skipped by the standard clean-up */
+    bool repeat; /* until nothing changes */
+    unsigned char pass[STAGE_PASSES];
+} stage;
+
+#define CLEAN P_fold, P_identity, P_algebra, P_cse, P_dce
+static const stage stages[] = {
+    {false, true, {CLEAN, P_none}},
+    {false, true, {P_batchnorm, CLEAN, P_none}},
+    {true, true, {P_layer_norm, P_gelu, P_linear, CLEAN, P_none}},
+    {true, false, {P_patch_embed, P_pool, P_none}},
+    {true, true, {P_index_map, P_sink_rows, P_identity, P_algebra, P_cse, P_dce, P_none}},
+    {true, false, {P_attention, P_none}},
+    {true, true, {P_index_map, P_sink_rows, P_identity, P_algebra, P_cse, P_dce, P_none}},
+    {true, false, {P_pool, P_merge_linear, P_activation, P_residual, P_none}},
+    {true, true, {P_views, P_index_map, P_identity, P_algebra, P_cse, P_dce, P_none}},
+};
+#undef CLEAN
+
+size_t cyg_pass_count(void)
+{
+    return CYG_COUNT(passes);
+}
+
+const cyg_pass_info *cyg_pass_at(size_t i)
+{
+    return i < CYG_COUNT(passes) ? &passes[i] : NULL;
+}
+
+static cyg_status dump(cyg_ctx *ctx, const cyg_graph *g, const char *path)
+{
+    cyg_strbuf text = {0};
+    cyg_graph_print(g, false, &text);
+    cyg_status status = CYG_OK;
+    if (text.failed)
+        status = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    else
+        status = cyg_write_file(ctx, path, text.data, text.len);
+    cyg_strbuf_deinit(&text);
+    return status;
+}
+
+/* What surrounds each pass; `checker` is NULL outside the search for a wrong one. */
+typedef struct driver {
+    cyg_ctx *ctx;
+    cyg_graph *g;
+    const cyg_optimise_options *options;
+    cyg_check *checker;
+} driver;
+
+static cyg_status run_pass(driver *d, const cyg_pass_info *pass, bool *out_changed)
+{
+    CYG_TRY(d->ctx, pass->run(d->ctx, d->g, out_changed), "in pass %s", pass->name);
+    if (*out_changed) {
+        CYG_TRY(d->ctx, cyg_graph_infer_shapes(d->ctx, d->g), "after pass %s", pass->name);
+#ifndef NDEBUG
+        CYG_TRY(d->ctx, cyg_graph_verify(d->ctx, d->g), "after pass %s", pass->name);
+#endif
+        double difference;
+        if (d->checker != NULL)
+            CYG_TRY(d->ctx, cyg_check_compare(d->ctx, d->checker, d->g, &difference),
+                    "pass %s changes the result", pass->name);
+    }
+    if (d->options->dump_after != NULL && d->options->dump_path != NULL &&
+        strcmp(d->options->dump_after, pass->name) == 0)
+        CYG_TRY(d->ctx, dump(d->ctx, d->g, d->options->dump_path), "after pass %s", pass->name);
+    return CYG_OK;
+}
+
+static cyg_status run_stage(driver *d, const stage *s)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        bool any = false;
+        for (int i = 0; i < STAGE_PASSES && s->pass[i] != P_none; i++) {
+            bool changed = false;
+            CYG_DO(run_pass(d, &passes[s->pass[i]], &changed));
+            any = any || changed;
+        }
+        if (!any || !s->repeat)
+            break;
+    }
+    return CYG_OK;
+}
+
+static cyg_status run_all(driver *d)
+{
+    CYG_DO(cyg_graph_infer_shapes(d->ctx, d->g));
+    for (size_t i = 0; i < CYG_COUNT(stages); i++)
+        if (!stages[i].fuse || d->options->fuse)
+            CYG_DO(run_stage(d, &stages[i]));
+    return cyg_graph_verify(d->ctx, d->g);
+}
+
+/* Which pass was it? Runs them on a copy of the original with a comparison after each. */
+static cyg_status find_culprit(cyg_ctx *ctx, const cyg_graph *original,
+                               const cyg_optimise_options *options, cyg_check *checker)
+{
+    cyg_graph *copy = cyg_graph_clone(original);
+    if (copy == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    cyg_optimise_options quiet = *options;
+    quiet.dump_after = NULL;
+    driver d = {.ctx = ctx, .g = copy, .options = &quiet, .checker = checker};
+    const cyg_status status = run_all(&d);
+    cyg_graph_destroy(copy);
+    return status;
+}
+
+static int64_t live_nodes(const cyg_graph *g)
+{
+    int64_t count = 0;
+    for (uint32_t i = 0; i < g->node_count; i++)
+        count += g->nodes[i].op != CYG_OP_removed;
+    return count;
+}
+
+static int64_t working_nodes(const cyg_graph *g)
+{
+    int64_t count = 0;
+    for (uint32_t i = 0; i < g->node_count; i++)
+        count += g->nodes[i].op != CYG_OP_removed &&
+                 (cyg_op_schema_of(g->nodes[i].op)->flags & CYG_OPF_VIEW) == 0;
+    return count;
+}
+
+cyg_status cyg_optimise(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *options,
+                        cyg_optimise_report *out_report)
+{
+    cyg_graph *original = NULL;
+    cyg_check *checker = NULL;
+    cyg_status status = CYG_OK;
+    *out_report = (cyg_optimise_report){.nodes_before = live_nodes(g)};
+    if (options->verify_numerics) {
+        original = cyg_graph_clone(g);
+        if (original == NULL) {
+            status = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+            goto done;
+        }
+        status = cyg_check_create(ctx, original, &checker);
+        if (status != CYG_OK)
+            goto done;
+    }
+    driver d = {.ctx = ctx, .g = g, .options = options};
+    status = run_all(&d);
+    if (status != CYG_OK)
+        goto done;
+    out_report->nodes_after = live_nodes(g);
+    out_report->fused_steps = working_nodes(g);
+    if (options->verify_numerics) {
+        status = cyg_check_compare(ctx, checker, g, &out_report->max_difference);
+        if (status == CYG_E_CHECK) {
+            const cyg_status named = find_culprit(ctx, original, options, checker);
+            status = named == CYG_OK ? status : named;
+        }
+    }
+done:
+    cyg_check_destroy(checker);
+    cyg_graph_destroy(original);
+    return status;
+}

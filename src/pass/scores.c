@@ -1,0 +1,107 @@
+/* The chain between Q K^T and the softmax: a scale, a position bias, a mask for each window, in any
+ * order, each at whatever rank and after whatever reshape the exporter chose.
+ *
+ * Going up from the softmax, its input is kept as factor * v + offset for the value v at hand, both
+ * as one number for each element (NULL while it is trivial): v = w + c gives offset += factor * c,
+ * v = w * c gives factor *= c; a view changes nothing, since the numbers are by flat position. A
+ * constant is broadcast to the shape of the node that uses it. Sums are in the order of the graph's
+ * own additions up to one product, so a plain bias comes out bit for bit. */
+#include "pass/scores.h"
+
+#include <stdlib.h>
+
+enum { STEPS = 32 };
+
+void cyg_scores_free(cyg_scores *s)
+{
+    free(s->factor);
+    free(s->offset);
+    s->factor = s->offset = NULL;
+}
+
+static float *filled(int64_t count, float x)
+{
+    float *p = malloc(((size_t)count + 1) * sizeof *p);
+    for (int64_t i = 0; p != NULL && i < count; i++)
+        p[i] = x;
+    return p;
+}
+
+static bool add_constant(cyg_scores *s, const float *c, float sign)
+{
+    if (s->offset == NULL && (s->offset = filled(s->count, 0.0f)) == NULL)
+        return false;
+    for (int64_t i = 0; i < s->count; i++)
+        s->offset[i] += sign * (s->factor == NULL ? s->scale : s->factor[i]) * c[i];
+    return true;
+}
+
+static bool multiply(cyg_scores *s, const float *c, bool divide)
+{
+    if (s->factor == NULL && (s->factor = filled(s->count, s->scale)) == NULL)
+        return false;
+    for (int64_t i = 0; i < s->count; i++)
+        s->factor[i] = divide ? s->factor[i] / c[i] : s->factor[i] * c[i];
+    return true;
+}
+
+/* One node of the chain; *io_v moves to its operand. */
+static bool step(cyg_rw *rw, cyg_scores *s, const cyg_node *n, cyg_node_id id, cyg_value_id *io_v)
+{
+    float x;
+    const int c = cyg_rw_const_operand(rw, id);
+    const bool times = n->op == CYG_OP_mul || n->op == CYG_OP_div;
+    if (c < 0 || (c == 0 && (n->op == CYG_OP_div || n->op == CYG_OP_sub)) ||
+        cyg_value_elements(cyg_val(rw->g, n->in[1 - c])) != s->count)
+        return false;
+    if (times && s->factor == NULL && cyg_rw_scalar(rw, n->in[c], &x)) {
+        s->scale = n->op == CYG_OP_mul ? s->scale * x : s->scale / x;
+        *io_v = n->in[1 - c];
+        return true;
+    }
+    float *wide = malloc(((size_t)s->count + 1) * sizeof *wide);
+    const bool ok = wide != NULL &&
+                    cyg_rw_broadcast_const(rw, n->in[c], n->out[0], wide, s->count) &&
+                    (times ? multiply(s, wide, n->op == CYG_OP_div)
+                           : add_constant(s, wide, n->op == CYG_OP_sub ? -1.0f : 1.0f));
+    free(wide);
+    *io_v = n->in[1 - c];
+    return ok;
+}
+
+bool cyg_scores_match(cyg_rw *rw, cyg_value_id v, cyg_scores *s)
+{
+    *s = (cyg_scores){.count = cyg_value_elements(cyg_val(rw->g, v)), .scale = 1.0f};
+    bool ok = s->count > 0 && s->count < (1 << 27);
+    for (int k = 0; ok && k < STEPS; k++) {
+        const cyg_node_id id = cyg_val(rw->g, v)->producer;
+        if (cyg_node_is_none(id) || !cyg_rw_single_use(rw, v))
+            break;
+        const cyg_node *n = cyg_nod(rw->g, id);
+        if (n->op == CYG_OP_matmul) {
+            s->product = v;
+            return true;
+        }
+        if (cyg_rw_is_view(n->op))
+            v = n->in[0];
+        else if (n->op == CYG_OP_add || n->op == CYG_OP_sub || n->op == CYG_OP_mul ||
+                 n->op == CYG_OP_div)
+            ok = step(rw, s, n, id, &v);
+        else
+            ok = false;
+    }
+    cyg_scores_free(s);
+    return false;
+}
+
+bool cyg_scores_head_scale(const cyg_scores *s, int64_t entries, int64_t heads, int64_t square,
+                           float *out_scale)
+{
+    for (int64_t h = 0; h < heads; h++)
+        out_scale[h] = s->factor == NULL ? s->scale : s->factor[h * square];
+    for (int64_t e = 0; s->factor != NULL && e < entries * heads; e++)
+        for (int64_t i = 0; i < square; i++)
+            if (s->factor[e * square + i] != out_scale[e % heads])
+                return false;
+    return true;
+}
