@@ -6,7 +6,7 @@
 #include "kernels/int/check.h"
 #include "kernels/dispatch.h"
 
-enum { MAX_LENGTH = 1 << 20 };
+enum { MAX_LENGTH = 65536 };
 
 static const char *check(const cyg_kcall *call)
 {
