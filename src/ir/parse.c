@@ -1,10 +1,9 @@
 /* The text form, read: for golden tests, dumps that come back, and small graphs written by hand.
  *
- * Recursive descent without recursion: the grammar (docs/ir.md) has no nesting. A value must be
- * defined before it is used, so one pass suffices and the order of the lines is the order of the
- * graph. The text may come from anywhere: counts are never believed, they follow from what is
- * there; a constant given as hash and size becomes zeros, of a bounded size. The result has passed
- * the verifier. */
+ * The grammar (docs/ir.md) has no nesting. A value must be defined before it is used, so one pass
+ * suffices and the order of the lines is the order of the graph. The text may come from anywhere:
+ * counts are never believed, they follow from what is there; a constant given as hash and size
+ * becomes zeros, of a bounded size. The result has passed the verifier. */
 #include "ir/graph.h"
 
 #include <errno.h>
@@ -471,7 +470,9 @@ static cyg_status parse_node(parser *p)
     if (at_mark(p, '{'))
         CYG_DO(read_attrs(p, n));
     if (p->x.kind == CYG_TOKEN_STRING) {
-        if (cyg_graph_find_node(p->g, p->x.token).i != CYG_NO_ID || p->x.token[0] == '\0')
+        /* The made-up name may be the very one. */
+        const cyg_node_id holder = cyg_graph_find_node(p->g, p->x.token);
+        if ((holder.i != n.i && !cyg_node_is_none(holder)) || p->x.token[0] == '\0')
             return cyg_lexer_error(&p->x, "node name \"%.100s\" is empty or taken", p->x.token);
         if (!cyg_graph_rename_node(p->g, n, p->x.token))
             return no_memory(p);

@@ -14,6 +14,8 @@
 #include "ir/graph.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -62,12 +64,20 @@ static void put_value(cyg_strbuf *out, const cyg_graph *g, cyg_value_id v)
 
 static void put_float(cyg_strbuf *out, double v, int digits)
 {
-    if (isnan(v))
+    if (isnan(v)) {
         cyg_strbuf_puts(out, "nan");
-    else if (isinf(v))
+    } else if (isinf(v)) {
         cyg_strbuf_puts(out, v > 0 ? "inf" : "-inf");
-    else
-        cyg_strbuf_printf(out, "%.*g", digits, v);
+    } else {
+        /* The fewest digits that bring back the same bits: 0.1, not 0.100000001. */
+        char text[40];
+        for (int d = digits == 9 ? 6 : 15; d <= digits; d++) {
+            snprintf(text, sizeof text, "%.*g", d, v);
+            if (digits == 9 ? strtof(text, NULL) == (float)v : strtod(text, NULL) == v)
+                break;
+        }
+        cyg_strbuf_puts(out, text);
+    }
 }
 
 static void put_shape(cyg_strbuf *out, const cyg_graph *g, const cyg_value *v)
