@@ -6,8 +6,13 @@
 
 typedef struct cyg_kernels {
     int level; /* cyg_cpu_level_id */
-#define CYG_SLOT(slot, type) type slot;
+#define CYG_SLOT(slot, type) type *slot;
 #include "kernels/kernels.def"
 } cyg_kernels;
+
+/* Declares every micro-kernel of the list with its slot's type. */
+#define CYG_SLOT(slot, type) typedef type cyg_slot_##slot;
+#define CYG_KERNEL(level, slot, function) cyg_slot_##slot function;
+#include "kernels/kernels.def"
 
 #endif

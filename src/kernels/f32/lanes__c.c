@@ -1,0 +1,3 @@
+/* Row functions in plain C: the specification. See lanes.inc.h. */
+#define CYG_LANES(name) name##__c
+#include "kernels/f32/lanes.inc.h"
