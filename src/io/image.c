@@ -47,11 +47,12 @@ void cyg_image_deinit(cyg_image *image)
 cyg_status cyg_image_alloc(cyg_ctx *ctx, const char *name, uint64_t width, uint64_t height,
                            cyg_image *image)
 {
-    if (width == 0 || height == 0 || width > CYG_IMAGE_MOST_PIXELS ||
-        height > CYG_IMAGE_MOST_PIXELS / width)
+    if (width == 0 || height == 0 || width > CYG_IMAGE_LONGEST_SIDE ||
+        height > CYG_IMAGE_LONGEST_SIDE || width * height > CYG_IMAGE_MOST_PIXELS)
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
-                        "%s has %" PRIu64 "x%" PRIu64 " pixels; at most %d in all are taken", name,
-                        width, height, CYG_IMAGE_MOST_PIXELS);
+                        "%s has %" PRIu64 "x%" PRIu64
+                        " pixels; at most %d a side and %d in all are taken",
+                        name, width, height, CYG_IMAGE_LONGEST_SIDE, CYG_IMAGE_MOST_PIXELS);
     image->pixels = malloc((size_t)(width * height * 3));
     if (image->pixels == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "%s: out of memory", name);

@@ -13,7 +13,7 @@
 
 #include "base/status.h"
 
-enum { CYG_IMAGE_MOST_PIXELS = 100000000 };
+enum { CYG_IMAGE_LONGEST_SIDE = 65535, CYG_IMAGE_MOST_PIXELS = 100000000 };
 
 typedef enum cyg_image_kind {
     CYG_IMAGE_UNKNOWN,
