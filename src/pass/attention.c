@@ -223,10 +223,9 @@ static cyg_status bias_tables(cyg_rw *rw, const match *m, const char *stem, cyg_
     for (int64_t t = 0; t < distinct; t++)
         memcpy(tables + t * size, offset + first[t] * size, bytes);
     const int64_t dims[4] = {distinct, m->heads, m->tokens, m->tokens};
-    char name[256];
-    const size_t len = strlen(stem), skip = len > 200 ? len - 200 : 0;
-    memcpy(name, stem + skip, len - skip);
-    memcpy(name + len - skip, "/bias", 6);
+    const char *name = cyg_arena_printf(&rw->scratch, "%s/bias", stem);
+    if (name == NULL)
+        return CYG_RW_NOMEM(rw);
     *out_bias =
         cyg_graph_add_const(rw->g, name, CYG_TYPE_F32, 4, dims, tables, (size_t)distinct * bytes);
     if (distinct > 1)

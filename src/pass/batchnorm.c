@@ -36,12 +36,12 @@ static cyg_status fold_into(cyg_rw *rw, cyg_node_id bn, cyg_node_id conv)
         for (int64_t i = 0; i < inner; i++)
             new_w[o * inner + i] = (float)((double)old_w[o * inner + i] * s);
     }
-    const cyg_value_id in[3] = {c->in[0],
-                                cyg_graph_add_const(g, w->name, CYG_TYPE_F32, w->rank, w->dims,
-                                                    new_w, (size_t)size * sizeof *new_w),
-                                cyg_graph_add_const(g, cyg_val(g, b->in[2])->name, CYG_TYPE_F32, 1,
-                                                    &channels, new_b,
-                                                    (size_t)channels * sizeof *new_b)};
+    const cyg_value shape = *w; /* adding values moves them */
+    const cyg_value_id named = cyg_value_is_none(old_bias) ? b->in[2] : old_bias;
+    const cyg_value_id in[3] = {
+        c->in[0],
+        cyg_rw_const_for(rw, c->in[1], shape.rank, shape.dims, new_w, (size_t)size * sizeof *new_w),
+        cyg_rw_const_for(rw, named, 1, &channels, new_b, (size_t)channels * sizeof *new_b)};
     const cyg_value_id out = cyg_nod(g, bn)->out[0];
     const cyg_attr *attrs = cyg_nod(g, conv)->attrs;
     const uint32_t attr_count = cyg_nod(g, conv)->attr_count;

@@ -153,6 +153,7 @@ cyg_status cyg_pass_fold(cyg_ctx *ctx, cyg_graph *g, bool *out_changed)
         const cyg_node_id id = g->order[k];
         if (cyg_nod(g, id)->op == CYG_OP_removed)
             continue;
+        cyg_arena_reset(&rw.scratch);
         if (rw.changed)
             status = cyg_node_infer(ctx, g, id);
         if (status == CYG_OK)

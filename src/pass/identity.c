@@ -1,6 +1,7 @@
 /* Operators that do nothing: Identity, Cast to the type it has, Transpose that keeps the order, a
  * view or Expand that keeps the shape, x + 0, x - 0, x * 1, x / 1, Pad by nothing, Slice of
- * everything, Concat and Split of one piece, Clip without limits. Each is recognised on shapes and
+ * everything, Concat and Split of one piece, Clip without
+ * limits, a pool over single elements. Each is recognised on shapes and
  * constants, not on where it came from. Their users read the operand instead. */
 #include <string.h>
 
@@ -32,6 +33,24 @@ static bool all_equal(cyg_rw *rw, cyg_value_id v, int64_t x)
         if (data[i] != x)
             return false;
     return true;
+}
+
+static bool all_ones(const int64_t *data, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (data[i] != 1)
+            return false;
+    return true;
+}
+
+/* A pool that looks at one element: what AdaptiveAvgPool leaves when the map has the wanted size
+ * already. */
+static bool is_one_by_one(const cyg_node *n)
+{
+    const int64_t *kernel, *strides;
+    const size_t count = cyg_node_ints(n, CYG_ATTR_kernel_shape, &kernel);
+    const size_t stride_count = cyg_node_ints(n, CYG_ATTR_strides, &strides);
+    return count > 0 && all_ones(kernel, count) && all_ones(strides, stride_count);
 }
 
 /* Every element of a float constant is x, and the constant does not make the result larger. */
@@ -96,6 +115,9 @@ static cyg_value_id passes_through(cyg_rw *rw, const cyg_node *n)
         return neutral(rw, n, 1, 1.0f) ? x : neutral(rw, n, 0, 1.0f) ? n->in[1] : none;
     case CYG_OP_div:
         return neutral(rw, n, 1, 1.0f) ? x : none;
+    case CYG_OP_max_pool:
+    case CYG_OP_average_pool:
+        return same && is_one_by_one(n) ? x : none;
     case CYG_OP_clip:
         return cyg_value_is_none(cyg_node_in(n, 1)) && cyg_value_is_none(cyg_node_in(n, 2)) ? x
                                                                                             : none;

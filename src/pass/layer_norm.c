@@ -81,9 +81,7 @@ static cyg_value_id affine(const cyg_rw *rw, cyg_value_id *v, cyg_op op, int64_t
 static cyg_value_id flat(cyg_rw *rw, cyg_value_id v, int64_t channels)
 {
     const cyg_value *c = cyg_val(rw->g, v);
-    return c->rank == 1
-               ? v
-               : cyg_graph_add_const(rw->g, c->name, CYG_TYPE_F32, 1, &channels, c->data, c->bytes);
+    return c->rank == 1 ? v : cyg_rw_const_for(rw, v, 1, &channels, c->data, c->bytes);
 }
 
 static cyg_value_id ones(cyg_rw *rw, int64_t channels)

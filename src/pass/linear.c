@@ -27,7 +27,7 @@ static cyg_value_id weights(cyg_rw *rw, cyg_value_id w, bool transposed, float a
             for (int64_t i = i0; i < n && i < i0 + BLOCK; i++)
                 for (int64_t j = j0; j < k && j < j0 + BLOCK; j++)
                     to[i * k + j] = alpha * (transposed ? from[i * k + j] : from[j * n + i]);
-    return cyg_graph_add_const(rw->g, v->name, CYG_TYPE_F32, 2, dims, to, bytes);
+    return cyg_rw_const_for(rw, w, 2, dims, to, bytes);
 }
 
 static cyg_value_id bias_vector(cyg_rw *rw, cyg_value_id b, int64_t n, float beta)
@@ -40,7 +40,7 @@ static cyg_value_id bias_vector(cyg_rw *rw, cyg_value_id b, int64_t n, float bet
         return CYG_NO_VALUE;
     for (int64_t i = 0; i < n; i++)
         to[i] = beta * ((const float *)v->data)[i];
-    return cyg_graph_add_const(rw->g, v->name, CYG_TYPE_F32, 1, &n, to, (size_t)n * sizeof *to);
+    return cyg_rw_const_for(rw, b, 1, &n, to, (size_t)n * sizeof *to);
 }
 
 /* [.., K, N] with all leading dimensions 1. */

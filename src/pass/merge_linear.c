@@ -32,15 +32,14 @@ static cyg_value_id stacked_weights(cyg_rw *rw, const cyg_node_id *linear, uint3
         memcpy((char *)to + used, w->data, w->bytes);
         used += w->bytes;
     }
-    const cyg_value *first = cyg_val(rw->g, cyg_nod(rw->g, linear[0])->in[1]);
-    return to == NULL ? CYG_NO_VALUE
-                      : cyg_graph_add_const(rw->g, first->name, CYG_TYPE_F32, 2, dims, to, used);
+    const cyg_value_id first = cyg_nod(rw->g, linear[0])->in[1];
+    return to == NULL ? CYG_NO_VALUE : cyg_rw_const_for(rw, first, 2, dims, to, used);
 }
 
 static cyg_value_id stacked_bias(cyg_rw *rw, const cyg_node_id *linear, uint32_t count, int64_t n)
 {
     float *to = cyg_arena_zalloc(&rw->g->arena, (size_t)n * sizeof *to, 64);
-    const char *name = NULL;
+    cyg_value_id first = CYG_NO_VALUE;
     int64_t at = 0;
     for (uint32_t i = 0; to != NULL && i < count; i++) {
         const cyg_node *l = cyg_nod(rw->g, linear[i]);
@@ -48,13 +47,13 @@ static cyg_value_id stacked_bias(cyg_rw *rw, const cyg_node_id *linear, uint32_t
         const cyg_value_id b = cyg_node_in(l, 2);
         if (!cyg_value_is_none(b)) {
             memcpy(to + at, cyg_val(rw->g, b)->data, (size_t)channels * sizeof *to);
-            name = name == NULL ? cyg_val(rw->g, b)->name : name;
+            first = cyg_value_is_none(first) ? b : first;
         }
         at += channels;
     }
-    return to == NULL || name == NULL
+    return to == NULL || cyg_value_is_none(first)
                ? CYG_NO_VALUE
-               : cyg_graph_add_const(rw->g, name, CYG_TYPE_F32, 1, &n, to, (size_t)n * sizeof *to);
+               : cyg_rw_const_for(rw, first, 1, &n, to, (size_t)n * sizeof *to);
 }
 
 static cyg_status visit(cyg_rw *rw, cyg_node_id id)
@@ -99,7 +98,7 @@ static cyg_status visit(cyg_rw *rw, cyg_node_id id)
                                 stacked_bias(rw, linear, count, n)};
     cyg_value shape = *cyg_val(g, value[0]);
     shape.dims[shape.rank - 1] = n;
-    const cyg_value_id y = cyg_graph_add_value(g, shape.name, shape.type, shape.rank, shape.dims);
+    const cyg_value_id y = cyg_rw_value_for(rw, value[0], shape.rank, shape.dims);
     if (cyg_value_is_none(in[1]) || cyg_value_is_none(y) || cyg_graph_failed(g))
         return CYG_RW_NOMEM(rw);
     const cyg_node_id now =

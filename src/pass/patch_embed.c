@@ -59,7 +59,7 @@ static cyg_value_id channels_last(cyg_rw *rw, cyg_value_id w)
         for (int64_t p = 0; p < area; p++)
             for (int64_t i = 0; i < v.dims[1]; i++)
                 to[(o * area + p) * v.dims[1] + i] = from[(o * v.dims[1] + i) * area + p];
-    return cyg_graph_add_const(rw->g, v.name, CYG_TYPE_F32, 4, dims, to, bytes);
+    return cyg_rw_const_for(rw, w, 4, dims, to, bytes);
 }
 
 static cyg_status visit(cyg_rw *rw, cyg_node_id id)
@@ -85,8 +85,7 @@ static cyg_status visit(cyg_rw *rw, cyg_node_id id)
     const cyg_attr *attrs = cyg_nod(g, id)->attrs;
     const uint32_t attr_count = cyg_nod(g, id)->attr_count;
     const cyg_node_id last = cyg_val(g, tokens)->producer;
-    const cyg_value_id out =
-        cyg_graph_add_value(g, cyg_val(g, former)->name, CYG_TYPE_F32, 4, dims);
+    const cyg_value_id out = cyg_rw_value_for(rw, former, 4, dims);
     const cyg_node_id now =
         cyg_rw_replace(rw, id, CYG_OP_conv2d, in, cyg_value_is_none(bias) ? 2 : 3, out);
     CYG_DO(cyg_rw_copy_attrs(rw, now, attrs, attr_count));

@@ -113,8 +113,7 @@ static cyg_status visit(cyg_rw *rw, cyg_node_id id)
                   out_dims[2] = {s.images, s.channels};
     const cyg_value_id rows = cyg_rw_reshaped(rw, id, x, 3, in_dims);
     const cyg_value_id axes = cyg_rw_const_ints(rw, "axes", &axis, 1);
-    const cyg_value_id mean =
-        cyg_graph_add_value(g, cyg_val(g, out)->name, CYG_TYPE_F32, 2, out_dims);
+    const cyg_value_id mean = cyg_rw_value_for(rw, out, 2, out_dims);
     if (cyg_value_is_none(rows) || cyg_value_is_none(axes) || cyg_value_is_none(mean))
         return CYG_RW_NOMEM(rw);
     const cyg_node_id now =

@@ -55,6 +55,7 @@ cyg_status cyg_rw_each(cyg_ctx *ctx, cyg_graph *g, cyg_rw_visit visit, bool *out
     for (uint32_t i = 0; status == CYG_OK && i < g->node_count; i++) {
         if (g->nodes[i].op == CYG_OP_removed)
             continue;
+        cyg_arena_reset(&rw.scratch);
         status = cyg_rw_refresh(&rw);
         if (status == CYG_OK)
             status = visit(&rw, (cyg_node_id){i});
@@ -273,6 +274,28 @@ cyg_node_id cyg_rw_replace(cyg_rw *rw, cyg_node_id main, cyg_op op, const cyg_va
     return n;
 }
 
+cyg_value_id cyg_rw_value_for(cyg_rw *rw, cyg_value_id old, int rank, const int64_t *dims)
+{
+    const char *name = cyg_val(rw->g, old)->name;
+    if (!cyg_graph_is_output(rw->g, old)) {
+        char *view = cyg_arena_printf(&rw->scratch, "%s/view", name);
+        if (view == NULL || !cyg_graph_rename_value(rw->g, old, view))
+            return CYG_NO_VALUE;
+    }
+    return cyg_graph_add_value(rw->g, name, cyg_val(rw->g, old)->type, rank, dims);
+}
+
+cyg_value_id cyg_rw_const_for(cyg_rw *rw, cyg_value_id old, int rank, const int64_t *dims,
+                              const void *data, size_t bytes)
+{
+    const char *name = cyg_val(rw->g, old)->name;
+    char *source = cyg_arena_printf(&rw->scratch, "%s/source", name);
+    if (source == NULL ||
+        (!cyg_graph_is_output(rw->g, old) && !cyg_graph_rename_value(rw->g, old, source)))
+        return CYG_NO_VALUE;
+    return cyg_graph_add_const(rw->g, name, CYG_TYPE_F32, rank, dims, data, bytes);
+}
+
 cyg_node_id cyg_rw_swallow(cyg_rw *rw, cyg_node_id node, cyg_node_id consumer,
                            const cyg_value_id *in, uint32_t in_count)
 {
@@ -288,7 +311,9 @@ cyg_node_id cyg_rw_swallow(cyg_rw *rw, cyg_node_id node, cyg_node_id consumer,
     cyg_value_id result = out;
     if (!same) {
         const cyg_value shape = *cyg_val(g, own);
-        result = cyg_graph_add_value(g, shape.name, shape.type, shape.rank, shape.dims);
+        result = cyg_rw_value_for(rw, out, shape.rank, shape.dims);
+        if (cyg_value_is_none(result))
+            return CYG_NO_NODE;
     }
     const cyg_node_id now = cyg_rw_replace(rw, node, op, in, in_count, result);
     if (cyg_node_is_none(now) || cyg_rw_copy_attrs(rw, now, attrs, attr_count) != CYG_OK)
@@ -318,16 +343,13 @@ cyg_value_id cyg_rw_insert(cyg_rw *rw, cyg_node_id before, cyg_op op, const cyg_
 {
     touch(rw);
     const cyg_type type = cyg_val(rw->g, like_type)->type;
-    char name[256];
-    const char *stem = cyg_nod(rw->g, before)->name;
-    const size_t len = strlen(stem);
-    /* "<node>/<op>", the end of a name that is too long. */
-    stem += len > 200 ? len - 200 : 0;
-    const char *id = cyg_op_schema_of(op)->id;
-    size_t used = strlen(stem);
-    memcpy(name, stem, used);
-    name[used++] = '/';
-    memcpy(name + used, id, strlen(id) + 1);
+    /* After the node, or, when that is a view of no name of its own, after what the view makes. */
+    const cyg_node *at = cyg_nod(rw->g, before);
+    const bool view = at->op == CYG_OP_reshape && at->out_count > 0;
+    const char *stem = view ? cyg_val(rw->g, at->out[0])->name : at->name;
+    const char *name = cyg_arena_printf(&rw->scratch, "%s/%s", stem, cyg_op_schema_of(op)->id);
+    if (name == NULL)
+        return CYG_NO_VALUE;
     const cyg_value_id out = cyg_graph_add_value(rw->g, name, type, rank, dims);
     if (cyg_value_is_none(out))
         return out;

@@ -72,6 +72,13 @@ bool cyg_rw_reduces_last(cyg_rw *rw, cyg_node_id n);
  * former producer must be main or removed). main is removed. */
 cyg_node_id cyg_rw_replace(cyg_rw *rw, cyg_node_id main, cyg_op op, const cyg_value_id *in,
                            uint32_t in_count, cyg_value_id out);
+/* A new value that takes over the name of `old`, which is renamed to "<name>/view"; a graph output
+ * keeps its name. */
+cyg_value_id cyg_rw_value_for(cyg_rw *rw, cyg_value_id old, int rank, const int64_t *dims);
+/* A constant that takes over the name of `old`, the one it is made from (renamed to
+ * "<name>/source"). data lies in the graph's arena. */
+cyg_value_id cyg_rw_const_for(cyg_rw *rw, cyg_value_id old, int rank, const int64_t *dims,
+                              const void *data, size_t bytes);
 /* `node` with other inputs swallows `consumer` (the reader of its result, through views): it
  * produces consumer's result, in its own shape with a reshape behind it where the two differ.
  * Attributes are kept. */

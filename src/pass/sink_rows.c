@@ -60,8 +60,7 @@ static cyg_status visit(cyg_rw *rw, cyg_node_id id)
         return CYG_OK;
     for (uint32_t i = 0; i < in_count; i++)
         in[i] = i == 0 ? x : cyg_nod(g, id)->in[i];
-    const cyg_value_id y =
-        cyg_graph_add_value(g, cyg_val(g, out)->name, shape.type, shape.rank, shape.dims);
+    const cyg_value_id y = cyg_rw_value_for(rw, out, shape.rank, shape.dims);
     const cyg_node_id now =
         cyg_value_is_none(y) ? CYG_NO_NODE : cyg_rw_replace(rw, id, op, in, in_count, y);
     if (cyg_node_is_none(now))
