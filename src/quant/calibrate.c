@@ -117,7 +117,14 @@ static cyg_status run_sample(cyg_scheme *s, cyg_interp *interp, const cyg_sample
         const void *data = tensors[k].data;
         __builtin_memcpy(&bufs[k].data, &data, sizeof data); /* inputs are only read */
     }
-    return cyg_interp_run(s->ctx, interp, bufs, g->input_count);
+    CYG_DO(cyg_interp_run(s->ctx, interp, bufs, g->input_count));
+    for (uint32_t k = 0; s->options->on_output != NULL && k < g->output_count; k++) {
+        const cyg_kbuf *y = cyg_interp_value(interp, g->outputs[k]);
+        const int64_t count = cyg_value_elements(cyg_val(g, g->outputs[k]));
+        if (y != NULL && y->type == CYG_TYPE_F32)
+            CYG_DO(s->options->on_output(s->ctx, s->options->user, i, k, y->data, (size_t)count));
+    }
+    return CYG_OK;
 }
 
 cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples, size_t *out_samples)

@@ -23,6 +23,11 @@ typedef struct cyg_quant_options {
     size_t max_samples;    /* 0 = all of the source */
     cyg_normalize
         normalize; /* of input 0; then the quantised graph's input are the pixels themselves */
+    /* Called with each graph output of each calibration run, in order: what the golden check
+     * compares with. NULL = not wanted. */
+    cyg_status (*on_output)(cyg_ctx *ctx, void *user, size_t sample, uint32_t output,
+                            const float *data, size_t count);
+    void *user;
 } cyg_quant_options;
 
 typedef struct cyg_quant_report {

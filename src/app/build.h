@@ -1,0 +1,113 @@
+/* Private to `cygnet build`: the state of one build, handed from stage to stage. Stages are in
+ * build_*.c, the order of them in cmd_build.c. */
+#ifndef CYG_APP_BUILD_H
+#define CYG_APP_BUILD_H
+
+#include "app/app.h"
+#include "app/meta.h"
+#include "base/samples.h"
+#include "config/config.h"
+#include "onnx/onnx.h"
+#include "pass/pass.h"
+#include "quant/quant.h"
+#include "target/cpu.h"
+
+enum { CYG_BUILD_STAGES = 12 };
+
+typedef struct cyg_build_stage {
+    const char *name;
+    double seconds;
+    uint64_t peak_rss_bytes;
+} cyg_build_stage;
+
+/* A file that the build read, by name and hash: what makes a build reproducible. */
+typedef struct cyg_build_file {
+    const char *role, *name; /* name without its folder */
+    char sha256[65];
+    uint64_t bytes;
+} cyg_build_file;
+
+/* Calibration of one model input. */
+typedef struct cyg_build_input {
+    const char *name;
+    cyg_config_input config;
+    bool is_image;
+    cyg_preprocess preprocess;
+    const char *const *labels; /* from the preprocessor file; NULL = none */
+    size_t label_count;
+} cyg_build_input;
+
+/* Float results of the calibration runs, kept for the golden check. */
+typedef struct cyg_golden {
+    float *data; /* [samples, count]: output 0 */
+    size_t samples, count, room;
+} cyg_golden;
+
+typedef struct cyg_golden_result {
+    bool done;
+    size_t samples;
+    double sqnr_db, cosine,
+        agreement; /* agreement: share of samples with the same largest output, 0..1 */
+} cyg_golden_result;
+
+typedef struct cyg_build {
+    cyg_app *app;
+    cyg_config_build config;
+    const char *config_file; /* NULL = none */
+    const char *command_line;
+    cyg_staging staging;
+    const char *package_name; /* in the output folder */
+
+    cyg_graph *graph;
+    cyg_onnx_info source;
+    int64_t parameters;
+    cyg_optimise_report optimised;
+    cyg_quant_report quantised;
+    cyg_cpu_report compiled;
+    cyg_program program;
+
+    cyg_build_input *inputs; /* one a model input */
+    uint32_t input_count;
+    cyg_sample_source samples;
+    void *sample_set;              /* what samples.self is; build_data.c's business */
+    cyg_normalize quant_normalize; /* of the image input, as folded */
+    cyg_golden golden;
+    cyg_golden_result check;
+
+    cyg_build_stage stages[CYG_BUILD_STAGES];
+    size_t stage_count;
+    double stage_start, start;
+    cyg_build_file files[8];
+    size_t file_count;
+    const char *warnings[64]; /* as printed, for the report */
+    size_t warning_count;
+} cyg_build;
+
+/* build_stage.c */
+void cyg_build_begin(cyg_build *b);
+/* Ends a stage: records it and prints its line ("  read   text ... 0.05 s"). */
+void cyg_build_end(cyg_build *b, const char *name, const char *fmt, ...) CYG_PRINTF(3, 4);
+cyg_status cyg_build_hash_file(cyg_build *b, const char *role, const char *path) CYG_MUST_USE;
+/* "<staging>/<relative>", in the app's arena; folders are made. */
+cyg_status cyg_build_path(cyg_build *b, const char *relative, const char **out_path) CYG_MUST_USE;
+
+/* build_data.c: resolves the configuration of every input and opens the calibration data. */
+cyg_status cyg_build_open_data(cyg_build *b) CYG_MUST_USE;
+/* The pixels of calibration sample i of the image input, [height, width, channels], preprocessed.
+ */
+cyg_status cyg_build_pixels(cyg_build *b, size_t sample, uint8_t *out_pixels) CYG_MUST_USE;
+void cyg_build_close_data(cyg_build *b);
+
+/* build_quant.c: calibrates and quantises, then binds inputs to what the runtime feeds. */
+cyg_status cyg_build_quantise(cyg_build *b) CYG_MUST_USE;
+
+/* build_check.c: the golden check, on the finished package. */
+cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path) CYG_MUST_USE;
+
+/* build_record.c */
+cyg_status cyg_build_write_package(cyg_build *b, const char *path) CYG_MUST_USE;
+cyg_status cyg_build_write_records(cyg_build *b)
+    CYG_MUST_USE; /* build_context.json, quant_axmodel.json, report.json, report.html */
+void cyg_build_write_context(cyg_build *b, cyg_strbuf *out); /* the object of build_context.json */
+
+#endif

@@ -1,0 +1,67 @@
+/* Bookkeeping of a build: stage times and lines, hashes of what was read, paths in the staging
+ * folder. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/build.h"
+#include "base/hash.h"
+
+void cyg_build_begin(cyg_build *b)
+{
+    b->stage_start = cyg_seconds();
+}
+
+void cyg_build_end(cyg_build *b, const char *name, const char *fmt, ...)
+{
+    const double seconds = cyg_seconds() - b->stage_start;
+    char text[256];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (b->stage_count < CYG_BUILD_STAGES)
+        b->stages[b->stage_count++] = (cyg_build_stage){name, seconds, cyg_peak_rss_bytes()};
+    cyg_terminal_flush();
+    /* Columns are counted in characters, not bytes: continuation bytes of UTF-8 take none. */
+    int wide = 0;
+    for (const char *c = text; *c != '\0'; c++)
+        wide += ((unsigned char)*c & 0xc0) == 0x80;
+    cyg_app_print(b->app, "  %-11s %-*s %6.2f s\n", name, 68 + wide, text, seconds);
+    b->stage_start = cyg_seconds();
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+cyg_status cyg_build_hash_file(cyg_build *b, const char *role, const char *path)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    if (b->file_count == CYG_COUNT(b->files) || cyg_path_is_dir(path))
+        return CYG_OK;
+    cyg_map map;
+    CYG_DO(cyg_map_open(ctx, path, &map));
+    cyg_build_file *f = &b->files[b->file_count++];
+    f->role = role;
+    f->name = cyg_arena_strdup(&b->app->arena, base_name(path));
+    f->bytes = map.size;
+    cyg_sha256_hex(map.data, map.size, f->sha256);
+    cyg_map_close(&map);
+    return f->name != NULL ? CYG_OK : CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+}
+
+cyg_status cyg_build_path(cyg_build *b, const char *relative, const char **out_path)
+{
+    char *path = cyg_arena_printf(&b->app->arena, "%s/%s", b->staging.temp_path, relative);
+    if (path == NULL)
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    const cyg_status status = cyg_make_dirs(&b->app->ctx, path);
+    *slash = '/';
+    *out_path = path;
+    return status;
+}

@@ -1,0 +1,274 @@
+/* `cygnet build`: the whole flow, stage after stage. Everything is written to a staging folder that
+ * takes the output folder's place only when all stages went well, so a failure or Ctrl-C leaves
+ * nothing half-written. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/build.h"
+
+/* ---- configuration
+ * ------------------------------------------------------------------------------------------ */
+
+static const char *join_command(cyg_app *app, int argc, const char *const *argv)
+{
+    cyg_strbuf s = {0};
+    cyg_strbuf_puts(&s, "cygnet build");
+    for (int i = 0; i < argc; i++)
+        cyg_strbuf_printf(&s, strpbrk(argv[i], " \t'\"") != NULL ? " '%s'" : " %s", argv[i]);
+    const char *text = s.failed ? NULL : cyg_arena_strdup(&app->arena, s.data);
+    cyg_strbuf_deinit(&s);
+    return text;
+}
+
+static cyg_status configure(cyg_build *b, int argc, const char *const *argv)
+{
+    cyg_app *app = b->app;
+    cyg_ctx *ctx = &app->ctx;
+    cyg_flag common[CYG_APP_FLAGS];
+    const cyg_config_message *m = &cyg_config_message_build;
+    cyg_app_flags(app, common);
+    CYG_DO(cyg_config_load(ctx, &app->arena, m, argc, argv, common, CYG_APP_FLAGS, &b->config,
+                           &b->config_file));
+    if (app->help) {
+        cyg_strbuf text = {0};
+        const cyg_status status = cyg_config_help(ctx, m, &text);
+        if (status == CYG_OK && !text.failed)
+            printf("usage: cygnet build --input M --output_dir D --target_hardware CPU [--config "
+                   "C] [--quant.x V ...]\n\n%s",
+                   text.data);
+        cyg_flags_help(common, CYG_APP_FLAGS, &text);
+        cyg_strbuf_deinit(&text);
+        return status;
+    }
+    b->command_line = join_command(app, argc, argv);
+    if (b->command_line == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    CYG_DO(cyg_config_require(ctx, m, &b->config));
+    CYG_DO(cyg_config_validate(ctx, &b->config));
+    CYG_DO(cyg_config_check_supported(ctx, m, &b->config));
+    b->package_name = strcmp(b->config.output_name, "compiled.axmodel") == 0
+                          ? "compiled.cyg"
+                          : b->config.output_name;
+    if (strchr(b->package_name, '/') != NULL)
+        return CYG_FAIL(
+            ctx, CYG_E_CONFIG,
+            "output_name \"%s\" is a path: give a file name, and the folder as output_dir",
+            b->package_name);
+    return CYG_OK;
+}
+
+/* ---- stages
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+static int64_t count_parameters(const cyg_graph *g)
+{
+    int64_t n = 0;
+    for (uint32_t i = 0; i < g->value_count; i++)
+        if (g->values[i].is_const && g->values[i].type == CYG_TYPE_F32)
+            n += cyg_value_elements(&g->values[i]);
+    return n;
+}
+
+static cyg_status check_names(cyg_build *b)
+{
+    const cyg_graph *g = b->graph;
+    const char **names =
+        CYG_NEW_ARRAY(&b->app->arena, const char *, g->input_count + g->output_count + 1);
+    if (names == NULL)
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < g->input_count; i++)
+        names[i] = cyg_val(g, g->inputs[i])->name;
+    for (uint32_t i = 0; i < g->output_count; i++)
+        names[g->input_count + i] = cyg_val(g, g->outputs[i])->name;
+    return cyg_config_check_names(&b->app->ctx, &b->config, names, g->input_count,
+                                  names + g->input_count, g->output_count);
+}
+
+static cyg_status read_model(cyg_build *b)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    const cyg_onnx_import_options options = {.input_shapes = b->config.input_shapes};
+    char nodes[32];
+    cyg_build_begin(b);
+    CYG_DO(cyg_build_hash_file(b, "model", b->config.input));
+    if (b->config_file != NULL)
+        CYG_DO(cyg_build_hash_file(b, "config", b->config_file));
+    CYG_DO(cyg_onnx_import(ctx, b->config.input, &options, &b->graph, &b->source));
+    b->parameters = count_parameters(b->graph);
+    CYG_DO(check_names(b));
+    cyg_build_end(b, "read", "%s nodes · opset %d · %.1f M parameters",
+                  cyg_text_count(b->source.nodes, nodes), b->source.opset,
+                  (double)b->parameters / 1e6);
+    return CYG_OK;
+}
+
+static cyg_status optimise(cyg_build *b)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    const cyg_optimise_options options = {.fuse = !b->config.onnx_opt.disable_onnx_optimization,
+                                          .verify_numerics = b->config.onnx_opt.model_check};
+    char before[32], after[32];
+    const char *path;
+    CYG_TRY(ctx, cyg_optimise(ctx, b->graph, &options, &b->optimised), "while optimising %s",
+            b->config.input);
+    CYG_DO(cyg_build_path(b, "frontend/optimized.onnx", &path));
+    const cyg_onnx_export_options export = {.opset = 17};
+    CYG_TRY(ctx, cyg_onnx_export(ctx, b->graph, path, &export),
+            "while writing frontend/optimized.onnx");
+    cyg_text_count(b->optimised.nodes_before, before);
+    cyg_text_count(b->optimised.nodes_after, after);
+    if (options.verify_numerics)
+        cyg_build_end(b, "optimise", "%s → %s nodes · %lld steps · max difference %.0e", before,
+                      after, (long long)b->optimised.fused_steps, b->optimised.max_difference);
+    else
+        cyg_build_end(b, "optimise", "%s → %s nodes · %lld steps", before, after,
+                      (long long)b->optimised.fused_steps);
+    return CYG_OK;
+}
+
+static cyg_status quantise(cyg_build *b)
+{
+    char before[32], after[32];
+    CYG_DO(cyg_build_open_data(b));
+    CYG_DO(cyg_build_quantise(b));
+    cyg_text_bytes((uint64_t)b->quantised.weight_bytes_float, before);
+    cyg_text_bytes((uint64_t)b->quantised.weight_bytes_quantised, after);
+    cyg_build_end(
+        b, "quantise", "%zu samples · MinMax · %u operators integer, %u float · weights %s → %s",
+        b->quantised.samples, b->quantised.integer_nodes, b->quantised.float_nodes, before, after);
+    return CYG_OK;
+}
+
+static cyg_status compile(cyg_build *b, const char **out_path)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    char arena[32], weights[32];
+    CYG_DO(cyg_target_cpu_compile(ctx, b->graph, &b->app->arena, &b->program, &b->compiled));
+    if (b->config.compiler.cpu_fallback_at.origin != CYG_CONFIG_DEFAULT &&
+        !b->config.compiler.cpu_fallback && b->quantised.float_nodes > 0)
+        return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
+                        "%u operators have no integer form and cpu_fallback is off",
+                        b->quantised.float_nodes);
+    CYG_DO(cyg_build_path(b, b->package_name, out_path));
+    CYG_DO(cyg_build_write_package(b, *out_path));
+    cyg_build_end(b, "compile", "%u steps · %.2f GMAC · activations %s · weights %s",
+                  b->compiled.steps, (double)b->compiled.macs / 1e9,
+                  cyg_text_bytes(b->compiled.arena_bytes, arena),
+                  cyg_text_bytes(b->compiled.weight_bytes, weights));
+    return CYG_OK;
+}
+
+static cyg_status check(cyg_build *b, const char *package)
+{
+    CYG_DO(cyg_build_golden_check(b, package));
+    cyg_build_end(b, "check", "SQNR %.1f dB · cosine %.4f · same top-1 on %.0f/%zu",
+                  b->check.sqnr_db, b->check.cosine, b->check.agreement * (double)b->check.samples,
+                  b->check.samples);
+    return CYG_OK;
+}
+
+/* A command line made for the vendor's tool looks for compiled.axmodel. */
+static cyg_status link_vendor_name(cyg_build *b)
+{
+    const char *link;
+    if (strcmp(b->package_name, "compiled.cyg") != 0)
+        return CYG_OK;
+    CYG_DO(cyg_build_path(b, "compiled.axmodel", &link));
+    if (symlink("compiled.cyg", link) != 0)
+        return CYG_FAIL(&b->app->ctx, CYG_E_IO, "%s: cannot make a link", link);
+    return CYG_OK;
+}
+
+static cyg_status run_stages(cyg_build *b)
+{
+    const char *package = NULL;
+    CYG_DO(read_model(b));
+    CYG_DO(optimise(b));
+    CYG_DO(quantise(b));
+    CYG_DO(compile(b, &package));
+    CYG_DO(check(b, package));
+    CYG_DO(link_vendor_name(b));
+    return cyg_build_write_records(b);
+}
+
+static cyg_status finish(cyg_build *b)
+{
+    cyg_app *app = b->app;
+    char size[32], rss[32];
+    uint64_t bytes = 0;
+    const char *path;
+    cyg_map map;
+    CYG_DO(cyg_build_path(b, b->package_name, &path));
+    CYG_DO(cyg_map_open(&app->ctx, path, &map));
+    bytes = map.size;
+    cyg_map_close(&map);
+    const char *out = cyg_arena_strdup(&app->arena, b->staging.final_path);
+    cyg_strbuf context = {0};
+    cyg_build_write_context(b, &context);
+    cyg_status status = cyg_staging_commit(&app->ctx, &b->staging);
+    cyg_text_bytes(bytes, size);
+    cyg_text_bytes(cyg_peak_rss_bytes(), rss);
+    if (status == CYG_OK && app->json)
+        status = cyg_app_print_json(app, &context);
+    else if (status == CYG_OK)
+        printf("wrote %s/%s (%s), %s/report.html   %.1f s, %s\n", out, b->package_name, size, out,
+               cyg_seconds() - b->start, rss);
+    cyg_strbuf_deinit(&context);
+    return status;
+}
+
+/* ---- warnings are kept for the report
+ * ------------------------------------------------------------------------------ */
+
+typedef struct tee {
+    cyg_log next;
+    cyg_build *b;
+} tee;
+
+static void tee_sink(void *user, const cyg_log_event *event)
+{
+    const tee *t = user;
+    cyg_build *b = t->b;
+    if (event->kind == CYG_LOG_WARNING && b->warning_count < CYG_COUNT(b->warnings)) {
+        const char *copy = cyg_arena_strdup(&b->app->arena, event->text);
+        if (copy != NULL)
+            b->warnings[b->warning_count++] = copy;
+    }
+    if (t->next.sink != NULL)
+        t->next.sink(t->next.user, event);
+}
+
+cyg_status cyg_cmd_build(cyg_app *app, int argc, const char *const *argv)
+{
+    cyg_build *b = CYG_NEW(&app->arena, cyg_build);
+    if (b == NULL)
+        return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
+    tee t = {app->ctx.log, b};
+    b->app = app;
+    b->start = cyg_seconds();
+    app->ctx.log = (cyg_log){tee_sink, &t};
+    cyg_status status = configure(b, argc, argv);
+    if (status == CYG_OK && !app->help) {
+        if (app->ctx.pool == NULL)
+            status = cyg_app_use_threads(app, 0);
+        cyg_app_print(app, "cygnet %s   %s → CPU   %s\n", CYG_VERSION, b->config.input,
+                      b->config_file != NULL ? b->config_file : "");
+        if (status == CYG_OK)
+            status = cyg_staging_open(&app->ctx, b->config.output_dir, &b->staging);
+        if (status == CYG_OK) {
+            status = run_stages(b);
+            if (status == CYG_OK)
+                status = finish(b);
+            if (status != CYG_OK)
+                cyg_staging_abort(&b->staging);
+        }
+    }
+    cyg_build_close_data(b);
+    cyg_graph_destroy(b->graph);
+    free(b->golden.data);
+    app->ctx.log = t.next;
+    return status;
+}

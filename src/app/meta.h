@@ -1,0 +1,36 @@
+/* The META section of a package: JSON that build writes and classify, eval, run and inspect read.
+ *
+ * {"cygnet": "0.1.0", "kind": "cpu", "model": {"name": .., "sha256": ..}, "preprocess":
+ * {..cyg_preprocess..} or null, "labels": ["..", ..] or null, "input": {"dtype": "u8"|"f32",
+ * "layout": "NHWC"|"NCHW", "format": "RGB"|"BGR"|"GRAY", "normalized": false}, "calibration":
+ * {"images": n, "sha256": ..}, "config": {..merged configuration..}, "golden_check": {"sqnr_db":
+ * .., "cosine": .., "agreement": ..}} Nothing in it depends on the clock, the machine or absolute
+ * paths. */
+#ifndef CYG_APP_META_H
+#define CYG_APP_META_H
+
+#include "data/preprocess.h"
+#include "app/app.h"
+
+typedef struct cyg_package_meta {
+    bool has_preprocess;
+    cyg_preprocess preprocess; /* what calibration used */
+    const char *const *labels; /* NULL = none */
+    size_t label_count;
+    bool input_u8, input_nhwc, input_bgr; /* what the package's input 0 expects */
+    bool input_normalized; /* it expects normalised floats instead of pixel values 0..255 */
+} cyg_package_meta;
+
+/* Parses META text; strings live in app->arena. */
+cyg_status cyg_meta_read(cyg_app *app, const char *text, size_t size,
+                         cyg_package_meta *out_meta) CYG_MUST_USE;
+/* pixels [height, width, channels] in the order of meta->preprocess (what cyg_preprocess_pixels
+ * gives) to the input buffer. */
+void cyg_meta_feed_pixels(const cyg_package_meta *meta, const uint8_t *pixels, void *out_input);
+/* Preprocesses one image file's bytes for the package: writes the input 0 buffer (`bytes` long) in
+ * the element type and layout that the package expects. */
+cyg_status cyg_meta_feed_image(cyg_app *app, const cyg_package_meta *meta, const char *name,
+                               const void *data, size_t size, void *out_input,
+                               size_t bytes) CYG_MUST_USE;
+
+#endif
