@@ -47,7 +47,7 @@ static cyg_status read_value(cyg_onnx_call *call, const cyg_onnx_attr *attr, cyg
         t->type = ints ? CYG_TYPE_S64 : CYG_TYPE_F32;
         t->rank = 1;
         t->dims[0] = (int64_t)list->count;
-        t->data = list->count > 0 ? list->data : "";
+        t->data = list->count > 0 ? list->data : &cyg_onnx_nothing;
         t->bytes = list->count * (ints ? sizeof(int64_t) : sizeof(float));
         return CYG_OK;
     }

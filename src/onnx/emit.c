@@ -249,11 +249,14 @@ static cyg_status gather_inputs(const cyg_onnx_call *call, cyg_op op, ports *p)
 static cyg_status refuse_outputs(const cyg_onnx_call *call, uint32_t from)
 {
     for (uint32_t i = from; i < call->node->out_count; i++) {
-        cyg_value_id v;
         if (call->node->out[i][0] == '\0')
             continue;
-        CYG_DO(cyg_onnx_scope_define(call->imp, call->scope, call->node->out[i], call->label, &v));
-        cyg_onnx_entry *e = cyg_onnx_scope_find(call->scope, call->node->out[i]);
+        cyg_onnx_entry *e = cyg_onnx_scope_entry(call->imp, call->scope, call->node->out[i]);
+        if (e == NULL)
+            return CYG_ONNX_NOMEM(call->imp);
+        if (e->defined)
+            return cyg_onnx_call_fail(call, "output \"%s\" is defined already", e->name);
+        e->defined = true; /* its value is made if somebody asks for it */
         const char *why = cyg_arena_printf(&call->imp->scratch, "its output %u, \"%s\", is used", i,
                                            call->node->out[i]);
         if (why == NULL)

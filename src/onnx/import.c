@@ -90,6 +90,15 @@ static cyg_status add_metas(cyg_onnx_importer *imp)
     return cyg_graph_failed(imp->graph) ? CYG_ONNX_NOMEM(imp) : CYG_OK;
 }
 
+/* A graph that a file describes badly is the file's fault, not ours. */
+static cyg_status blame_file(cyg_onnx_importer *imp, cyg_status status)
+{
+    if (status == CYG_OK)
+        return CYG_OK;
+    return CYG_FAIL(imp->ctx, status == CYG_E_INTERNAL ? CYG_E_GRAPH : status,
+                    "%s: the model is not a valid graph", imp->path);
+}
+
 /* Steps 2 to 4. */
 static cyg_status build(cyg_onnx_importer *imp)
 {
@@ -114,17 +123,8 @@ static cyg_status build(cyg_onnx_importer *imp)
         cyg_graph_set_io(imp->ctx, imp->graph, inputs, input_count, outputs, file->output_count));
     CYG_DO(add_metas(imp));
     if (imp->unsorted)
-        CYG_DO(cyg_graph_sort(imp->ctx, imp->graph));
+        CYG_DO(blame_file(imp, cyg_graph_sort(imp->ctx, imp->graph)));
     return cyg_onnx_bind_inputs(imp);
-}
-
-/* A graph that a file describes badly is the file's fault, not ours. */
-static cyg_status blame_file(cyg_onnx_importer *imp, cyg_status status)
-{
-    if (status == CYG_OK)
-        return CYG_OK;
-    return CYG_FAIL(imp->ctx, status == CYG_E_INTERNAL ? CYG_E_GRAPH : status,
-                    "%s: the model is not a valid graph", imp->path);
 }
 
 static void count_nodes(const cyg_onnx_graph *file, cyg_onnx_info *info)

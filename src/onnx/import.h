@@ -18,7 +18,7 @@
 enum { CYG_ONNX_OPSET_MIN = 7, CYG_ONNX_OPSET_MAX = 22, CYG_ONNX_OPSET_CANONICAL = 18 };
 enum {
     CYG_ONNX_MAX_CALL_DEPTH = 64,
-    CYG_ONNX_MAX_NODES = 1000000,
+    CYG_ONNX_MAX_NODES = 500000,
     CYG_ONNX_MAX_NAME_BYTES = 1 << 28
 };
 
@@ -113,6 +113,9 @@ typedef struct cyg_onnx_call {
 } cyg_onnx_call;
 
 #define CYG_ONNX_NOMEM(imp) CYG_FAIL((imp)->ctx, CYG_E_NOMEM, "%s: out of memory", (imp)->path)
+
+/* Where the data of an empty constant points: aligned for every type. */
+extern const uint64_t cyg_onnx_nothing;
 
 /* tensor.c. `what` names the tensor in messages when it has no name of its own. */
 cyg_status cyg_onnx_read_tensor(cyg_onnx_importer *imp, cyg_span bytes, const char *what,

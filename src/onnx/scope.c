@@ -117,7 +117,8 @@ cyg_status cyg_onnx_scope_use(cyg_onnx_importer *imp, cyg_onnx_scope *s, const c
     if (!e->defined)
         imp->unsorted = true;
     /* A function's input that the call leaves out is defined and has no value. */
-    if (cyg_value_is_none(e->value) && (!e->defined || e->initializer != NULL))
+    if (cyg_value_is_none(e->value) &&
+        (!e->defined || e->initializer != NULL || e->refused_why != NULL))
         CYG_DO(make_value(imp, s, e));
     *out_value = e->value;
     return CYG_OK;

@@ -22,6 +22,8 @@
 
 enum { RELEASE_FROM = 64 * 1024 };
 
+const uint64_t cyg_onnx_nothing = 0;
+
 /* As read: what the message holds, before any of it is believed. */
 typedef struct raw_tensor {
     int64_t data_type;
@@ -140,7 +142,7 @@ static cyg_status align(cyg_onnx_importer *imp, cyg_span bytes, size_t element, 
 {
     *out = bytes.data;
     if (bytes.size == 0) {
-        *out = "";
+        *out = &cyg_onnx_nothing;
         return CYG_OK;
     }
     if ((uintptr_t)bytes.data % element == 0)
@@ -210,7 +212,7 @@ static cyg_status from_list(cyg_onnx_importer *imp, const cyg_wire *w, const raw
                              "tensor \"%s\": expected %zu elements in %s, found %zu", t->name,
                              count, name, list->count);
     if (count == 0) {
-        t->data = "";
+        t->data = &cyg_onnx_nothing;
         return CYG_OK;
     }
     t->data = list->data;
