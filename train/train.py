@@ -149,8 +149,6 @@ def train(args):
     for part in args.plan.split(","):
         size, epochs = part.split(":")
         sizes += [int(size)] * int(epochs)
-    if 112 in sizes:
-        pictures.small = halved(pictures.pixels)
     batches = {112: args.batch, SIZE: args.batch // 2}
     work = [(size / SIZE) ** 2 for size in sizes]
     done_before = np.concatenate([[0.0], np.cumsum(work)])
@@ -168,6 +166,8 @@ def train(args):
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         first = state["epoch"] + 1
+    if 112 in sizes[first:]:
+        pictures.small = halved(pictures.pixels)
     print(f"{sum(p.numel() for p in model.parameters())} parameters, {len(pictures)} pictures, "
           f"plan {args.plan}", flush=True)
     start = time.time()
