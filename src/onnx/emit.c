@@ -131,7 +131,10 @@ static cyg_status set_attr(const cyg_onnx_call *call, cyg_node_id n, cyg_attr_ke
         break;
     case CYG_KIND_TENSOR: {
         cyg_value_id v;
-        CYG_DO(cyg_onnx_add_tensor(call->imp, call->name, attr->t, &v));
+        const char *name = cyg_arena_printf(&call->imp->scratch, "%s.%s", call->name, attr->name);
+        if (name == NULL)
+            return CYG_ONNX_NOMEM(call->imp);
+        CYG_DO(cyg_onnx_add_tensor(call->imp, name, attr->t, &v));
         ok = cyg_node_set_tensor(g, n, key, v);
         break;
     }

@@ -115,6 +115,8 @@ static cyg_status build(cyg_onnx_importer *imp)
         CYG_DO(cyg_onnx_refuse(imp, "initialiser", "", "sparse_initializer", 0, "a sparse tensor"));
     CYG_DO(fill_scope(imp, &top));
     CYG_DO(cyg_onnx_add_inputs(imp, &top, &inputs, &input_count));
+    for (uint32_t i = 0; i < file->output_count; i++)
+        CYG_DO(cyg_onnx_scope_reserve(imp, &top, file->outputs[i].name));
     CYG_DO(cyg_onnx_walk(imp, &top, file->nodes, file->node_count));
     CYG_DO(find_outputs(imp, &top, outputs));
     CYG_DO(cyg_onnx_scope_close(imp, &top));

@@ -132,6 +132,9 @@ cyg_status cyg_onnx_prefixed(cyg_onnx_importer *imp, const char *prefix, const c
 cyg_onnx_entry *cyg_onnx_scope_find(const cyg_onnx_scope *s, const char *name); /* or NULL */
 /* Finds or adds; NULL = out of memory. The pointer holds until the next add. */
 cyg_onnx_entry *cyg_onnx_scope_entry(cyg_onnx_importer *imp, cyg_onnx_scope *s, const char *name);
+/* Makes the value now, so that nothing made up on the way can take its name. */
+cyg_status cyg_onnx_scope_reserve(cyg_onnx_importer *imp, cyg_onnx_scope *s,
+                                  const char *name) CYG_MUST_USE;
 /* The value behind a name that `user` reads; "" gives none. */
 cyg_status cyg_onnx_scope_use(cyg_onnx_importer *imp, cyg_onnx_scope *s, const char *name,
                               const char *user, cyg_value_id *out_value) CYG_MUST_USE;

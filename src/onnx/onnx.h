@@ -27,5 +27,8 @@ typedef struct cyg_onnx_export_options {
     const char *producer_note;
 } cyg_onnx_export_options;
 cyg_status cyg_onnx_export(cyg_ctx *ctx, const cyg_graph *g, const char *path, const cyg_onnx_export_options *options) CYG_MUST_USE;
+/* The graph that export writes: only standard operators that exist at the opset (13 to 20), quantised values as QuantizeLinear / DequantizeLinear pairs. Nothing in
+ * it has quantisation parameters. Borrows constant data: g must outlive *out_graph, which the caller owns on success. */
+cyg_status cyg_onnx_expand(cyg_ctx *ctx, const cyg_graph *g, int opset, cyg_graph **out_graph) CYG_MUST_USE;
 
 #endif

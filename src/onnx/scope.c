@@ -103,6 +103,14 @@ static cyg_status make_value(cyg_onnx_importer *imp, cyg_onnx_scope *s, cyg_onnx
     return e->info != NULL ? cyg_onnx_set_info(imp, e->value, e->info) : CYG_OK;
 }
 
+cyg_status cyg_onnx_scope_reserve(cyg_onnx_importer *imp, cyg_onnx_scope *s, const char *name)
+{
+    cyg_onnx_entry *e = cyg_onnx_scope_entry(imp, s, name);
+    if (e == NULL)
+        return CYG_ONNX_NOMEM(imp);
+    return e->defined || !cyg_value_is_none(e->value) ? CYG_OK : make_value(imp, s, e);
+}
+
 cyg_status cyg_onnx_scope_use(cyg_onnx_importer *imp, cyg_onnx_scope *s, const char *name,
                               const char *user, cyg_value_id *out_value)
 {

@@ -242,6 +242,19 @@ static void test_any_order(void **state)
     cyg_graph_destroy(g);
 }
 
+/* Names that import makes up never take the name of a graph output. */
+static void test_output_names(void **state)
+{
+    ob g = {0};
+    NODE(&g, "Unsqueeze", "n", "x", "t", at_ints("axes", "0"));
+    NODE(&g, "Relu", "r", "t", "n.axes", {0});
+    INPUT(&g, "x", "2");
+    OUTPUT(&g, "n.axes", "1,2");
+    cyg_graph *graph = import_ok(state, ob_model(g, 11));
+    assert_string_equal(cyg_val(graph, graph->outputs[0])->name, "n.axes");
+    cyg_graph_destroy(graph);
+}
+
 static ob model_with_initializer(const char *stated, int twice)
 {
     const float w[3] = {1, 2, 3};
@@ -354,6 +367,7 @@ int main(void)
         TEST(test_wrong_graphs),
         TEST(test_any_order),
         TEST(test_initialisers),
+        TEST(test_output_names),
         TEST(test_symbols),
         TEST(test_input_shapes),
     };

@@ -1,0 +1,375 @@
+/* From the compiler's graph to standard ONNX operators, graph to graph.
+ *
+ * The result starts with all values of the source under their own ids and names, so that whatever
+ * stays keeps its name, and made-up values get the suffixes. Nodes are gone over once, in order:
+ *   - a fused operator, or one that the opset lacks, is replaced by what its definition says
+ *     (docs/fused-ops.md; expand_fused.c, expand_ops.c);
+ *   - any other is copied.
+ * The last value of an expansion takes the place of the node's output. The nodes of an expansion
+ * are called <node>/<suffix> and inherit its provenance.
+ *
+ * A quantised value becomes a pair QuantizeLinear, DequantizeLinear behind its producer, and keeps
+ * its name behind the pair; a quantised constant gets a DequantizeLinear. requant then means
+ * nothing and vanishes.
+ *
+ * Nothing large is computed here: weights that must be stored transposed stay as they are behind a
+ * Transpose node, which the writer folds while it streams. */
+#include "onnx/expand.h"
+
+#include <string.h>
+
+#include "onnx/onnx.h"
+
+/* ---- operands ---- */
+
+const cyg_value *cyg_expand_operand(const cyg_expander *x, uint32_t i)
+{
+    const cyg_value_id v = cyg_node_in(x->n, i);
+    return cyg_value_is_none(v) ? NULL : cyg_val(x->from, v);
+}
+
+static cyg_value_id dequantised(cyg_expander *x, cyg_value_id v, const char *name,
+                                const cyg_quant *q);
+
+/* A quantised constant gets its DequantizeLinear at the first use. */
+static cyg_value_id stand_in(const cyg_expander *x, cyg_value_id v)
+{
+    if (cyg_value_is_none(v))
+        return v;
+    return x->map[v.i];
+}
+
+cyg_value_id cyg_expand_in(const cyg_expander *x, uint32_t i)
+{
+    return stand_in(x, cyg_node_in(x->n, i));
+}
+
+cyg_value_id cyg_expand_transposed(cyg_expander *x, uint32_t i, const int64_t *perm, int rank)
+{
+    const cyg_value *v = cyg_expand_operand(x, i);
+    if (v == NULL)
+        return CYG_NO_VALUE;
+    if (!v->is_const || v->quant.type == CYG_TYPE_NONE)
+        return cyg_emit_transpose(x, "transposed", cyg_expand_in(x, i), perm, rank);
+    /* The stored bytes have the same id in `to`. */
+    const cyg_value_id raw = cyg_emit_transpose(x, "transposed", cyg_node_in(x->n, i), perm, rank);
+    cyg_quant q = v->quant;
+    for (int k = 0; k < rank; k++)
+        if (q.axis >= 0 && perm[k] == v->quant.axis)
+            q.axis = k;
+    return dequantised(x, raw, v->name, &q);
+}
+
+bool cyg_expand_target(const cyg_value *v, int64_t *out_dims)
+{
+    int open = 0;
+    if (v->rank == CYG_RANK_UNKNOWN)
+        return false;
+    for (unsigned i = 0; i < v->rank; i++) {
+        out_dims[i] = v->dims[i] < 0 ? -1 : v->dims[i];
+        open += v->dims[i] < 0;
+    }
+    return open <= 1;
+}
+
+/* ---- emitting ---- */
+
+cyg_value_id cyg_emit(cyg_expander *x, cyg_op op, const char *suffix, const cyg_value_id *in,
+                      uint32_t count)
+{
+    char name[256];
+    /* The name is a suggestion; the adders make it unique. */
+    const char *stem = x->n == NULL ? "input" : x->n->name;
+    const int len = (int)strnlen(stem, 200);
+    memcpy(name, stem, (size_t)len);
+    name[len] = '/';
+    strncpy(name + len + 1, suffix, sizeof name - (size_t)len - 2);
+    name[sizeof name - 1] = '\0';
+    const cyg_value_id out =
+        cyg_graph_add_value(x->to, name, CYG_TYPE_NONE, CYG_RANK_UNKNOWN, NULL);
+    if (cyg_value_is_none(out))
+        return out;
+    const cyg_node_id n = cyg_graph_add_node(x->to, CYG_NO_NODE, op, name, in, count, &out, 1);
+    if (cyg_node_is_none(n))
+        return CYG_NO_VALUE;
+    for (uint32_t i = 0; x->n != NULL && i < x->n->source_count; i++)
+        cyg_node_add_source(x->to, n, x->n->sources[i]);
+    return out;
+}
+
+cyg_value_id cyg_emit1(cyg_expander *x, cyg_op op, const char *suffix, cyg_value_id a)
+{
+    return cyg_emit(x, op, suffix, &a, 1);
+}
+
+cyg_value_id cyg_emit2(cyg_expander *x, cyg_op op, const char *suffix, cyg_value_id a,
+                       cyg_value_id b)
+{
+    return cyg_emit(x, op, suffix, (const cyg_value_id[]){a, b}, 2);
+}
+
+/* A none-id (out of memory) gives none, which the setters refuse quietly. */
+cyg_node_id cyg_emitted(const cyg_expander *x, cyg_value_id v)
+{
+    return cyg_value_is_none(v) ? CYG_NO_NODE : cyg_val(x->to, v)->producer;
+}
+
+cyg_value_id cyg_emit_transpose(cyg_expander *x, const char *suffix, cyg_value_id a,
+                                const int64_t *perm, int rank)
+{
+    const cyg_value_id y = cyg_emit1(x, CYG_OP_transpose, suffix, a);
+    CYG_IGNORE(cyg_node_set_ints(x->to, cyg_emitted(x, y), CYG_ATTR_perm, perm, (size_t)rank));
+    return y;
+}
+
+cyg_value_id cyg_expand_ints(cyg_expander *x, const int64_t *v, int64_t count)
+{
+    return cyg_graph_add_const_copy(x->to, "shape", CYG_TYPE_S64, 1, &count, v,
+                                    (size_t)count * sizeof *v);
+}
+
+cyg_value_id cyg_emit_reshape(cyg_expander *x, const char *suffix, cyg_value_id a,
+                              const int64_t *dims, int rank)
+{
+    return cyg_emit2(x, CYG_OP_reshape, suffix, a, cyg_expand_ints(x, dims, rank));
+}
+
+cyg_value_id cyg_emit_gather(cyg_expander *x, const char *suffix, cyg_value_id a,
+                             cyg_value_id index, int axis)
+{
+    const cyg_value_id y = cyg_emit2(x, CYG_OP_gather, suffix, a, index);
+    CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, y), CYG_ATTR_axis, axis));
+    return y;
+}
+
+cyg_value_id cyg_expand_scalar(cyg_expander *x, float v)
+{
+    return cyg_graph_add_const_copy(x->to, "scalar", CYG_TYPE_F32, 0, NULL, &v, sizeof v);
+}
+
+cyg_value_id cyg_emit_with(cyg_expander *x, cyg_op op, const char *suffix, cyg_value_id a, float b)
+{
+    return cyg_emit2(x, op, suffix, a, cyg_expand_scalar(x, b));
+}
+
+/* ---- quantised values ---- */
+
+/* Scale and zero point as constants: scalars, or vectors along the axis. */
+static void quant_consts(cyg_expander *x, const cyg_quant *q, cyg_value_id *out_scale,
+                         cyg_value_id *out_zero)
+{
+    const int rank = q->axis < 0 ? 0 : 1;
+    const int64_t count = q->count;
+    const size_t size = cyg_type_size(q->type);
+    *out_scale = cyg_graph_add_const_copy(x->to, "scale", CYG_TYPE_F32, rank, &count, q->scales,
+                                          q->count * sizeof(float));
+    uint8_t *zeros = cyg_arena_zalloc(&x->to->arena, q->count * size, 8);
+    for (uint32_t i = 0; zeros != NULL && i < q->count; i++)
+        memcpy(zeros + i * size, &q->zero_point, size); /* little endian: the low bytes */
+    *out_zero = CYG_NO_VALUE;
+    if (zeros == NULL)
+        x->to->failed = true;
+    else if (q->type != CYG_TYPE_S32 || q->zero_point != 0)
+        *out_zero =
+            cyg_graph_add_const(x->to, "zero_point", q->type, rank, &count, zeros, q->count * size);
+}
+
+static cyg_value_id emit_qdq(cyg_expander *x, cyg_op op, const char *suffix, cyg_value_id v,
+                             const cyg_quant *q, cyg_value_id scale, cyg_value_id zero)
+{
+    const cyg_value_id in[] = {v, scale, zero};
+    const cyg_value_id y = cyg_emit(x, op, suffix, in, cyg_value_is_none(zero) ? 2 : 3);
+    if (q->axis >= 0)
+        CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, y), CYG_ATTR_axis, q->axis));
+    return y;
+}
+
+static cyg_value_id dequantised(cyg_expander *x, cyg_value_id v, const char *name,
+                                const cyg_quant *q)
+{
+    cyg_value_id scale, zero;
+    (void)name;
+    quant_consts(x, q, &scale, &zero);
+    return emit_qdq(x, CYG_OP_dequantize_linear, "dequantized", v, q, scale, zero);
+}
+
+cyg_value_id cyg_expand_quantised(cyg_expander *x, cyg_value_id v, const char *name,
+                                  const cyg_quant *q)
+{
+    cyg_value_id scale, zero;
+    (void)name;
+    quant_consts(x, q, &scale, &zero);
+    const cyg_value_id stored = emit_qdq(x, CYG_OP_quantize_linear, "quantized", v, q, scale, zero);
+    return emit_qdq(x, CYG_OP_dequantize_linear, "dequantized", stored, q, scale, zero);
+}
+
+/* ---- the walk ---- */
+
+/* v's producer makes y instead (y: a value that came over from `from`). */
+static void bind(cyg_expander *x, cyg_value_id v, cyg_value_id y)
+{
+    if (cyg_value_is_none(v) || v.i == y.i)
+        return;
+    const cyg_node_id maker = cyg_val(x->to, v)->producer;
+    /* What is older than this expansion (an input, a constant) cannot be renamed away. */
+    if (cyg_node_is_none(maker) || v.i < x->from->value_count) {
+        bind(x, cyg_emit1(x, CYG_OP_identity, "same", v), y);
+        return;
+    }
+    cyg_node *n = cyg_nod(x->to, maker);
+    for (uint32_t i = 0; i < n->out_count; i++)
+        if (n->out[i].i == v.i)
+            n->out[i] = y;
+    cyg_val(x->to, v)->producer = CYG_NO_NODE;
+    cyg_val(x->to, y)->producer = maker;
+}
+
+/* A result stands for y: through a quantise pair where y is quantised. */
+static void finish(cyg_expander *x, cyg_value_id result, cyg_value_id y)
+{
+    const cyg_value *v = cyg_val(x->from, y);
+    if (v->quant.type == CYG_TYPE_S32 || v->quant.type == CYG_TYPE_NONE) {
+        bind(x, result, y);
+        return;
+    }
+    bind(x, cyg_expand_quantised(x, result, v->name, &v->quant), y);
+}
+
+static void copy_attr(cyg_graph *to, cyg_node_id n, const cyg_attr *a)
+{
+    switch (a->kind) {
+    case CYG_KIND_INT:
+        CYG_IGNORE(cyg_node_set_int(to, n, a->key, a->u.i));
+        break;
+    case CYG_KIND_FLOAT:
+        CYG_IGNORE(cyg_node_set_float(to, n, a->key, a->u.f));
+        break;
+    case CYG_KIND_STRING:
+        CYG_IGNORE(cyg_node_set_string(to, n, a->key, a->u.s));
+        break;
+    case CYG_KIND_INTS:
+        CYG_IGNORE(cyg_node_set_ints(to, n, a->key, a->u.ints.data, a->u.ints.count));
+        break;
+    case CYG_KIND_FLOATS:
+        CYG_IGNORE(cyg_node_set_floats(to, n, a->key, a->u.floats.data, a->u.floats.count));
+        break;
+    case CYG_KIND_TENSOR:
+        CYG_IGNORE(cyg_node_set_tensor(to, n, a->key, a->u.tensor));
+        break;
+    }
+}
+
+static cyg_status copy_node(cyg_expander *x)
+{
+    cyg_graph *to = x->to;
+    const cyg_node *n = x->n;
+    cyg_value_id *in = CYG_NEW_ARRAY(&to->arena, cyg_value_id, n->in_count + 1);
+    if (in == NULL)
+        return CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < n->in_count; i++)
+        in[i] = cyg_expand_in(x, i);
+    const cyg_node_id id =
+        cyg_graph_add_node(to, CYG_NO_NODE, n->op, n->name, in, n->in_count, n->out, n->out_count);
+    if (cyg_node_is_none(id))
+        return CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < n->attr_count; i++)
+        copy_attr(to, id, &n->attrs[i]);
+    for (uint32_t i = 0; i < n->source_count; i++)
+        cyg_node_add_source(to, id, n->sources[i]);
+    for (uint32_t i = 0; i < n->out_count; i++) {
+        const cyg_value *v = cyg_val(x->from, n->out[i]);
+        if (v->quant.type == CYG_TYPE_NONE || v->quant.type == CYG_TYPE_S32)
+            continue;
+        /* The node makes a value of its own; the pair behind it makes the one with the name. */
+        const cyg_value_id raw = cyg_graph_add_value(to, v->name, v->type, v->rank, v->dims);
+        if (cyg_value_is_none(raw))
+            return CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory");
+        cyg_nod(to, id)->out[i] = raw;
+        cyg_val(to, raw)->producer = id;
+        cyg_val(to, n->out[i])->producer = CYG_NO_NODE;
+        finish(x, raw, n->out[i]);
+    }
+    return CYG_OK;
+}
+
+static cyg_status expand_node(cyg_expander *x)
+{
+    const cyg_expand_rule rule = cyg_expand_rule_of(x->n->op, x->opset);
+    if (rule == NULL)
+        return copy_node(x);
+    cyg_value_id result = CYG_NO_VALUE;
+    CYG_DO(rule(x, &result));
+    if (x->to->failed || cyg_value_is_none(result))
+        return CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory");
+    finish(x, result, x->n->out[0]);
+    return CYG_OK;
+}
+
+static cyg_status copy_values(cyg_expander *x)
+{
+    const cyg_graph *from = x->from;
+    cyg_graph *to = x->to;
+    to->name = cyg_arena_strdup(&to->arena, from->name);
+    to->opset = x->opset > 18 ? x->opset : 18; /* of the graph's form; the writer lowers it */
+    for (uint32_t i = 1; i < from->symbol_count; i++)
+        cyg_graph_symbol(to, from->symbols[i]);
+    for (uint32_t i = 0; i < from->source_count; i++)
+        cyg_graph_add_source(to, from->sources[i].name, from->sources[i].kind);
+    for (uint32_t i = 0; i < from->meta_count; i++)
+        cyg_graph_set_meta(to, from->metas[i].key, from->metas[i].text);
+    for (uint32_t i = 0; i < from->value_count; i++) {
+        const cyg_value *v = &from->values[i];
+        const cyg_value_id id = cyg_graph_add_value(to, v->name, v->type, v->rank, v->dims);
+        if (cyg_value_is_none(id))
+            break;
+        if (v->is_const)
+            cyg_graph_make_const(to, id, v->data, v->bytes);
+        x->map[i] = id;
+    }
+    if (to->name == NULL || to->failed)
+        return CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory");
+    /* Inputs and constants that are quantised are read through their pairs. */
+    for (uint32_t i = 0; i < from->value_count; i++) {
+        const cyg_value *v = &from->values[i];
+        if (v->quant.type == CYG_TYPE_NONE || !cyg_node_is_none(v->producer))
+            continue;
+        if (v->is_const && v->type != CYG_TYPE_F32)
+            x->map[i] = dequantised(x, x->map[i], v->name, &v->quant);
+        else if (cyg_graph_is_input(from, (cyg_value_id){i}) && v->type == CYG_TYPE_F32)
+            x->map[i] = cyg_expand_quantised(x, x->map[i], v->name, &v->quant);
+    }
+    return CYG_OK;
+}
+
+static cyg_status expand_all(cyg_expander *x)
+{
+    CYG_DO(copy_values(x));
+    for (uint32_t k = 0; k < x->from->order_count; k++) {
+        x->id = x->from->order[k];
+        x->n = cyg_nod(x->from, x->id);
+        if (x->n->op != CYG_OP_removed)
+            CYG_DO(expand_node(x));
+    }
+    CYG_DO(cyg_graph_set_io(x->ctx, x->to, x->from->inputs, x->from->input_count, x->from->outputs,
+                            x->from->output_count));
+    CYG_DO(cyg_graph_verify(x->ctx, x->to));
+    return cyg_graph_infer_shapes(x->ctx, x->to);
+}
+
+cyg_status cyg_onnx_expand(cyg_ctx *ctx, const cyg_graph *g, int opset, cyg_graph **out_graph)
+{
+    *out_graph = NULL;
+    if (opset < 13 || opset > 20)
+        return CYG_FAIL(ctx, CYG_E_UNSUPPORTED, "opset %d: expected 13 to 20", opset);
+    cyg_expander x = {.ctx = ctx, .from = g, .to = cyg_graph_create(), .opset = opset};
+    if (x.to == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    x.map = CYG_NEW_ARRAY(&x.to->arena, cyg_value_id, (size_t)g->value_count + 1);
+    const cyg_status st =
+        x.map == NULL ? CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory") : expand_all(&x);
+    if (st == CYG_OK)
+        *out_graph = x.to;
+    else
+        cyg_graph_destroy(x.to);
+    return st;
+}

@@ -1,0 +1,67 @@
+/* Expanding a graph to standard operators: what the files expand*.c share. Private to onnx. */
+#ifndef CYG_ONNX_EXPAND_H
+#define CYG_ONNX_EXPAND_H
+
+#include "ir/graph.h"
+
+typedef struct cyg_expander {
+    cyg_ctx *ctx;
+    const cyg_graph *from;
+    cyg_graph *to; /* begins with all of from's values under the same ids */
+    int opset;
+    cyg_value_id *map; /* [from's value] what stands for it in `to`, in float */
+    cyg_node_id id;    /* the node of `from` being expanded */
+    const cyg_node *n;
+} cyg_expander;
+
+#define CYG_EXPAND_FAIL(x, fmt, ...)                                                               \
+    CYG_FAIL((x)->ctx, CYG_E_UNSUPPORTED, "node %s (%s) at opset %d: " fmt, (x)->n->name,          \
+             cyg_op_schema_of((x)->n->op)->onnx, (x)->opset, __VA_ARGS__)
+
+/* ---- operands ---- */
+/* The operand in `from`; NULL when absent. */
+const cyg_value *cyg_expand_operand(const cyg_expander *x, uint32_t i);
+/* The operand's stand-in in `to`; none when absent. */
+cyg_value_id cyg_expand_in(const cyg_expander *x, uint32_t i);
+/* Operand i, transposed by perm (rank of them); a constant is transposed before it is dequantised,
+ * so that the writer can store it that way. */
+cyg_value_id cyg_expand_transposed(cyg_expander *x, uint32_t i, const int64_t *perm, int rank);
+
+/* ---- emitting: all take and return values of `to`; a none-id passes through ---- */
+cyg_value_id cyg_emit(cyg_expander *x, cyg_op op, const char *suffix, const cyg_value_id *in,
+                      uint32_t count);
+cyg_value_id cyg_emit1(cyg_expander *x, cyg_op op, const char *suffix, cyg_value_id a);
+cyg_value_id cyg_emit2(cyg_expander *x, cyg_op op, const char *suffix, cyg_value_id a,
+                       cyg_value_id b);
+/* The node that made v, to set attributes of. */
+cyg_node_id cyg_emitted(const cyg_expander *x, cyg_value_id v);
+cyg_value_id cyg_emit_transpose(cyg_expander *x, const char *suffix, cyg_value_id a,
+                                const int64_t *perm, int rank);
+cyg_value_id cyg_emit_reshape(cyg_expander *x, const char *suffix, cyg_value_id a,
+                              const int64_t *dims, int rank);
+cyg_value_id cyg_emit_gather(cyg_expander *x, const char *suffix, cyg_value_id a,
+                             cyg_value_id index, int axis);
+/* Element-wise with a scalar on the right. */
+cyg_value_id cyg_emit_with(cyg_expander *x, cyg_op op, const char *suffix, cyg_value_id a, float b);
+cyg_value_id cyg_expand_scalar(cyg_expander *x, float v);
+cyg_value_id cyg_expand_ints(cyg_expander *x, const int64_t *v, int64_t count);
+/* The dims as a Reshape target; false when more than one is symbolic. */
+bool cyg_expand_target(const cyg_value *v, int64_t *out_dims);
+
+/* Activations of fused operators and the operators that younger opsets lack. */
+cyg_value_id cyg_expand_act(cyg_expander *x, int64_t act, cyg_value_id a);
+cyg_value_id cyg_expand_gelu(cyg_expander *x, bool by_tanh, cyg_value_id a);
+/* v of type F32, quantised as q says, and back. */
+cyg_value_id cyg_expand_quantised(cyg_expander *x, cyg_value_id v, const char *name,
+                                  const cyg_quant *q);
+
+/* ---- rules: the result, to stand for the node's output 0 ---- */
+typedef cyg_status (*cyg_expand_rule)(cyg_expander *x, cyg_value_id *out_result);
+/* NULL: the node is copied as it is. */
+cyg_expand_rule cyg_expand_rule_of(cyg_op op, int opset);
+cyg_status cyg_expand_linear(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
+cyg_status cyg_expand_conv2d(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
+cyg_status cyg_expand_attention(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
+cyg_status cyg_expand_gather_rows(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
+
+#endif

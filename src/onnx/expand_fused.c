@@ -1,0 +1,252 @@
+/* The fused operators in standard ones, as docs/fused-ops.md defines them. */
+#include "onnx/expand.h"
+
+#include <string.h>
+
+/* act, residual, post_act: the tail of linear and conv2d. */
+static cyg_value_id epilogue(cyg_expander *x, cyg_value_id y)
+{
+    const cyg_value_id residual = cyg_expand_in(x, 3);
+    y = cyg_expand_act(x, cyg_node_int(x->n, CYG_ATTR_act, 0), y);
+    if (!cyg_value_is_none(residual))
+        y = cyg_emit2(x, CYG_OP_add, "Residual", y, residual);
+    return cyg_expand_act(x, cyg_node_int(x->n, CYG_ATTR_post_act, 0), y);
+}
+
+cyg_status cyg_expand_linear(cyg_expander *x, cyg_value_id *out_result)
+{
+    const cyg_value *in = cyg_expand_operand(x, 0);
+    const cyg_value_id bias = cyg_expand_in(x, 2);
+    cyg_value_id y;
+    if (in->rank == 2 && !cyg_value_is_none(bias)) {
+        const cyg_value_id operands[] = {cyg_expand_in(x, 0), cyg_expand_in(x, 1), bias};
+        y = cyg_emit(x, CYG_OP_gemm, "Gemm", operands, 3);
+        CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, y), CYG_ATTR_transB, 1));
+    } else {
+        const cyg_value_id w = cyg_expand_transposed(x, 1, (const int64_t[]){1, 0}, 2);
+        y = cyg_emit2(x, CYG_OP_matmul, "MatMul", cyg_expand_in(x, 0), w);
+        if (!cyg_value_is_none(bias))
+            y = cyg_emit2(x, CYG_OP_add, "Add", y, bias);
+    }
+    *out_result = epilogue(x, y);
+    return CYG_OK;
+}
+
+static const int64_t to_first[] = {0, 3, 1, 2}, to_last[] = {0, 2, 3, 1};
+
+cyg_status cyg_expand_conv2d(cyg_expander *x, cyg_value_id *out_result)
+{
+    static const cyg_attr_key lists[] = {CYG_ATTR_kernel_shape, CYG_ATTR_strides, CYG_ATTR_pads,
+                                         CYG_ATTR_dilations};
+    cyg_value_id in[3] = {cyg_expand_in(x, 0), cyg_expand_transposed(x, 1, to_first, 4),
+                          cyg_expand_in(x, 2)};
+    if (cyg_node_int(x->n, CYG_ATTR_x_nchw, 0) == 0)
+        in[0] = cyg_emit_transpose(x, "ToChannelsFirst", in[0], to_first, 4);
+    const cyg_value_id y = cyg_emit(x, CYG_OP_conv, "Conv", in, cyg_value_is_none(in[2]) ? 2 : 3);
+    for (size_t i = 0; i < CYG_COUNT(lists); i++) {
+        const int64_t *data;
+        const size_t count = cyg_node_ints(x->n, lists[i], &data);
+        if (count > 0)
+            CYG_IGNORE(cyg_node_set_ints(x->to, cyg_emitted(x, y), lists[i], data, count));
+    }
+    CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, y), CYG_ATTR_group,
+                                cyg_node_int(x->n, CYG_ATTR_group, 1)));
+    *out_result = epilogue(x, cyg_emit_transpose(x, "ToChannelsLast", y, to_last, 4));
+    return CYG_OK;
+}
+
+/* A constant of the same bytes as operand i in one dimension. */
+static cyg_value_id flat_index(cyg_expander *x, uint32_t i)
+{
+    const cyg_value *v = cyg_expand_operand(x, i);
+    const int64_t count = cyg_value_elements(v), minus_one = -1;
+    if (v->rank == 1)
+        return cyg_expand_in(x, i);
+    if (v->is_const)
+        return cyg_graph_add_const(x->to, "rows", v->type, 1, &count, v->data, v->bytes);
+    return cyg_emit_reshape(x, "FlatRows", cyg_expand_in(x, i), &minus_one, 1);
+}
+
+cyg_status cyg_expand_gather_rows(cyg_expander *x, cyg_value_id *out_result)
+{
+    const cyg_value *in = cyg_expand_operand(x, 0), *index = cyg_expand_operand(x, 1);
+    const int64_t rows_in = cyg_node_int(x->n, CYG_ATTR_rows_in, 0);
+    cyg_value_id y = cyg_expand_in(x, 0);
+    if (in->rank == CYG_RANK_UNKNOWN || in->rank == 0 || in->dims[in->rank - 1] < 0)
+        return CYG_EXPAND_FAIL(x, "the channels of %s are not known", in->name);
+    if (in->rank != 3 || in->dims[1] != rows_in)
+        y = cyg_emit_reshape(x, "Images", y, (const int64_t[]){-1, rows_in, in->dims[in->rank - 1]},
+                             3);
+    /* Gather takes -1 for the last row: with one row of zeros behind, that is what it means here.
+     */
+    bool pads = !index->is_const;
+    for (size_t i = 0; index->is_const && i < index->bytes / cyg_type_size(index->type); i++)
+        pads = pads || (index->type == CYG_TYPE_S32 ? ((const int32_t *)index->data)[i] < 0
+                                                    : ((const int64_t *)index->data)[i] < 0);
+    if (pads)
+        y = cyg_emit2(x, CYG_OP_pad, "ZeroRow", y,
+                      cyg_expand_ints(x, (const int64_t[]){0, 0, 0, 0, 1, 0}, 6));
+    *out_result = cyg_emit_gather(x, "Gather", y, flat_index(x, 1), 1);
+    return CYG_OK;
+}
+
+/* ---- attention ---- */
+
+typedef struct geometry {
+    int64_t heads, dim, tokens, entries;
+    bool apart; /* images and entries are dimensions of their own: entries differ in their table */
+    cyg_value_id rows; /* flat [entries * tokens], or none */
+} geometry;
+
+static cyg_value_id slice_channels(cyg_expander *x, uint32_t i, cyg_attr_key offset_key,
+                                   int64_t width)
+{
+    const cyg_value *v = cyg_expand_operand(x, i);
+    const int64_t from = cyg_node_int(x->n, offset_key, 0), to = from + width, last = -1;
+    if (from == 0 && v->rank != CYG_RANK_UNKNOWN && v->dims[v->rank - 1] == width)
+        return cyg_expand_in(x, i);
+    const cyg_value_id in[] = {cyg_expand_in(x, i), cyg_expand_ints(x, &from, 1),
+                               cyg_expand_ints(x, &to, 1), cyg_expand_ints(x, &last, 1)};
+    return cyg_emit(x, CYG_OP_slice, "Channels", in, 4);
+}
+
+static cyg_value_id normalised(cyg_expander *x, cyg_value_id v)
+{
+    const int64_t last = -1;
+    const cyg_value_id norm =
+        cyg_emit2(x, CYG_OP_reduce_l2, "Norm", v, cyg_expand_ints(x, &last, 1));
+    return cyg_emit2(x, CYG_OP_div, "Unit", v,
+                     cyg_emit_with(x, CYG_OP_max, "AtLeast", norm, 1e-12f));
+}
+
+/* Rows of one operand as [(images,) entries, heads, tokens, dim], or with the last two swapped. */
+static cyg_value_id head_rows(cyg_expander *x, const geometry *g, uint32_t i, cyg_attr_key offset,
+                              bool swapped)
+{
+    static const int64_t perms[2][2][5] = {{{0, 2, 1, 3, -1}, {0, 2, 3, 1, -1}},
+                                           {{0, 1, 3, 2, 4}, {0, 1, 3, 4, 2}}};
+    const int64_t width = g->heads * g->dim;
+    cyg_value_id v = slice_channels(x, i, offset, width);
+    if (!cyg_value_is_none(g->rows)) {
+        v = cyg_emit_reshape(x, "Images", v, (const int64_t[]){-1, g->entries * g->tokens, width},
+                             3);
+        v = cyg_emit_gather(x, "Rows", v, g->rows, 1);
+    }
+    const int64_t all[] = {-1, g->entries, g->tokens, g->heads, g->dim};
+    const int64_t merged[] = {-1, g->tokens, g->heads, g->dim};
+    v = cyg_emit_reshape(x, "Heads", v, g->apart ? all : merged, g->apart ? 5 : 4);
+    if (cyg_node_int(x->n, CYG_ATTR_cosine, 0) != 0 && offset != CYG_ATTR_v_offset)
+        v = normalised(x, v);
+    return cyg_emit_transpose(x, "Turn", v, perms[g->apart][swapped], g->apart ? 5 : 4);
+}
+
+static cyg_value_id scores(cyg_expander *x, const geometry *g)
+{
+    const cyg_value_id q = head_rows(x, g, 0, CYG_ATTR_q_offset, false);
+    const cyg_value_id k = head_rows(x, g, 1, CYG_ATTR_k_offset, true);
+    cyg_value_id s = cyg_emit2(x, CYG_OP_matmul, "Scores", q, k);
+    const float scale = cyg_node_float(x->n, CYG_ATTR_scale, 1.0f);
+    cyg_value_id head_scale = cyg_expand_in(x, 6);
+    if (!cyg_value_is_none(head_scale)) {
+        head_scale =
+            cyg_emit_reshape(x, "HeadScale", head_scale, (const int64_t[]){g->heads, 1, 1}, 3);
+        if (scale != 1.0f)
+            head_scale = cyg_emit_with(x, CYG_OP_mul, "AllScale", head_scale, scale);
+        s = cyg_emit2(x, CYG_OP_mul, "Scale", s, head_scale);
+    } else if (scale != 1.0f) {
+        s = cyg_emit_with(x, CYG_OP_mul, "Scale", s, scale);
+    }
+    cyg_value_id bias = cyg_expand_in(x, 3);
+    if (cyg_value_is_none(bias))
+        return s;
+    if (g->apart && !cyg_value_is_none(cyg_expand_in(x, 4)))
+        bias = cyg_emit_gather(x, "Tables", bias, cyg_expand_in(x, 4), 0);
+    return cyg_emit2(x, CYG_OP_add, "Bias", s, bias);
+}
+
+static cyg_value_id inverse_rows(cyg_expander *x, const geometry *g)
+{
+    const cyg_value *rows = cyg_expand_operand(x, 5);
+    const int64_t count = g->entries * g->tokens;
+    int64_t *inverse = CYG_NEW_ARRAY(&x->to->arena, int64_t, count);
+    for (int64_t i = 0; inverse != NULL && i < count; i++)
+        inverse[((const int64_t *)rows->data)[i]] = i;
+    if (inverse == NULL) {
+        x->to->failed = true;
+        return CYG_NO_VALUE;
+    }
+    return cyg_graph_add_const(x->to, "rows_back", CYG_TYPE_S64, 1, &count, inverse,
+                               (size_t)count * sizeof *inverse);
+}
+
+/* rows: a constant permutation (docs/fused-ops.md), checked before it is inverted. */
+static cyg_status check_rows(cyg_expander *x, const cyg_value *rows)
+{
+    const int64_t count = cyg_value_elements(rows);
+    if (!rows->is_const || rows->type != CYG_TYPE_S64)
+        return CYG_EXPAND_FAIL(x, "rows must be a constant of s64, %s is not", rows->name);
+    bool *seen = CYG_NEW_ARRAY(&x->to->arena, bool, count + 1);
+    if (seen == NULL)
+        return CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory");
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t r = ((const int64_t *)rows->data)[i];
+        if (r < 0 || r >= count || seen[r])
+            return CYG_EXPAND_FAIL(x, "rows is no permutation: %lld at %lld", (long long)r,
+                                   (long long)i);
+        seen[r] = true;
+    }
+    return CYG_OK;
+}
+
+static cyg_status read_geometry(cyg_expander *x, geometry *g)
+{
+    const cyg_value *bias = cyg_expand_operand(x, 3), *mask = cyg_expand_operand(x, 4),
+                    *rows = cyg_expand_operand(x, 5);
+    *g = (geometry){.heads = cyg_node_int(x->n, CYG_ATTR_heads, 0),
+                    .dim = cyg_node_int(x->n, CYG_ATTR_head_dim, 0),
+                    .tokens = cyg_node_int(x->n, CYG_ATTR_tokens, 0),
+                    .entries = 1,
+                    .rows = CYG_NO_VALUE};
+    const int64_t tables = bias == NULL ? 0 : bias->dims[0];
+    if (g->heads < 1 || g->dim < 1 || g->tokens < 1 || (bias != NULL && tables < 1))
+        return CYG_EXPAND_FAIL(x, "heads %lld, head_dim %lld, tokens %lld, tables %lld",
+                               (long long)g->heads, (long long)g->dim, (long long)g->tokens,
+                               (long long)tables);
+    if (rows != NULL) {
+        CYG_DO(check_rows(x, rows));
+        g->entries = rows->dims[0];
+        g->rows = flat_index(x, 5);
+    } else if (mask != NULL) {
+        g->entries = mask->dims[0];
+    } else if (tables > 1) {
+        g->entries = tables;
+    }
+    if (g->entries < 1)
+        return CYG_EXPAND_FAIL(x, "%lld entries", (long long)g->entries);
+    g->apart = tables > 1;
+    return CYG_OK;
+}
+
+cyg_status cyg_expand_attention(cyg_expander *x, cyg_value_id *out_result)
+{
+    const cyg_value *y = cyg_val(x->from, x->n->out[0]);
+    int64_t target[CYG_MAX_RANK];
+    geometry g;
+    CYG_DO(read_geometry(x, &g));
+    if (!cyg_expand_target(y, target))
+        return CYG_EXPAND_FAIL(x, "the shape of %s is not known", y->name);
+    const cyg_value_id s = scores(x, &g);
+    const cyg_value_id p = cyg_emit1(x, CYG_OP_softmax, "Softmax", s);
+    CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, p), CYG_ATTR_axis, -1));
+    const cyg_value_id v = head_rows(x, &g, 2, CYG_ATTR_v_offset, false);
+    cyg_value_id o = cyg_emit2(x, CYG_OP_matmul, "Context", p, v);
+    static const int64_t merged[] = {0, 2, 1, 3}, apart[] = {0, 1, 3, 2, 4};
+    o = cyg_emit_transpose(x, "TurnBack", o, g.apart ? apart : merged, g.apart ? 5 : 4);
+    if (!cyg_value_is_none(g.rows)) {
+        o = cyg_emit_reshape(x, "ImagesBack", o,
+                             (const int64_t[]){-1, g.entries * g.tokens, g.heads * g.dim}, 3);
+        o = cyg_emit_gather(x, "RowsBack", o, inverse_rows(x, &g), 1);
+    }
+    *out_result = cyg_emit_reshape(x, "Merge", o, target, y->rank);
+    return CYG_OK;
+}

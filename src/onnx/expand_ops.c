@@ -1,0 +1,221 @@
+/* Activations, and standard operators that the wanted opset lacks or has in another form.
+ *
+ * Forms that only differ in where a parameter stands (axes as attribute) are the writer's matter,
+ * export_node.c; here are those that need other nodes. The decompositions are the ones that
+ * exporters wrote before the operator existed, so that other tools recognise them. */
+#include "onnx/expand.h"
+
+#include <string.h>
+
+cyg_value_id cyg_expand_gelu(cyg_expander *x, bool by_tanh, cyg_value_id a)
+{
+    if (x->opset >= 20) {
+        const cyg_value_id y = cyg_emit1(x, CYG_OP_gelu, "Gelu", a);
+        CYG_IGNORE(cyg_node_set_string(x->to, cyg_emitted(x, y), CYG_ATTR_approximate,
+                                       by_tanh ? "tanh" : "none"));
+        return y;
+    }
+    cyg_value_id t;
+    if (by_tanh) {
+        t = cyg_emit2(x, CYG_OP_mul, "Square", a, a);
+        t = cyg_emit2(x, CYG_OP_mul, "Cube", t, a);
+        t = cyg_emit_with(x, CYG_OP_mul, "Bend", t, 0.044715f);
+        t = cyg_emit2(x, CYG_OP_add, "Inner", a, t);
+        t = cyg_emit_with(x, CYG_OP_mul, "InnerScale", t, 0.7978845608f);
+        t = cyg_emit1(x, CYG_OP_tanh, "Tanh", t);
+    } else {
+        t = cyg_emit_with(x, CYG_OP_div, "Div", a, 1.41421356f);
+        t = cyg_emit1(x, CYG_OP_erf, "Erf", t);
+    }
+    t = cyg_emit_with(x, CYG_OP_add, "PlusOne", t, 1.0f);
+    t = cyg_emit2(x, CYG_OP_mul, "Mul", a, t);
+    return cyg_emit_with(x, CYG_OP_mul, "Half", t, 0.5f);
+}
+
+static cyg_value_id hardsigmoid(cyg_expander *x, cyg_value_id a, float alpha, float beta)
+{
+    const cyg_value_id y = cyg_emit1(x, CYG_OP_hardsigmoid, "HardSigmoid", a);
+    CYG_IGNORE(cyg_node_set_float(x->to, cyg_emitted(x, y), CYG_ATTR_alpha, alpha));
+    CYG_IGNORE(cyg_node_set_float(x->to, cyg_emitted(x, y), CYG_ATTR_beta, beta));
+    return y;
+}
+
+static cyg_value_id hardswish(cyg_expander *x, cyg_value_id a)
+{
+    if (x->opset >= 14)
+        return cyg_emit1(x, CYG_OP_hardswish, "HardSwish", a);
+    return cyg_emit2(x, CYG_OP_mul, "Mul", a, hardsigmoid(x, a, 1.0f / 6.0f, 0.5f));
+}
+
+cyg_value_id cyg_expand_act(cyg_expander *x, int64_t act, cyg_value_id a)
+{
+    const float lo = cyg_node_float(x->n, CYG_ATTR_act_lo, 0.0f);
+    const float hi = cyg_node_float(x->n, CYG_ATTR_act_hi, 0.0f);
+    cyg_value_id y;
+    switch (act) {
+    case CYG_ACT_RELU:
+        return cyg_emit1(x, CYG_OP_relu, "Relu", a);
+    case CYG_ACT_GELU_ERF:
+    case CYG_ACT_GELU_TANH:
+        return cyg_expand_gelu(x, act == CYG_ACT_GELU_TANH, a);
+    case CYG_ACT_CLIP: {
+        const cyg_value_id in[] = {a, cyg_expand_scalar(x, lo), cyg_expand_scalar(x, hi)};
+        return cyg_emit(x, CYG_OP_clip, "Clip", in, 3);
+    }
+    case CYG_ACT_SILU:
+        return cyg_emit2(x, CYG_OP_mul, "Mul", a, cyg_emit1(x, CYG_OP_sigmoid, "Sigmoid", a));
+    case CYG_ACT_SIGMOID:
+        return cyg_emit1(x, CYG_OP_sigmoid, "Sigmoid", a);
+    case CYG_ACT_TANH:
+        return cyg_emit1(x, CYG_OP_tanh, "Tanh", a);
+    case CYG_ACT_HARDSWISH:
+        return hardswish(x, a);
+    case CYG_ACT_HARDSIGMOID:
+        return lo == 0.0f && hi == 0.0f ? hardsigmoid(x, a, 1.0f / 6.0f, 0.5f)
+                                        : hardsigmoid(x, a, lo, hi);
+    case CYG_ACT_LEAKY_RELU:
+        y = cyg_emit1(x, CYG_OP_leaky_relu, "LeakyRelu", a);
+        CYG_IGNORE(cyg_node_set_float(x->to, cyg_emitted(x, y), CYG_ATTR_alpha, lo));
+        return y;
+    default:
+        return a;
+    }
+}
+
+static cyg_status expand_requant(cyg_expander *x, cyg_value_id *out_result)
+{
+    *out_result = cyg_expand_in(x, 0);
+    return CYG_OK;
+}
+
+static cyg_status expand_gelu(cyg_expander *x, cyg_value_id *out_result)
+{
+    const char *approximate = cyg_node_string(x->n, CYG_ATTR_approximate, "none");
+    *out_result = cyg_expand_gelu(x, strcmp(approximate, "tanh") == 0, cyg_expand_in(x, 0));
+    return CYG_OK;
+}
+
+static cyg_status expand_hardswish(cyg_expander *x, cyg_value_id *out_result)
+{
+    *out_result = hardswish(x, cyg_expand_in(x, 0));
+    return CYG_OK;
+}
+
+static cyg_status expand_mish(cyg_expander *x, cyg_value_id *out_result)
+{
+    const cyg_value_id a = cyg_expand_in(x, 0);
+    const cyg_value_id t = cyg_emit1(x, CYG_OP_softplus, "Softplus", a);
+    *out_result = cyg_emit2(x, CYG_OP_mul, "Mul", a, cyg_emit1(x, CYG_OP_tanh, "Tanh", t));
+    return CYG_OK;
+}
+
+static cyg_status expand_layer_norm(cyg_expander *x, cyg_value_id *out_result)
+{
+    const cyg_value *in = cyg_expand_operand(x, 0);
+    const cyg_value_id a = cyg_expand_in(x, 0);
+    int64_t axis = cyg_node_int(x->n, CYG_ATTR_axis, -1), axes[CYG_MAX_RANK];
+    if (axis >= 0 && in->rank == CYG_RANK_UNKNOWN)
+        return CYG_EXPAND_FAIL(x, "the rank of %s is not known", in->name);
+    axis = axis >= 0 ? axis - in->rank : axis;
+    if (axis >= 0 || axis < -CYG_MAX_RANK)
+        return CYG_EXPAND_FAIL(x, "axis %lld", (long long)axis);
+    for (int64_t i = 0; i < -axis; i++)
+        axes[i] = axis + i;
+    const cyg_value_id over = cyg_expand_ints(x, axes, -axis);
+    const cyg_value_id mean = cyg_emit2(x, CYG_OP_reduce_mean, "Mean", a, over);
+    const cyg_value_id centred = cyg_emit2(x, CYG_OP_sub, "Sub", a, mean);
+    cyg_value_id v = cyg_emit_with(x, CYG_OP_pow, "Pow", centred, 2.0f);
+    v = cyg_emit2(x, CYG_OP_reduce_mean, "Variance", v, over);
+    v = cyg_emit_with(x, CYG_OP_add, "Epsilon", v, cyg_node_float(x->n, CYG_ATTR_epsilon, 1e-5f));
+    v = cyg_emit1(x, CYG_OP_sqrt, "Sqrt", v);
+    v = cyg_emit2(x, CYG_OP_div, "Div", centred, v);
+    v = cyg_emit2(x, CYG_OP_mul, "Mul", v, cyg_expand_in(x, 1));
+    if (!cyg_value_is_none(cyg_expand_in(x, 2)))
+        v = cyg_emit2(x, CYG_OP_add, "Add", v, cyg_expand_in(x, 2));
+    *out_result = v;
+    return CYG_OK;
+}
+
+static cyg_status expand_cast_like(cyg_expander *x, cyg_value_id *out_result)
+{
+    const cyg_type to = cyg_expand_operand(x, 1)->type;
+    *out_result = cyg_emit1(x, CYG_OP_cast, "Cast", cyg_expand_in(x, 0));
+    CYG_IGNORE(
+        cyg_node_set_int(x->to, cyg_emitted(x, *out_result), CYG_ATTR_to, cyg_type_to_onnx(to)));
+    return CYG_OK;
+}
+
+/* Shape of a range of dimensions, before there were start and end. */
+static cyg_status expand_shape(cyg_expander *x, cyg_value_id *out_result)
+{
+    const int64_t start = cyg_node_int(x->n, CYG_ATTR_start, 0);
+    const int64_t end = cyg_node_int(x->n, CYG_ATTR_end, INT64_MAX);
+    cyg_value_id y = cyg_emit1(x, CYG_OP_shape, "Shape", cyg_expand_in(x, 0));
+    if (start != 0 || end != INT64_MAX) {
+        const cyg_value_id in[] = {y, cyg_expand_ints(x, &start, 1), cyg_expand_ints(x, &end, 1)};
+        y = cyg_emit(x, CYG_OP_slice, "Slice", in, 3);
+    }
+    *out_result = y;
+    return CYG_OK;
+}
+
+/* Pad of some axes, when it still took all of them. */
+static cyg_status expand_pad(cyg_expander *x, cyg_value_id *out_result)
+{
+    const cyg_value *in = cyg_expand_operand(x, 0), *pads = cyg_expand_operand(x, 1),
+                    *axes = cyg_expand_operand(x, 3);
+    cyg_value_id operands[3] = {cyg_expand_in(x, 0), cyg_expand_in(x, 1), cyg_expand_in(x, 2)};
+    if (axes != NULL) {
+        int64_t all[2 * CYG_MAX_RANK] = {0};
+        const int64_t rank = in->rank, count = cyg_value_elements(axes);
+        if (rank == CYG_RANK_UNKNOWN || !axes->is_const || !pads->is_const ||
+            axes->type != CYG_TYPE_S64 || cyg_value_elements(pads) != 2 * count)
+            return CYG_EXPAND_FAIL(x, "pads and axes (%s) must be constants of s64", axes->name);
+        for (int64_t i = 0; i < count; i++) {
+            int64_t axis = ((const int64_t *)axes->data)[i];
+            axis = axis < 0 ? axis + rank : axis;
+            if (axis < 0 || axis >= rank)
+                return CYG_EXPAND_FAIL(x, "axis %lld of rank %lld", (long long)axis,
+                                       (long long)rank);
+            all[axis] = ((const int64_t *)pads->data)[i];
+            all[rank + axis] = ((const int64_t *)pads->data)[count + i];
+        }
+        operands[1] = cyg_expand_ints(x, all, 2 * rank);
+    }
+    *out_result = cyg_emit(x, CYG_OP_pad, "Pad", operands, cyg_value_is_none(operands[2]) ? 2 : 3);
+    CYG_IGNORE(cyg_node_set_string(x->to, cyg_emitted(x, *out_result), CYG_ATTR_mode,
+                                   cyg_node_string(x->n, CYG_ATTR_mode, "constant")));
+    return CYG_OK;
+}
+
+cyg_expand_rule cyg_expand_rule_of(cyg_op op, int opset)
+{
+    switch ((int)op) {
+    case CYG_OP_linear:
+        return cyg_expand_linear;
+    case CYG_OP_conv2d:
+        return cyg_expand_conv2d;
+    case CYG_OP_attention:
+        return cyg_expand_attention;
+    case CYG_OP_gather_rows:
+        return cyg_expand_gather_rows;
+    case CYG_OP_requant:
+        return expand_requant;
+    case CYG_OP_gelu:
+        return opset < 20 ? expand_gelu : NULL;
+    case CYG_OP_mish:
+        return opset < 18 ? expand_mish : NULL;
+    case CYG_OP_pad:
+        return opset < 18 ? expand_pad : NULL;
+    case CYG_OP_layer_normalization:
+        return opset < 17 ? expand_layer_norm : NULL;
+    case CYG_OP_cast_like:
+        return opset < 15 ? expand_cast_like : NULL;
+    case CYG_OP_shape:
+        return opset < 15 ? expand_shape : NULL;
+    case CYG_OP_hardswish:
+        return opset < 14 ? expand_hardswish : NULL;
+    default:
+        return NULL;
+    }
+}
