@@ -56,8 +56,8 @@ typedef void cyg_i_layernorm_fn(const cyg_kp_ilayernorm *p, int32_t x_type, cons
 /* t[j] = fma((float)a[j], c, bias[j]), with key_norms: fma(((float)a[j] * query_norm) * key_norms[j], c, bias[j]); bias NULL = 0. Returns max t. */
 typedef float cyg_i_scores_fn(const int32_t *a, int64_t n, float c, const float *bias, const float *key_norms,
                                  float query_norm, float *t);
-/* e[j] = rne(q * exp2(max(t[j] - t_max, -24))); returns their sum. */
-typedef int64_t cyg_i_exp_fn(const float *t, int64_t n, float t_max, float q, uint16_t *e);
+/* e[j] = rne(q * exp2(max(t[j] - t_max, -24))) as u8 (q = 255) or u16; returns their sum. n <= 65536. */
+typedef int64_t cyg_i_exp_fn(const float *t, int64_t n, float t_max, float q, int32_t e_type, void *e);
 /* y = sat(rne((x - zero) * k)) + z; y f32: (x - zero) * k. */
 typedef void cyg_i_requant_fn(int32_t x_type, const void *x, int64_t n, int32_t x_zero, float k, const cyg_isat *sat,
                                  int32_t y_type, void *y);

@@ -188,25 +188,6 @@ typedef struct attention_run {
     uint8_t *base;
 } attention_run;
 
-static void pack_keys_and_values(const attention_run *r, const cyg_attention_item *it)
-{
-    const cyg_kp_attention *at = &r->p->at;
-    int32_t *key_bias = (int32_t *)(void *)(r->base + r->s.key_bias);
-    const cyg_igemm_source keys = {it->k, at->k_stride, it->rows},
-                           values = {it->v, at->v_stride, it->rows};
-    cyg_igemm_pack_b(r->g, &keys, at->tokens, at->head_dim, r->base + r->s.keys, key_bias);
-    for (int64_t j = 0; j < r->s.key_columns; j++)
-        key_bias[j] = r->g->wide ? 0 : -128 * key_bias[j];
-    cyg_igemm_pack_bt(r->g, &values, at->head_dim, at->tokens, r->base + r->s.values);
-    memset(r->base + r->s.zeros, 0, (size_t)r->s.value_columns * 4);
-    if (at->cosine) {
-        float *norms = (float *)(void *)(r->base + r->s.key_norms);
-        for (int64_t j = 0; j < at->tokens; j++)
-            norms[j] = cyg_inverse_norm(cyg_attention_squares(
-                it->k + cyg_attention_row(it, j) * at->k_stride, at->head_dim));
-    }
-}
-
 /* All columns of a product for count rows. */
 static void product(const cyg_igemm *g, int64_t groups, const void *a, const uint8_t *panels,
                     const int32_t *bias, int32_t *c, int64_t c_stride, int64_t rows,
@@ -215,6 +196,39 @@ static void product(const cyg_igemm *g, int64_t groups, const void *a, const uin
     for (int64_t j = 0; j < columns; j += g->nr)
         g->tile(groups, a, groups * 4, panels + j * groups * 4, bias + j, c + j, c_stride, rows,
                 columns - j < g->nr ? columns - j : g->nr);
+}
+
+/* The bias that takes the offset of q off again: -128 * (sum of a key), made by the tile kernel
+ * from a row of 128. */
+static void correct_keys(const attention_run *r, int32_t *key_bias)
+{
+    const int64_t columns = r->p->at.tokens;
+    memset(key_bias, 0, (size_t)r->s.key_columns * 4);
+    if (r->g->wide)
+        return;
+    memset(r->base + r->s.q, 128, (size_t)r->s.qk_groups * 4);
+    int32_t *sums = (int32_t *)(void *)(r->base + r->s.sums);
+    product(r->g, r->s.qk_groups, r->base + r->s.q, r->base + r->s.keys, key_bias, sums,
+            r->s.key_columns, 1, columns);
+    for (int64_t j = 0; j < columns; j++)
+        key_bias[j] = -sums[j];
+}
+
+static void pack_keys_and_values(const attention_run *r, const cyg_attention_item *it)
+{
+    const cyg_kp_attention *at = &r->p->at;
+    int32_t *key_bias = (int32_t *)(void *)(r->base + r->s.key_bias);
+    const cyg_igemm_source keys = {it->k, at->k_stride, it->rows},
+                           values = {it->v, at->v_stride, it->rows};
+    cyg_igemm_pack_b(r->g, &keys, at->tokens, at->head_dim, r->base + r->s.keys);
+    correct_keys(r, key_bias);
+    cyg_igemm_pack_bt(r->g, &values, at->head_dim, at->tokens, r->base + r->s.values);
+    if (at->cosine) {
+        float *norms = (float *)(void *)(r->base + r->s.key_norms);
+        for (int64_t j = 0; j < at->tokens; j++)
+            norms[j] = cyg_inverse_norm(cyg_attention_squares(
+                it->k + cyg_attention_row(it, j) * at->k_stride, at->head_dim));
+    }
 }
 
 /* e of one query row from its sums, packed as a row of A; returns sum e. */
@@ -234,8 +248,16 @@ static int64_t weigh_row(const attention_run *r, const cyg_attention_item *it, i
     const float *bias = it->bias == NULL ? NULL : it->bias + i * at->tokens;
     const float t_max = isa->i_scores(
         sums, at->tokens, ((const float *)r->call->in[C].data)[it->head], bias, norms, norm, t);
-    const int64_t sum = isa->i_exp(t, at->tokens, t_max, r->p->e_bits == 8 ? 255.0f : 65535.0f, e);
-    cyg_igemm_pack_a(r->g, CYG_TYPE_U16, e, at->tokens, lo, hi);
+    if (r->p->e_bits == 16) {
+        const int64_t sum = isa->i_exp(t, at->tokens, t_max, 65535.0f, CYG_TYPE_U16, e);
+        cyg_igemm_pack_a(r->g, CYG_TYPE_U16, e, at->tokens, lo, hi);
+        return sum;
+    }
+    /* 8 bits: what i_exp writes is a packed row already, but for its tail. */
+    const int64_t sum =
+        isa->i_exp(t, at->tokens, t_max, 255.0f, r->g->wide ? CYG_TYPE_U16 : CYG_TYPE_U8, lo);
+    const int64_t used = at->tokens * (r->g->wide ? 2 : 1);
+    memset(lo + used, 0, (size_t)(r->s.pv_groups * 4 - used));
     return sum;
 }
 
@@ -289,6 +311,7 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
 {
     const cyg_kp_iattention *p = call->params;
     const attention_run r = {call, p, call->isa->igemm(), space_of(call), scratch_memory};
+    memset(r.base + r.s.zeros, 0, (size_t)r.s.value_columns * 4);
     for (int64_t item = begin; item < end; item++) {
         const cyg_attention_item it = cyg_attention_item_of(call, item);
         pack_keys_and_values(&r, &it);

@@ -38,55 +38,88 @@ static const int8_t *source_row(const cyg_igemm_source *from, int64_t n)
     return from->w + (from->rows != NULL ? from->rows[n] : n) * from->stride;
 }
 
+/* One column of B: its groups, nr * 4 bytes apart. */
+static void pack_column(const cyg_igemm *g, const int8_t *w, int64_t k, uint8_t *to)
+{
+    const int64_t step = (int64_t)g->nr * 4;
+    int64_t i = 0;
+    if (g->wide) {
+        for (; i + 2 <= k; i += 2, to += step) {
+            const int16_t pair[2] = {w[i], w[i + 1]};
+            memcpy(to, pair, 4);
+        }
+        if (i < k) {
+            const int16_t pair[2] = {w[i], 0};
+            memcpy(to, pair, 4);
+        }
+        return;
+    }
+    for (; i + 4 <= k; i += 4, to += step)
+        memcpy(to, w + i, 4);
+    if (i < k) {
+        int8_t rest[4] = {0, 0, 0, 0};
+        memcpy(rest, w + i, (size_t)(k - i));
+        memcpy(to, rest, 4);
+    }
+}
+
 void cyg_igemm_pack_b(const cyg_igemm *g, const cyg_igemm_source *from, int64_t n, int64_t k,
-                      void *out_panels, int32_t *out_sums)
+                      void *out_panels)
 {
     const int64_t groups = groups_of(g, k), padded = (n + g->nr - 1) / g->nr * g->nr;
-    const int64_t per_group = g->wide ? 2 : 4;
     for (int64_t column = 0; column < padded; column++) {
         uint8_t *to =
             (uint8_t *)out_panels + (column / g->nr * groups * g->nr + column % g->nr) * 4;
-        const int8_t *w = column < n ? source_row(from, column) : NULL;
-        int32_t sum = 0;
-        for (int64_t group = 0; group < groups; group++, to += g->nr * 4) {
-            int8_t v[4] = {0, 0, 0, 0};
-            const int64_t left = k - group * per_group, count = left < per_group ? left : per_group;
-            if (w != NULL)
-                for (int64_t i = 0; i < count; i++)
-                    v[i] = w[group * per_group + i];
-            sum += v[0] + v[1] + v[2] + v[3];
-            if (g->wide) {
-                const int16_t pair[2] = {v[0], v[1]};
-                memcpy(to, pair, 4);
-            } else {
-                memcpy(to, v, 4);
-            }
-        }
-        if (out_sums != NULL)
-            out_sums[column] = sum;
+        if (column < n)
+            pack_column(g, source_row(from, column), k, to);
+        else
+            for (int64_t group = 0; group < groups; group++)
+                memset(to + group * g->nr * 4, 0, 4);
+    }
+}
+
+/* Elements of four (two) rows side by side; written so that compilers interleave vectors. */
+static void interleave4(const int8_t *const rows[4], int64_t n, uint8_t *restrict to)
+{
+    const uint8_t *restrict a = (const uint8_t *)rows[0], *restrict b = (const uint8_t *)rows[1];
+    const uint8_t *restrict c = (const uint8_t *)rows[2], *restrict d = (const uint8_t *)rows[3];
+    for (int64_t j = 0; j < n; j++) {
+        to[4 * j] = a[j];
+        to[4 * j + 1] = b[j];
+        to[4 * j + 2] = c[j];
+        to[4 * j + 3] = d[j];
+    }
+}
+
+static void interleave2(const int8_t *const rows[2], int64_t n, int16_t *restrict to)
+{
+    const int8_t *restrict a = rows[0], *restrict b = rows[1];
+    for (int64_t j = 0; j < n; j++) {
+        to[2 * j] = a[j];
+        to[2 * j + 1] = b[j];
     }
 }
 
 void cyg_igemm_pack_bt(const cyg_igemm *g, const cyg_igemm_source *from, int64_t n, int64_t k,
                        void *out_panels)
 {
+    static const int8_t zeros[64];
     const int64_t groups = groups_of(g, k), panels = (n + g->nr - 1) / g->nr;
     const int64_t per_group = g->wide ? 2 : 4;
-    memset(out_panels, 0, (size_t)(panels * g->nr * groups) * 4);
-    for (int64_t i = 0; i < k; i++) {
-        const int8_t *w = source_row(from, i);
-        const int64_t group = i / per_group, lane = i % per_group;
-        for (int64_t panel = 0; panel < panels; panel++) {
-            const int64_t first = panel * g->nr, count = n - first < g->nr ? n - first : g->nr;
+    for (int64_t panel = 0; panel < panels; panel++) {
+        const int64_t first = panel * g->nr, count = n - first < g->nr ? n - first : g->nr;
+        for (int64_t group = 0; group < groups; group++) {
             uint8_t *to = (uint8_t *)out_panels + (panel * groups + group) * g->nr * 4;
-            for (int64_t j = 0; j < count; j++) {
-                if (g->wide) {
-                    const int16_t v = w[first + j];
-                    memcpy(to + j * 4 + lane * 2, &v, 2);
-                } else {
-                    to[j * 4 + lane] = (uint8_t)w[first + j];
-                }
+            const int8_t *rows[4];
+            for (int64_t i = 0; i < per_group; i++) {
+                const int64_t row = group * per_group + i;
+                rows[i] = row < k ? source_row(from, row) + first : zeros;
             }
+            if (g->wide)
+                interleave2(rows, count, (int16_t *)(void *)to);
+            else
+                interleave4(rows, count, to);
+            memset(to + count * 4, 0, (size_t)(g->nr - count) * 4);
         }
     }
 }
@@ -100,18 +133,19 @@ void cyg_igemm_prepare(const cyg_igemm *g, int32_t x_type, const int8_t *w, cons
     float *scale = (float *)(void *)(base + l.m_at);
     int64_t *bias64 = (int64_t *)(void *)(base + l.bias64_at);
     const cyg_igemm_source from = {w, k, NULL};
-    cyg_igemm_pack_b(g, &from, n, k, base + l.panels_at,
-                     bias32); /* bias32 holds the sums for now */
+    cyg_igemm_pack_b(g, &from, n, k, base + l.panels_at);
     const int is_offset = !g->wide && (x_type == CYG_TYPE_S8 || x_type == CYG_TYPE_S16);
     for (int64_t i = 0; i < l.padded; i++) {
-        const int64_t correction = is_offset ? 128 * (int64_t)bias32[i] : 0;
+        int64_t correction = 0;
+        for (int64_t j = 0; i < n && is_offset && j < k; j++)
+            correction += 128 * w[i * k + j];
         if (cyg_is_16bit(x_type)) {
             const int64_t b = i < n ? ((const int64_t *)bias)[i] : 0;
             bias64[i] = (int64_t)((uint64_t)b - 256 * (uint64_t)correction);
             bias32[i] = 0;
         } else {
             const int32_t b = i < n ? ((const int32_t *)bias)[i] : 0;
-            bias32[i] = (int32_t)((uint32_t)b - (uint32_t)correction);
+            bias32[i] = (int32_t)((uint32_t)b - (uint32_t)(uint64_t)correction);
         }
         scale[i] = i < n ? m[i] : 0.0f;
     }

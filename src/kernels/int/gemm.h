@@ -39,9 +39,9 @@ typedef struct cyg_igemm_source {
     int64_t stride;      /* bytes between rows */
     const int64_t *rows; /* NULL = in order */
 } cyg_igemm_source;
-/* Panels only. out_sums[padded] (may be NULL) gets the column sums. */
+/* Panels only. */
 void cyg_igemm_pack_b(const cyg_igemm *g, const cyg_igemm_source *from, int64_t n, int64_t k,
-                      void *out_panels, int32_t *out_sums);
+                      void *out_panels);
 /* As above with B transposed: k runs over rows of the source, n over its contiguous elements. */
 void cyg_igemm_pack_bt(const cyg_igemm *g, const cyg_igemm_source *from, int64_t n, int64_t k,
                        void *out_panels);

@@ -79,12 +79,12 @@ float cyg_i_scores__c(const int32_t *a, int64_t n, float c, const float *bias,
     return t_max;
 }
 
-int64_t cyg_i_exp__c(const float *t, int64_t n, float t_max, float q, uint16_t *e)
+int64_t cyg_i_exp__c(const float *t, int64_t n, float t_max, float q, int32_t e_type, void *e)
 {
     int64_t sum = 0;
     for (int64_t j = 0; j < n; j++) {
         const int32_t v = cyg_exp_int(t[j] - t_max, q);
-        e[j] = (uint16_t)v;
+        cyg_store_int(e_type, e, j, v);
         sum += v;
     }
     return sum;

@@ -56,7 +56,7 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
         const int32_t max = row_max(x, row * n, n);
         call->isa->i_requant(x->type, (const uint8_t *)x->data + row * x_row, n, max, p->c, &unused,
                              CYG_TYPE_F32, t);
-        const int64_t sum = call->isa->i_exp(t, n, 0.0f, 65535.0f, e);
+        const int64_t sum = call->isa->i_exp(t, n, 0.0f, 65535.0f, CYG_TYPE_U16, e);
         call->isa->i_requant(CYG_TYPE_U16, e, n, 0, p->inv_scale_y / (float)sum, &p->sat, y->type,
                              (uint8_t *)y->data + row * y_row);
     }

@@ -217,13 +217,21 @@ void ISA(cyg_i_layernorm)(const cyg_kp_ilayernorm *p, int32_t x_type, const void
 float ISA(cyg_i_scores)(const int32_t *a, int64_t n, float c, const float *bias,
                         const float *key_norms, float query_norm, float *t)
 {
-    const vf lowest = vf_set(-CYG_INFINITY), scale = vf_set(c);
+    const vf lowest = vf_set(-CYG_INFINITY), scale = vf_set(c), norm = vf_set(query_norm);
     vf largest = lowest;
-    for (int64_t j = 0; j < n; j += VN) {
+    int64_t j = 0;
+    if (key_norms == NULL && bias != NULL)
+        for (; j + VN <= n; j += VN) {
+            const vf f = vf_from_vi(vi_load(CYG_TYPE_S32, a + j, VN));
+            const vf v = vf_fma(f, scale, vf_load(bias + j, VN));
+            vf_store(t + j, VN, v);
+            largest = vf_max(v, largest);
+        }
+    for (; j < n; j += VN) {
         const int64_t left = n - j;
         vf f = vf_from_vi(vi_load(CYG_TYPE_S32, a + j, left));
         if (key_norms != NULL)
-            f = vf_mul(vf_mul(f, vf_set(query_norm)), vf_load(key_norms + j, left));
+            f = vf_mul(vf_mul(f, norm), vf_load(key_norms + j, left));
         const vf v = vf_fma(f, scale, bias == NULL ? vf_set(0.0f) : vf_load(bias + j, left));
         vf_store(t + j, left, v);
         largest = vf_max(left >= VN ? v : vf_keep(v, left, lowest), largest);
@@ -231,20 +239,31 @@ float ISA(cyg_i_scores)(const int32_t *a, int64_t n, float c, const float *bias,
     return vf_largest(largest);
 }
 
-int64_t ISA(cyg_i_exp)(const float *t, int64_t n, float t_max, float q, uint16_t *e)
+CYG_INLINE int64_t exp_row(const float *t, int64_t n, float t_max, float q, const int32_t e_type,
+                           void *e)
 {
-    const vf top = vf_set(t_max), range = vf_set(q);
+    const vf top = vf_set(t_max), range = vf_set(q), lowest = vf_set(-24.0f);
     vi sum = vi_set(0);
-    for (int64_t j = 0; j < n; j += VN) {
-        const int64_t left = n - j;
-        const vf d = vf_max(vf_sub(vf_load(t + j, left), top), vf_set(-24.0f));
-        vi v = vi_from_vf(vf_mul(range, v_exp2(d)));
-        if (left < VN)
-            v = vi_keep(v, left);
-        vi_store(CYG_TYPE_U16, e + j, left, v);
+    int64_t j = 0;
+    for (; j + VN <= n; j += VN) {
+        const vf d = vf_max(vf_sub(vf_load(t + j, VN), top), lowest);
+        const vi v = vi_from_vf(vf_mul(range, v_exp2(d)));
+        vi_store(e_type, at_out(e_type, e, j), VN, v);
+        sum = vi_add(sum, v);
+    }
+    if (j < n) {
+        const vf d = vf_max(vf_sub(vf_load(t + j, n - j), top), lowest);
+        const vi v = vi_keep(vi_from_vf(vf_mul(range, v_exp2(d))), n - j);
+        vi_store(e_type, at_out(e_type, e, j), n - j, v);
         sum = vi_add(sum, v);
     }
     return (int64_t)(uint32_t)vi_sum(sum);
+}
+
+int64_t ISA(cyg_i_exp)(const float *t, int64_t n, float t_max, float q, int32_t e_type, void *e)
+{
+    return e_type == CYG_TYPE_U8 ? exp_row(t, n, t_max, q, CYG_TYPE_U8, e)
+                                 : exp_row(t, n, t_max, q, CYG_TYPE_U16, e);
 }
 
 void ISA(cyg_i_requant)(int32_t x_type, const void *x, int64_t n, int32_t x_zero, float k,
