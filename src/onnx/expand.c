@@ -28,20 +28,23 @@ const cyg_value *cyg_expand_operand(const cyg_expander *x, uint32_t i)
     return cyg_value_is_none(v) ? NULL : cyg_val(x->from, v);
 }
 
-static cyg_value_id dequantised(cyg_expander *x, cyg_value_id v, const char *name,
+static cyg_value_id dequantised(cyg_expander *x, cyg_value_id v, const char *stem,
                                 const cyg_quant *q);
 
-/* A quantised constant gets its DequantizeLinear at the first use. */
-static cyg_value_id stand_in(const cyg_expander *x, cyg_value_id v)
+/* Quantised inputs and constants get their pairs at the first use. */
+cyg_value_id cyg_expand_in(cyg_expander *x, uint32_t i)
 {
-    if (cyg_value_is_none(v))
-        return v;
-    return x->map[v.i];
-}
-
-cyg_value_id cyg_expand_in(const cyg_expander *x, uint32_t i)
-{
-    return stand_in(x, cyg_node_in(x->n, i));
+    const cyg_value_id id = cyg_node_in(x->n, i);
+    if (cyg_value_is_none(id))
+        return id;
+    const cyg_value *v = cyg_val(x->from, id);
+    if (v->quant.type == CYG_TYPE_NONE || x->map[id.i].i != id.i)
+        return x->map[id.i];
+    if (v->is_const && v->type != CYG_TYPE_F32)
+        x->map[id.i] = dequantised(x, id, v->name, &v->quant);
+    else if (cyg_graph_is_input(x->from, id) && v->type == CYG_TYPE_F32)
+        x->map[id.i] = cyg_expand_quantised(x, id, v->name, &v->quant);
+    return x->map[id.i];
 }
 
 cyg_value_id cyg_expand_transposed(cyg_expander *x, uint32_t i, const int64_t *perm, int rank)
@@ -79,9 +82,8 @@ cyg_value_id cyg_emit(cyg_expander *x, cyg_op op, const char *suffix, const cyg_
 {
     char name[256];
     /* The name is a suggestion; the adders make it unique. */
-    const char *stem = x->n == NULL ? "input" : x->n->name;
-    const int len = (int)strnlen(stem, 200);
-    memcpy(name, stem, (size_t)len);
+    const int len = (int)strnlen(x->stem, 200);
+    memcpy(name, x->stem, (size_t)len);
     name[len] = '/';
     strncpy(name + len + 1, suffix, sizeof name - (size_t)len - 2);
     name[sizeof name - 1] = '\0';
@@ -92,7 +94,7 @@ cyg_value_id cyg_emit(cyg_expander *x, cyg_op op, const char *suffix, const cyg_
     const cyg_node_id n = cyg_graph_add_node(x->to, CYG_NO_NODE, op, name, in, count, &out, 1);
     if (cyg_node_is_none(n))
         return CYG_NO_VALUE;
-    for (uint32_t i = 0; x->n != NULL && i < x->n->source_count; i++)
+    for (uint32_t i = 0; i < x->n->source_count; i++)
         cyg_node_add_source(x->to, n, x->n->sources[i]);
     return out;
 }
@@ -184,23 +186,29 @@ static cyg_value_id emit_qdq(cyg_expander *x, cyg_op op, const char *suffix, cyg
     return y;
 }
 
-static cyg_value_id dequantised(cyg_expander *x, cyg_value_id v, const char *name,
+static cyg_value_id dequantised(cyg_expander *x, cyg_value_id v, const char *stem,
                                 const cyg_quant *q)
 {
+    const char *const saved = x->stem;
     cyg_value_id scale, zero;
-    (void)name;
+    x->stem = stem;
     quant_consts(x, q, &scale, &zero);
-    return emit_qdq(x, CYG_OP_dequantize_linear, "dequantized", v, q, scale, zero);
+    const cyg_value_id y = emit_qdq(x, CYG_OP_dequantize_linear, "dequantized", v, q, scale, zero);
+    x->stem = saved;
+    return y;
 }
 
-cyg_value_id cyg_expand_quantised(cyg_expander *x, cyg_value_id v, const char *name,
+cyg_value_id cyg_expand_quantised(cyg_expander *x, cyg_value_id v, const char *stem,
                                   const cyg_quant *q)
 {
+    const char *const saved = x->stem;
     cyg_value_id scale, zero;
-    (void)name;
+    x->stem = stem;
     quant_consts(x, q, &scale, &zero);
-    const cyg_value_id stored = emit_qdq(x, CYG_OP_quantize_linear, "quantized", v, q, scale, zero);
-    return emit_qdq(x, CYG_OP_dequantize_linear, "dequantized", stored, q, scale, zero);
+    cyg_value_id y = emit_qdq(x, CYG_OP_quantize_linear, "quantized", v, q, scale, zero);
+    y = emit_qdq(x, CYG_OP_dequantize_linear, "dequantized", y, q, scale, zero);
+    x->stem = saved;
+    return y;
 }
 
 /* ---- the walk ---- */
@@ -326,19 +334,7 @@ static cyg_status copy_values(cyg_expander *x)
             cyg_graph_make_const(to, id, v->data, v->bytes);
         x->map[i] = id;
     }
-    if (to->name == NULL || to->failed)
-        return CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory");
-    /* Inputs and constants that are quantised are read through their pairs. */
-    for (uint32_t i = 0; i < from->value_count; i++) {
-        const cyg_value *v = &from->values[i];
-        if (v->quant.type == CYG_TYPE_NONE || !cyg_node_is_none(v->producer))
-            continue;
-        if (v->is_const && v->type != CYG_TYPE_F32)
-            x->map[i] = dequantised(x, x->map[i], v->name, &v->quant);
-        else if (cyg_graph_is_input(from, (cyg_value_id){i}) && v->type == CYG_TYPE_F32)
-            x->map[i] = cyg_expand_quantised(x, x->map[i], v->name, &v->quant);
-    }
-    return CYG_OK;
+    return to->name == NULL || to->failed ? CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory") : CYG_OK;
 }
 
 static cyg_status expand_all(cyg_expander *x)
@@ -347,6 +343,7 @@ static cyg_status expand_all(cyg_expander *x)
     for (uint32_t k = 0; k < x->from->order_count; k++) {
         x->id = x->from->order[k];
         x->n = cyg_nod(x->from, x->id);
+        x->stem = x->n->name;
         if (x->n->op != CYG_OP_removed)
             CYG_DO(expand_node(x));
     }

@@ -12,6 +12,7 @@ typedef struct cyg_expander {
     cyg_value_id *map; /* [from's value] what stands for it in `to`, in float */
     cyg_node_id id;    /* the node of `from` being expanded */
     const cyg_node *n;
+    const char *stem; /* of made-up names: the node's name, or a quantised value's */
 } cyg_expander;
 
 #define CYG_EXPAND_FAIL(x, fmt, ...)                                                               \
@@ -22,7 +23,7 @@ typedef struct cyg_expander {
 /* The operand in `from`; NULL when absent. */
 const cyg_value *cyg_expand_operand(const cyg_expander *x, uint32_t i);
 /* The operand's stand-in in `to`; none when absent. */
-cyg_value_id cyg_expand_in(const cyg_expander *x, uint32_t i);
+cyg_value_id cyg_expand_in(cyg_expander *x, uint32_t i);
 /* Operand i, transposed by perm (rank of them); a constant is transposed before it is dequantised,
  * so that the writer can store it that way. */
 cyg_value_id cyg_expand_transposed(cyg_expander *x, uint32_t i, const int64_t *perm, int rank);
@@ -52,7 +53,7 @@ bool cyg_expand_target(const cyg_value *v, int64_t *out_dims);
 cyg_value_id cyg_expand_act(cyg_expander *x, int64_t act, cyg_value_id a);
 cyg_value_id cyg_expand_gelu(cyg_expander *x, bool by_tanh, cyg_value_id a);
 /* v of type F32, quantised as q says, and back. */
-cyg_value_id cyg_expand_quantised(cyg_expander *x, cyg_value_id v, const char *name,
+cyg_value_id cyg_expand_quantised(cyg_expander *x, cyg_value_id v, const char *stem,
                                   const cyg_quant *q);
 
 /* ---- rules: the result, to stand for the node's output 0 ---- */

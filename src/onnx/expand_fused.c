@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
+
 /* act, residual, post_act: the tail of linear and conv2d. */
 static cyg_value_id epilogue(cyg_expander *x, cyg_value_id y)
 {
@@ -81,8 +83,9 @@ cyg_status cyg_expand_gather_rows(cyg_expander *x, cyg_value_id *out_result)
      */
     bool pads = !index->is_const;
     for (size_t i = 0; index->is_const && i < index->bytes / cyg_type_size(index->type); i++)
-        pads = pads || (index->type == CYG_TYPE_S32 ? ((const int32_t *)index->data)[i] < 0
-                                                    : ((const int64_t *)index->data)[i] < 0);
+        pads = pads ||
+               (index->type == CYG_TYPE_S32 ? cyg_load_i32((const char *)index->data + 4 * i) < 0
+                                            : cyg_load_i64((const char *)index->data + 8 * i) < 0);
     if (pads)
         y = cyg_emit2(x, CYG_OP_pad, "ZeroRow", y,
                       cyg_expand_ints(x, (const int64_t[]){0, 0, 0, 0, 1, 0}, 6));
@@ -170,7 +173,7 @@ static cyg_value_id inverse_rows(cyg_expander *x, const geometry *g)
     const int64_t count = g->entries * g->tokens;
     int64_t *inverse = CYG_NEW_ARRAY(&x->to->arena, int64_t, count);
     for (int64_t i = 0; inverse != NULL && i < count; i++)
-        inverse[((const int64_t *)rows->data)[i]] = i;
+        inverse[cyg_load_i64((const char *)rows->data + 8 * i)] = i;
     if (inverse == NULL) {
         x->to->failed = true;
         return CYG_NO_VALUE;
@@ -189,7 +192,7 @@ static cyg_status check_rows(cyg_expander *x, const cyg_value *rows)
     if (seen == NULL)
         return CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory");
     for (int64_t i = 0; i < count; i++) {
-        const int64_t r = ((const int64_t *)rows->data)[i];
+        const int64_t r = cyg_load_i64((const char *)rows->data + 8 * i);
         if (r < 0 || r >= count || seen[r])
             return CYG_EXPAND_FAIL(x, "rows is no permutation: %lld at %lld", (long long)r,
                                    (long long)i);

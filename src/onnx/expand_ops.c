@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
+
 cyg_value_id cyg_expand_gelu(cyg_expander *x, bool by_tanh, cyg_value_id a)
 {
     if (x->opset >= 20) {
@@ -172,13 +174,13 @@ static cyg_status expand_pad(cyg_expander *x, cyg_value_id *out_result)
             axes->type != CYG_TYPE_S64 || cyg_value_elements(pads) != 2 * count)
             return CYG_EXPAND_FAIL(x, "pads and axes (%s) must be constants of s64", axes->name);
         for (int64_t i = 0; i < count; i++) {
-            int64_t axis = ((const int64_t *)axes->data)[i];
+            int64_t axis = cyg_load_i64((const char *)axes->data + 8 * i);
             axis = axis < 0 ? axis + rank : axis;
             if (axis < 0 || axis >= rank)
                 return CYG_EXPAND_FAIL(x, "axis %lld of rank %lld", (long long)axis,
                                        (long long)rank);
-            all[axis] = ((const int64_t *)pads->data)[i];
-            all[rank + axis] = ((const int64_t *)pads->data)[count + i];
+            all[axis] = cyg_load_i64((const char *)pads->data + 8 * i);
+            all[rank + axis] = cyg_load_i64((const char *)pads->data + 8 * (count + i));
         }
         operands[1] = cyg_expand_ints(x, all, 2 * rank);
     }
