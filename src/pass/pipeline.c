@@ -142,6 +142,20 @@ static cyg_status find_culprit(cyg_ctx *ctx, const cyg_graph *original,
     return status;
 }
 
+static cyg_status check_dump_name(cyg_ctx *ctx, const char *name)
+{
+    const char *names[CYG_COUNT(passes)];
+    for (size_t i = 0; i < CYG_COUNT(passes); i++) {
+        names[i] = passes[i].name;
+        if (name == NULL || strcmp(name, names[i]) == 0)
+            return CYG_OK;
+    }
+    const int near = cyg_nearest_name(name, names, CYG_COUNT(passes));
+    return CYG_FAIL(ctx, CYG_E_USAGE, "no pass is called %s%s%s%s", name,
+                    near < 0 ? "" : "; did you mean ", near < 0 ? "" : names[near],
+                    near < 0 ? "" : "?");
+}
+
 static int64_t live_nodes(const cyg_graph *g)
 {
     int64_t count = 0;
@@ -166,6 +180,7 @@ cyg_status cyg_optimise(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *
     cyg_check *checker = NULL;
     cyg_status status = CYG_OK;
     *out_report = (cyg_optimise_report){.nodes_before = live_nodes(g)};
+    CYG_DO(check_dump_name(ctx, options->dump_after));
     if (options->verify_numerics) {
         original = cyg_graph_clone(g);
         if (original == NULL) {
