@@ -110,7 +110,7 @@ CYG_INLINE float cyg_expf(float x)
     return x != x ? x : y;
 }
 
-/* erf: x P(x^2) up to 0.875; above, 1 - exp(R(|x|)) with R a fit of log(erfc). */
+/* erf: x + x P(x^2) up to 0.875; above, 1 - exp(R(|x|)) with R a fit of log(erfc). */
 CYG_INLINE float cyg_erff(float x)
 {
     const float a = cyg_absf(x), t = cyg_minf(a, 4.0f), s = t * t;
@@ -120,8 +120,8 @@ CYG_INLINE float cyg_erff(float x)
     p = cyg_fmaf(p, s, -0x1.b81a2ap-6f);
     p = cyg_fmaf(p, s, 0x1.ce2e8ap-4f);
     p = cyg_fmaf(p, s, -0x1.812744p-2f);
-    p = cyg_fmaf(p, s, 0x1.20dd76p+0f);
-    const float low = p * t;
+    p = cyg_fmaf(p, s, 0x1.06eba8p-3f);
+    const float low = cyg_fmaf(p, t, t);
     float r = 0x1.b88886p-20f;
     r = cyg_fmaf(r, t, -0x1.82e04ap-15f);
     r = cyg_fmaf(r, t, 0x1.391452p-11f);

@@ -1,0 +1,590 @@
+/* Row operators and element-wise ones: all levels and splits byte for byte (kh_run), and each
+ * result against a plain double computation. */
+#include "kernel_harness.h"
+
+#include <math.h>
+
+static void expect_near(const kh_call *c, const double *want, int64_t n, double relative,
+                        double absolute, const char *what)
+{
+    const float *got = c->out[0].data;
+    for (int64_t i = 0; i < n; i++)
+        if ((double)got[i] != want[i] &&
+            !(fabs((double)got[i] - want[i]) <= absolute + relative * fabs(want[i])))
+            fail_msg("%s: element %lld: want %.9g, got %.9g", what, (long long)i, want[i],
+                     (double)got[i]);
+}
+
+static void test_layernorm(void **state)
+{
+    (void)state;
+    kh_seed(21);
+    static const int64_t sizes[] = {1, 2, 15, 16, 17, 31, 33, 48, 96, 97, 384, 1000};
+    for (size_t s = 0; s < CYG_COUNT(sizes); s++)
+        for (int beta = 0; beta < 2; beta++) {
+            const int64_t n = sizes[s], rows = 5;
+            const cyg_kp_layernorm p = {.channels = n, .epsilon = 1e-5f};
+            kh_call c;
+            kh_begin(&c, CYG_KOP_f_layernorm, &p, sizeof p);
+            float *x = kh_in(&c, CYG_TYPE_F32, 0, KH_DIMS(rows, n)),
+                  *g = kh_in(&c, CYG_TYPE_F32, 1, KH_DIMS(n));
+            float *b = kh_in(&c, beta ? CYG_TYPE_F32 : CYG_TYPE_NONE, 1, KH_DIMS(n));
+            kh_out(&c, CYG_TYPE_F32, KH_DIMS(rows, n));
+            kh_fill_float(x, rows * n, 2, 9); /* an offset: one pass would cancel */
+            kh_fill_float(g, n, -1, 1);
+            if (beta)
+                kh_fill_float(b, n, -1, 1);
+            kh_run(&c);
+            double *want = malloc((size_t)(rows * n) * sizeof *want);
+            for (int64_t r = 0; r < rows; r++) {
+                double mean = 0, variance = 0;
+                for (int64_t i = 0; i < n; i++)
+                    mean += (double)x[r * n + i] / (double)n;
+                for (int64_t i = 0; i < n; i++)
+                    variance +=
+                        ((double)x[r * n + i] - mean) * ((double)x[r * n + i] - mean) / (double)n;
+                for (int64_t i = 0; i < n; i++)
+                    want[r * n + i] =
+                        ((double)x[r * n + i] - mean) / sqrt(variance + 1e-5) * (double)g[i] +
+                        (beta ? (double)b[i] : 0);
+            }
+            expect_near(&c, want, rows * n, 1e-6, n == 1 ? 1e-3 : 2e-6, "layernorm");
+            free(want);
+            kh_end(&c);
+        }
+}
+
+static void test_softmax(void **state)
+{
+    (void)state;
+    kh_seed(22);
+    for (int i = 0; i < 40; i++) {
+        const int64_t d[3] = {kh_between(1, 4), kh_between(1, 50), kh_between(1, 50)};
+        const cyg_kp_softmax p = {.axis = i % 3, .is_log = i / 3 % 2};
+        const float range = i % 4 == 0 ? 200 : 4;
+        kh_call c;
+        kh_begin(&c, CYG_KOP_f_softmax, &p, sizeof p);
+        float *x = kh_in(&c, CYG_TYPE_F32, 0, 3, d);
+        kh_out(&c, CYG_TYPE_F32, 3, d);
+        kh_fill_float(x, d[0] * d[1] * d[2], -range, range);
+        if (i == 7) /* masked with -inf */
+            x[0] = -INFINITY;
+        kh_run(&c);
+        const int64_t n = d[p.axis], inner = p.axis == 0 ? d[1] * d[2] : p.axis == 1 ? d[2] : 1;
+        double *want = malloc((size_t)(d[0] * d[1] * d[2]) * sizeof *want);
+        for (int64_t at = 0; at < d[0] * d[1] * d[2]; at++) {
+            const int64_t first = at / (inner * n) * inner * n + at % inner;
+            double top = -1e300, sum = 0;
+            for (int64_t j = 0; j < n; j++)
+                top = fmax(top, (double)x[first + j * inner]);
+            for (int64_t j = 0; j < n; j++)
+                sum += exp((double)x[first + j * inner] - top);
+            want[at] = p.is_log ? (double)x[at] - top - log(sum) : exp((double)x[at] - top) / sum;
+        }
+        if (!(p.is_log && i == 7))
+            expect_near(&c, want, d[0] * d[1] * d[2], 3e-6, 1e-6, "softmax");
+        free(want);
+        kh_end(&c);
+    }
+}
+
+static double reduce_step(int fn, double acc, double v)
+{
+    switch (fn) {
+    case CYG_REDUCE_MAX:
+        return fmax(acc, v);
+    case CYG_REDUCE_MIN:
+        return fmin(acc, v);
+    case CYG_REDUCE_PROD:
+        return acc * v;
+    case CYG_REDUCE_L2:
+        return acc + v * v;
+    default:
+        return acc + v;
+    }
+}
+
+static void test_reduce(void **state)
+{
+    (void)state;
+    kh_seed(23);
+    for (uint32_t mask = 0; mask < 16; mask++)
+        for (int fn = 0; fn <= CYG_REDUCE_L2; fn++) {
+            const int64_t d[4] = {kh_between(1, 5), kh_between(1, 9), kh_between(1, 20),
+                                  kh_between(1, 40)};
+            int64_t kept[4], outputs = 1;
+            for (int i = 0; i < 4; i++) {
+                kept[i] = mask >> i & 1 ? 1 : d[i];
+                outputs *= kept[i];
+            }
+            const int64_t total = d[0] * d[1] * d[2] * d[3];
+            const cyg_kp_reduce p = {.fn = fn, .axes_mask = mask};
+            kh_call c;
+            kh_begin(&c, CYG_KOP_f_reduce, &p, sizeof p);
+            float *x = kh_in(&c, CYG_TYPE_F32, 0, 4, d);
+            kh_out(&c, CYG_TYPE_F32, 4, kept);
+            kh_fill_float(x, total, fn == CYG_REDUCE_PROD ? 0.97f : -2,
+                          fn == CYG_REDUCE_PROD ? 1.03f : 3);
+            kh_run(&c);
+            double *want = malloc((size_t)outputs * sizeof *want);
+            for (int64_t i = 0; i < outputs; i++)
+                want[i] = fn == CYG_REDUCE_MAX    ? -1e300
+                          : fn == CYG_REDUCE_MIN  ? 1e300
+                          : fn == CYG_REDUCE_PROD ? 1
+                                                  : 0;
+            for (int64_t at = 0; at < total; at++) {
+                int64_t rest = at, to = 0, step = 1;
+                for (int i = 3; i >= 0; i--) {
+                    to += (mask >> i & 1 ? 0 : rest % d[i]) * step;
+                    rest /= d[i];
+                    step *= kept[i];
+                }
+                want[to] = reduce_step(fn, want[to], (double)x[at]);
+            }
+            for (int64_t i = 0; i < outputs; i++)
+                want[i] = fn == CYG_REDUCE_MEAN ? want[i] * (double)outputs / (double)total
+                          : fn == CYG_REDUCE_L2 ? sqrt(want[i])
+                                                : want[i];
+            expect_near(&c, want, outputs, 1e-4, 1e-3, "reduce");
+            free(want);
+            kh_end(&c);
+        }
+}
+
+/* The documented tree, spelled out. */
+static void test_sum_order(void **state)
+{
+    (void)state;
+    kh_seed(24);
+    const cyg_kp_reduce p = {.fn = CYG_REDUCE_SUM, .axes_mask = 1};
+    kh_call c;
+    kh_begin(&c, CYG_KOP_f_reduce, &p, sizeof p);
+    float *x = kh_in(&c, CYG_TYPE_F32, 0, KH_DIMS(1003)), part[16] = {0};
+    kh_out(&c, CYG_TYPE_F32, 0, NULL);
+    kh_fill_float(x, 1003, -1, 1);
+    kh_run(&c);
+    for (int i = 0; i < 1003; i++)
+        part[i % 16] += x[i];
+    for (int half = 8; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            part[j] += part[j + half];
+    assert_memory_equal(part, c.out[0].data, 4);
+    kh_end(&c);
+}
+
+static void test_argmax(void **state)
+{
+    (void)state;
+    kh_seed(25);
+    for (int i = 0; i < 20; i++) {
+        const int64_t d[3] = {3, kh_between(1, 12), 5};
+        const cyg_kp_reduce p = {.fn = i & 1, .axes_mask = 2};
+        kh_call c;
+        kh_begin(&c, CYG_KOP_f_argmax, &p, sizeof p);
+        float *x = kh_in(&c, CYG_TYPE_F32, 0, 3, d);
+        kh_out(&c, CYG_TYPE_S64, KH_DIMS(3, 1, 5));
+        for (int64_t j = 0; j < 15 * d[1]; j++)
+            x[j] = (float)kh_between(0, 3); /* ties */
+        kh_run(&c);
+        for (int64_t o = 0; o < 15; o++) {
+            int64_t best = 0;
+            for (int64_t j = 1; j < d[1]; j++) {
+                const float v = x[(o / 5 * d[1] + j) * 5 + o % 5],
+                            b = x[(o / 5 * d[1] + best) * 5 + o % 5];
+                if (v > b || (p.fn && v == b))
+                    best = j;
+            }
+            assert_int_equal(((int64_t *)c.out[0].data)[o], best);
+        }
+        kh_end(&c);
+    }
+}
+
+static void test_pool(void **state)
+{
+    (void)state;
+    kh_seed(26);
+    for (int i = 0; i < 40; i++) {
+        cyg_kp_pool p = {.kh = kh_between(1, 3),
+                         .kw = kh_between(1, 3),
+                         .stride_h = kh_between(1, 3),
+                         .stride_w = kh_between(1, 2),
+                         .dilation_h = kh_between(1, 2),
+                         .dilation_w = 1,
+                         .is_max = i & 1,
+                         .count_include_pad = i >> 1 & 1};
+        p.pad_t = p.pad_b = p.kh / 2;
+        p.pad_l = kh_between(0, p.kw - 1);
+        p.pad_r = kh_between(0, p.kw - 1);
+        const int64_t h = kh_between(5, 12), w = kh_between(4, 12), ceil_mode = kh_between(0, 1);
+        const int64_t oh =
+            (h + p.pad_t + p.pad_b - p.dilation_h * (p.kh - 1) - 1 + ceil_mode * (p.stride_h - 1)) /
+                p.stride_h +
+            1;
+        const int64_t ow =
+            (w + p.pad_l + p.pad_r - p.kw + ceil_mode * (p.stride_w - 1)) / p.stride_w + 1;
+        kh_call c;
+        kh_begin(&c, CYG_KOP_f_pool, &p, sizeof p);
+        float *x = kh_in(&c, CYG_TYPE_F32, 0, KH_DIMS(2, 3, h, w));
+        kh_out(&c, CYG_TYPE_F32, KH_DIMS(2, 3, oh, ow));
+        kh_fill_float(x, 6 * h * w, -1, 1);
+        kh_run(&c);
+        double *want = malloc((size_t)(6 * oh * ow) * sizeof *want);
+        for (int64_t at = 0; at < 6 * oh * ow; at++) {
+            double acc = p.is_max ? -INFINITY : 0;
+            int64_t inside = 0, padded = 0;
+            for (int64_t t = 0; t < p.kh * p.kw; t++) {
+                const int64_t ih = at / ow % oh * p.stride_h + t / p.kw * p.dilation_h - p.pad_t;
+                const int64_t iw = at % ow * p.stride_w + t % p.kw - p.pad_l;
+                padded += ih < h + p.pad_b && iw < w + p.pad_r;
+                if (ih < 0 || ih >= h || iw < 0 || iw >= w)
+                    continue;
+                const double v = (double)x[(at / ow / oh * h + ih) * w + iw];
+                acc = p.is_max ? fmax(acc, v) : acc + v;
+                inside++;
+            }
+            const int64_t count = p.count_include_pad ? padded : inside;
+            want[at] = p.is_max ? acc : count > 0 ? acc / (double)count : 0;
+        }
+        expect_near(&c, want, 6 * oh * ow, 1e-6, 1e-6, "pool");
+        free(want);
+        kh_end(&c);
+    }
+}
+
+static void test_batchnorm(void **state)
+{
+    (void)state;
+    kh_seed(27);
+    const cyg_kp_batchnorm p = {.epsilon = 1e-5f};
+    kh_call c;
+    kh_begin(&c, CYG_KOP_f_batchnorm, &p, sizeof p);
+    float *x = kh_in(&c, CYG_TYPE_F32, 0, KH_DIMS(2, 7, 5, 9)), *v[4];
+    kh_fill_float(x, 630, -3, 3);
+    for (int i = 0; i < 4; i++) {
+        v[i] = kh_in(&c, CYG_TYPE_F32, 1, KH_DIMS(7));
+        kh_fill_float(v[i], 7, 0.1f, 2);
+    }
+    kh_out(&c, CYG_TYPE_F32, KH_DIMS(2, 7, 5, 9));
+    kh_run(&c);
+    double want[630];
+    for (int i = 0; i < 630; i++) {
+        const int ch = i / 45 % 7;
+        want[i] =
+            ((double)x[i] - (double)v[2][ch]) / sqrt((double)v[3][ch] + 1e-5) * (double)v[0][ch] +
+            (double)v[1][ch];
+    }
+    expect_near(&c, want, 630, 1e-5, 1e-5, "batchnorm");
+    kh_end(&c);
+}
+
+/* q, k, v in one buffer at offsets, tables, mask index, rows, head scale, cosine: all by the
+ * definition in ops.def. */
+static void one_attention(int i, int64_t heads, int64_t d, int64_t n, int64_t entries,
+                          int64_t images)
+{
+    const int has_bias = i & 1, has_rows = i & 2, has_scale = i & 4, cosine = i >> 3 & 1,
+              fused = i >> 4 & 1;
+    const int64_t width = heads * d, stride = fused ? 3 * width : width + 3, rows = entries * n,
+                  tables = has_bias ? (i & 2 ? 2 : 1) : 0;
+    const cyg_kp_attention p = {.heads = heads,
+                                .head_dim = d,
+                                .tokens = n,
+                                .entries = entries,
+                                .images = images,
+                                .q_stride = stride,
+                                .k_stride = stride,
+                                .v_stride = stride,
+                                .q_offset = fused ? 0 : 1,
+                                .k_offset = fused ? width : 2,
+                                .v_offset = fused ? 2 * width : 3,
+                                .tables = tables,
+                                .scale = 0.4f,
+                                .cosine = cosine};
+    kh_call c;
+    kh_begin(&c, CYG_KOP_f_attention, &p, sizeof p);
+    float *x[3];
+    for (int j = 0; j < 3; j++) {
+        x[j] = kh_in(&c, CYG_TYPE_F32, 0, KH_DIMS(images * rows, stride));
+        kh_fill_float(x[j], images * rows * stride, -2, 2);
+    }
+    float *bias =
+        kh_in(&c, has_bias ? CYG_TYPE_F32 : CYG_TYPE_NONE, 1, KH_DIMS(tables, heads, n, n));
+    int64_t *mask = kh_in(&c, tables == 2 ? CYG_TYPE_S64 : CYG_TYPE_NONE, 1, KH_DIMS(entries));
+    int64_t *order = kh_in(&c, has_rows ? CYG_TYPE_S64 : CYG_TYPE_NONE, 1, KH_DIMS(entries, n));
+    float *scale = kh_in(&c, has_scale ? CYG_TYPE_F32 : CYG_TYPE_NONE, 1, KH_DIMS(heads));
+    kh_out(&c, CYG_TYPE_F32, KH_DIMS(images * rows, width));
+    if (has_bias)
+        kh_fill_float(bias, tables * heads * n * n, -3, 3);
+    for (int64_t g = 0; mask != NULL && g < entries; g++)
+        mask[g] = kh_between(0, 1);
+    for (int64_t r = 0; has_rows && r < rows; r++) { /* a shuffle */
+        const int64_t at = kh_between(0, r);
+        order[r] = order[at];
+        order[at] = r;
+    }
+    if (has_scale)
+        kh_fill_float(scale, heads, 0.5f, 2);
+    kh_run(&c);
+    double *want = malloc((size_t)(images * rows * width) * sizeof *want),
+           *t = malloc((size_t)n * sizeof *t);
+    for (int64_t item = 0; item < images * rows * heads; item++) {
+        const int64_t h = item % heads, r = item / heads % rows, image = item / heads / rows,
+                      g = r / n;
+#define ROW(r_) (image * rows + (has_rows ? order[r_] : (r_)))
+        const float *q = x[0] + ROW(r) * stride + p.q_offset + h * d;
+        double top = -1e300, sum = 0, qq = 0;
+        for (int64_t e = 0; e < d; e++)
+            qq += (double)q[e] * (double)q[e];
+        for (int64_t j = 0; j < n; j++) {
+            const float *k = x[1] + ROW(g * n + j) * stride + p.k_offset + h * d;
+            double dot = 0, kk = 0;
+            for (int64_t e = 0; e < d; e++) {
+                dot += (double)q[e] * (double)k[e];
+                kk += (double)k[e] * (double)k[e];
+            }
+            if (cosine)
+                dot /= sqrt(qq) * sqrt(kk);
+            t[j] = dot * (double)p.scale * (has_scale ? (double)scale[h] : 1);
+            if (has_bias)
+                t[j] +=
+                    (double)bias[(((mask != NULL ? mask[g] : 0) * heads + h) * n + r % n) * n + j];
+            top = fmax(top, t[j]);
+        }
+        for (int64_t j = 0; j < n; j++)
+            sum += t[j] = exp(t[j] - top);
+        for (int64_t e = 0; e < d; e++) {
+            double y = 0;
+            for (int64_t j = 0; j < n; j++)
+                y += t[j] / sum * (double)x[2][ROW(g * n + j) * stride + p.v_offset + h * d + e];
+            want[ROW(r) * width + h * d + e] = y;
+        }
+#undef ROW
+    }
+    expect_near(&c, want, images * rows * width, 1e-5, 1e-5, "attention");
+    free(t);
+    free(want);
+    kh_end(&c);
+}
+
+static void test_attention(void **state)
+{
+    (void)state;
+    kh_seed(28);
+    for (int i = 0; i < 32; i++)
+        one_attention(i, kh_between(1, 3), kh_between(1, 40), kh_between(1, 50), kh_between(2, 4),
+                      kh_between(1, 2));
+    one_attention(3, 2, 32, 49, 4, 1);
+    one_attention(16, 1, 64, 197, 1, 1); /* more than one block of queries */
+}
+
+/* ---- element-wise ---- */
+
+static void shape_of_operand(const int64_t y[4], int64_t out[4])
+{
+    for (int i = 0; i < 4; i++)
+        out[i] = kh_between(0, 2) == 0 ? 1 : y[i];
+}
+static int64_t at_operand(const int64_t y[4], const int64_t d[4], int64_t at)
+{
+    int64_t to = 0, step = 1;
+    for (int i = 3; i >= 0; i--) {
+        to += (d[i] == 1 ? 0 : at % y[i]) * step;
+        at /= y[i];
+        step *= d[i];
+    }
+    return to;
+}
+
+static double binary_value(int fn, double a, double b)
+{
+    switch (fn) {
+    case CYG_BFN_ADD:
+        return a + b;
+    case CYG_BFN_SUB:
+        return a - b;
+    case CYG_BFN_MUL:
+        return a * b;
+    case CYG_BFN_DIV:
+        return a / b;
+    case CYG_BFN_POW:
+        return pow(a, b);
+    case CYG_BFN_MOD:
+        return a - b * floor(a / b);
+    case CYG_BFN_FMOD:
+        return fmod(a, b);
+    case CYG_BFN_EQUAL:
+        return a == b;
+    case CYG_BFN_GREATER:
+        return a > b;
+    case CYG_BFN_GREATER_OR_EQUAL:
+        return a >= b;
+    case CYG_BFN_LESS:
+        return a < b;
+    case CYG_BFN_LESS_OR_EQUAL:
+        return a <= b;
+    case CYG_BFN_AND:
+        return a != 0 && b != 0;
+    case CYG_BFN_OR:
+        return a != 0 || b != 0;
+    case CYG_BFN_XOR:
+        return (a != 0) != (b != 0);
+    case CYG_BFN_MAX:
+        return fmax(a, b);
+    case CYG_BFN_MIN:
+        return fmin(a, b);
+    default:
+        return a < 0 ? a * b : a;
+    }
+}
+
+static void one_binary(int fn, int32_t type)
+{
+    const int logic = fn >= CYG_BFN_AND && fn <= CYG_BFN_XOR,
+              compare = fn >= CYG_BFN_EQUAL && fn <= CYG_BFN_LESS_OR_EQUAL;
+    int64_t y[4] = {kh_between(1, 4), kh_between(1, 4), kh_between(1, 9), kh_between(1, 70)}, a[4],
+            b[4];
+    shape_of_operand(y, a);
+    shape_of_operand(y, b);
+    if (type == CYG_TYPE_F32 && logic)
+        return;
+    const cyg_kp_binary p = {.fn = fn};
+    const int32_t y_type = compare ? CYG_TYPE_BOOL : type;
+    kh_call c;
+    kh_begin(&c, CYG_KOP_f_binary, &p, sizeof p);
+    void *x[2] = {kh_in(&c, type, 0, 4, a), kh_in(&c, type, 0, 4, b)};
+    for (int k = 0; k < 2; k++)
+        for (int64_t i = 0; i < kh_elements(&c.in[k]); i++) {
+            const int64_t v =
+                type == CYG_TYPE_BOOL
+                    ? kh_between(0, 1)
+                    : kh_between(type == CYG_TYPE_U8 || fn == CYG_BFN_POW ? 1 : -9, 9);
+            const int64_t used = k == 1 && v == 0 ? 3 : v;
+            if (type == CYG_TYPE_F32)
+                ((float *)x[k])[i] = (float)used;
+            else
+                memcpy((char *)x[k] + i * kh_type_bytes(type), &used, (size_t)kh_type_bytes(type));
+        }
+    for (int k = 0; type == CYG_TYPE_BOOL && k < 2; k++)
+        for (int64_t i = 0; i < kh_elements(&c.in[k]); i++)
+            ((uint8_t *)x[k])[i] &= 1;
+    kh_out(&c, y_type, 4, y);
+    kh_run(&c);
+    for (int64_t at = 0; at < kh_elements(&c.out[0]); at++) {
+        double v[2], got;
+        for (int k = 0; k < 2; k++) {
+            const int64_t i = at_operand(y, k == 0 ? a : b, at);
+            v[k] = type == CYG_TYPE_F32   ? (double)((float *)x[k])[i]
+                   : type == CYG_TYPE_S64 ? (double)((int64_t *)x[k])[i]
+                   : type == CYG_TYPE_S32 ? (double)((int32_t *)x[k])[i]
+                                          : (double)((uint8_t *)x[k])[i];
+        }
+        double want = binary_value(fn, v[0], v[1]);
+        got = y_type == CYG_TYPE_F32   ? (double)((float *)c.out[0].data)[at]
+              : y_type == CYG_TYPE_S64 ? (double)((int64_t *)c.out[0].data)[at]
+              : y_type == CYG_TYPE_S32 ? (double)((int32_t *)c.out[0].data)[at]
+                                       : (double)((uint8_t *)c.out[0].data)[at];
+        if (type != CYG_TYPE_F32)
+            want = trunc(want);
+        if (y_type == CYG_TYPE_U8)
+            want = (double)(uint8_t)(int64_t)fmod(want, 4503599627370496.0);
+        if (y_type == CYG_TYPE_S32 && fabs(want) > 2147483647)
+            continue;
+        if (!(fabs(got - want) <= 1e-6 * fabs(want)))
+            fail_msg("binary %d type %d: (%g, %g) want %g, got %g", fn, type, v[0], v[1], want,
+                     got);
+    }
+    kh_end(&c);
+}
+
+static void test_binary(void **state)
+{
+    (void)state;
+    kh_seed(29);
+    static const int32_t types[] = {CYG_TYPE_F32, CYG_TYPE_S64, CYG_TYPE_S32, CYG_TYPE_U8};
+    for (int fn = 0; fn < CYG_BFN_COUNT; fn++)
+        for (size_t t = 0; t < CYG_COUNT(types); t++)
+            for (int i = 0; i < 12; i++)
+                one_binary(fn, types[t]);
+    for (int fn = CYG_BFN_EQUAL; fn <= CYG_BFN_XOR; fn++)
+        one_binary(fn, CYG_TYPE_BOOL);
+}
+
+static void test_where_clip_cast(void **state)
+{
+    (void)state;
+    kh_seed(30);
+    const cyg_kp_none none = {0};
+    const cyg_kp_clip clip = {0};
+    kh_call c;
+    kh_begin(&c, CYG_KOP_f_where, &none, sizeof none);
+    uint8_t *cond = kh_in(&c, CYG_TYPE_BOOL, 0, KH_DIMS(5, 1));
+    int64_t *a = kh_in(&c, CYG_TYPE_S64, 0, KH_DIMS(1, 7)),
+            *b = kh_in(&c, CYG_TYPE_S64, 0, KH_DIMS(1));
+    int64_t *y = kh_out(&c, CYG_TYPE_S64, KH_DIMS(5, 7));
+    for (int i = 0; i < 5; i++)
+        cond[i] = i % 2 != 0;
+    for (int i = 0; i < 7; i++)
+        a[i] = i;
+    b[0] = -5;
+    kh_run(&c);
+    for (int i = 0; i < 35; i++)
+        assert_int_equal(y[i], i / 7 % 2 != 0 ? i % 7 : -5);
+    kh_end(&c);
+
+    kh_begin(&c, CYG_KOP_f_clip, &clip, sizeof clip);
+    float *x = kh_in(&c, CYG_TYPE_F32, 0, KH_DIMS(9)), *lo = kh_in(&c, CYG_TYPE_F32, 1, 0, NULL);
+    kh_in(&c, CYG_TYPE_NONE, 0, 0, NULL);
+    float *z = kh_out(&c, CYG_TYPE_F32, KH_DIMS(9));
+    for (int i = 0; i < 9; i++)
+        x[i] = (float)(i - 4);
+    lo[0] = -1;
+    kh_run(&c);
+    for (int i = 0; i < 9; i++)
+        assert_true(z[i] == (float)(i < 3 ? -1 : i - 4));
+    kh_end(&c);
+
+    static const float hostile[] = {NAN, INFINITY, -INFINITY, 3e38f, -3e38f, 255.9f, -0.9f, 128.5f};
+    static const int64_t want_u8[] = {0, 255, 0, 255, 0, 255, 0, 128};
+    static const int64_t want_s32[] = {0, INT32_MAX, INT32_MIN, INT32_MAX, INT32_MIN, 255, 0, 128};
+    static const int64_t want_s64[] = {0, INT64_MAX, INT64_MIN, INT64_MAX, INT64_MIN, 255, 0, 128};
+    static const int32_t to[] = {CYG_TYPE_U8, CYG_TYPE_S32, CYG_TYPE_S64};
+    for (int t = 0; t < 3; t++) {
+        kh_begin(&c, CYG_KOP_f_cast, &none, sizeof none);
+        memcpy(kh_in(&c, CYG_TYPE_F32, 0, KH_DIMS(8)), hostile, sizeof hostile);
+        void *out = kh_out(&c, to[t], KH_DIMS(8));
+        kh_run(&c);
+        for (int i = 0; i < 8; i++) {
+            if (t == 0)
+                assert_int_equal(((uint8_t *)out)[i], want_u8[i]);
+            else if (t == 1)
+                assert_int_equal(((int32_t *)out)[i], want_s32[i]);
+            else
+                assert_true(((int64_t *)out)[i] == want_s64[i]);
+        }
+        kh_end(&c);
+    }
+    for (int from = CYG_TYPE_F32; from < CYG_TYPE_COUNT;
+         from++) /* every pair runs, sanitizers watch */
+        for (int into = CYG_TYPE_F32; into < CYG_TYPE_COUNT; into++) {
+            kh_begin(&c, CYG_KOP_f_cast, &none, sizeof none);
+            uint8_t *bytes = kh_in(&c, from, 0, KH_DIMS(64));
+            for (int64_t i = 0; i < 64 * kh_type_bytes(from); i++)
+                bytes[i] = (uint8_t)kh_random();
+            kh_out(&c, into, KH_DIMS(64));
+            kh_run(&c);
+            kh_end(&c);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layernorm), cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_reduce),    cmocka_unit_test(test_sum_order),
+        cmocka_unit_test(test_argmax),    cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_batchnorm), cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_binary),    cmocka_unit_test(test_where_clip_cast),
+    };
+    return CYG_TEST_MAIN(tests);
+}
