@@ -110,6 +110,17 @@ void cyg_pool_destroy(cyg_pool *pool)
     free(pool);
 }
 
+void cyg_pool_set_patient(cyg_pool *pool, bool patient)
+{
+#if CYG_HAVE_PTHREADPOOL
+    if (pool != NULL)
+        pool->flags = patient || pool->threads > processors() ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0;
+#else
+    (void)pool;
+    (void)patient;
+#endif
+}
+
 unsigned cyg_pool_threads(const cyg_pool *pool)
 {
     return pool != NULL ? pool->threads : 1;

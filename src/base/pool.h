@@ -7,6 +7,7 @@
 #ifndef CYG_BASE_POOL_H
 #define CYG_BASE_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,9 @@ typedef struct cyg_pool cyg_pool;
  * out of memory. A pool is compatible: used by one caller at a time. */
 cyg_pool *cyg_pool_create(unsigned threads);
 void cyg_pool_destroy(cyg_pool *pool);
+/* Waiting threads sleep instead of spinning: kinder to neighbours, some microseconds slower a loop. For jobs
+ * of long loops (calibration); off by default. */
+void cyg_pool_set_patient(cyg_pool *pool, bool patient);
 unsigned cyg_pool_threads(const cyg_pool *pool); /* NULL pool = 1 */
 
 /* What CYGNET_THREADS asks for; 0 when unset, an error when it is no number from 1 to 256.

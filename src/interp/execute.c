@@ -69,6 +69,7 @@ cyg_status cyg_execute(cyg_ctx *ctx, const cyg_kcall *call, bool use_ref, cyg_sc
     j.scratch = scratch->data;
     const int64_t items = info->items(call);
     const int64_t grain = info->grain != NULL ? info->grain(call, threads) : 0;
-    cyg_pool_for(ctx->pool, items, grain, run_part, &j);
+    const bool small = cyg_kcall_bytes(call) < CYG_CALL_SMALL;
+    cyg_pool_for(small ? NULL : ctx->pool, items, small ? items : grain, run_part, &j);
     return CYG_OK;
 }

@@ -255,6 +255,12 @@ static cyg_status make_view(cyg_ctx *ctx, cyg_interp *it, cyg_value_id from, cyg
     return CYG_OK;
 }
 
+static const cyg_kbuf *buf_of(void *user, cyg_value_id v)
+{
+    const cyg_interp *it = user;
+    return &it->values[v.i];
+}
+
 static cyg_status run_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
 {
     const cyg_node_id id = it->g->order[position];
@@ -277,7 +283,7 @@ static cyg_status run_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
     } else {
         for (uint32_t k = 0; k < n->out_count; k++)
             CYG_DO(give_output(ctx, it, n->out[k]));
-        CYG_DO(cyg_node_call_bind(ctx, it->g, &cached->call, it->values, it->isa));
+        CYG_DO(cyg_node_call_bind(ctx, &cached->call, buf_of, it, it->isa));
         CYG_DO(cyg_execute(ctx, &cached->call.call, false, &it->scratch));
     }
     if (!repeat)

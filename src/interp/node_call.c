@@ -61,16 +61,15 @@ static cyg_status prepare(cyg_ctx *ctx, cyg_node_call *c)
     return CYG_OK;
 }
 
-cyg_status cyg_node_call_bind(cyg_ctx *ctx, const cyg_graph *g, cyg_node_call *c,
-                              const cyg_kbuf *values, const struct cyg_kernels *isa)
+cyg_status cyg_node_call_bind(cyg_ctx *ctx, cyg_node_call *c, cyg_buf_of buf_of, void *user,
+                              const struct cyg_kernels *isa)
 {
-    (void)g;
     for (uint32_t i = 0; i < c->lowered.in_count; i++) {
         const cyg_operand *o = &c->lowered.in[i];
-        c->in[i] = cyg_value_is_none(o->value) ? o->constant : values[o->value.i];
+        c->in[i] = cyg_value_is_none(o->value) ? o->constant : *buf_of(user, o->value);
     }
     for (uint32_t i = 0; i < c->lowered.out_count; i++)
-        c->out[i] = values[c->lowered.out[i].i];
+        c->out[i] = *buf_of(user, c->lowered.out[i]);
     c->call.isa = isa;
     return c->is_checked ? CYG_OK : prepare(ctx, c);
 }

@@ -17,9 +17,11 @@ typedef struct cyg_node_call {
 cyg_status cyg_node_call_init(cyg_ctx *ctx, const cyg_graph *g, cyg_node_id n, cyg_arena *arena,
                               cyg_data_of data_of, void *user,
                               cyg_node_call *out_call) CYG_MUST_USE;
-/* Points the operands at values[] (by value id), checks and prepares at the first time. */
-cyg_status cyg_node_call_bind(cyg_ctx *ctx, const cyg_graph *g, cyg_node_call *c,
-                              const cyg_kbuf *values, const struct cyg_kernels *isa) CYG_MUST_USE;
+/* Current buffer of a value. */
+typedef const cyg_kbuf *(*cyg_buf_of)(void *user, cyg_value_id v);
+/* Points the operands at their buffers; checks and prepares at the first time. */
+cyg_status cyg_node_call_bind(cyg_ctx *ctx, cyg_node_call *c, cyg_buf_of buf_of, void *user,
+                              const struct cyg_kernels *isa) CYG_MUST_USE;
 void cyg_node_call_deinit(cyg_node_call *c);
 
 /* Shape and type of a value into a buffer descriptor (data untouched). */

@@ -63,6 +63,10 @@ typedef struct cyg_kop_info {
 } cyg_kop_info;
 const cyg_kop_info *cyg_kop_info_of(int32_t op);
 
+/* Bytes of all buffers of a call: calls below CYG_CALL_SMALL are not worth a second thread. */
+enum { CYG_CALL_SMALL = 32768 };
+int64_t cyg_kcall_bytes(const cyg_kcall *call);
+
 /* The dispatch table of a level (base/cpu.h's names; values as cyg_cpu_level_id). Filled with C first, then raised level by level. */
 const struct cyg_kernels *cyg_kernels_for(int level);
 

@@ -18,3 +18,28 @@ const cyg_kop_info *cyg_kop_info_of(int32_t op)
         return NULL;
     }
 }
+
+static int64_t buffer_bytes(const cyg_kbuf *b)
+{
+    static const unsigned char sizes[] = {
+#define CYG_TYPE(id, text, size, onnx) size,
+#include "base/types.def"
+#undef CYG_TYPE
+    };
+    if (b->data == NULL || b->type <= 0 || (size_t)b->type >= sizeof sizes)
+        return 0;
+    int64_t n = sizes[b->type];
+    for (int i = 0; i < b->rank; i++)
+        n *= b->dims[i];
+    return n;
+}
+
+int64_t cyg_kcall_bytes(const cyg_kcall *call)
+{
+    int64_t bytes = 0;
+    for (uint32_t i = 0; i < call->in_count; i++)
+        bytes += buffer_bytes(&call->in[i]);
+    for (uint32_t i = 0; i < call->out_count; i++)
+        bytes += buffer_bytes(&call->out[i]);
+    return bytes;
+}

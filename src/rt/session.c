@@ -135,7 +135,9 @@ static cyg_status bind_steps(cyg_ctx *ctx, cyg_session *s)
         b->run = info->run;
         b->name = step->name;
         b->items = info->items(&b->call);
-        b->grain = info->grain != NULL ? info->grain(&b->call, threads) : 0;
+        b->grain = cyg_kcall_bytes(&b->call) < CYG_CALL_SMALL ? b->items
+                   : info->grain != NULL                      ? info->grain(&b->call, threads)
+                                                              : 0;
         b->scratch_stride = cyg_align_up(info->scratch != NULL ? info->scratch(&b->call) : 0, 64);
         size_t bytes;
         if (!cyg_mul_size(b->scratch_stride, threads, &bytes))
