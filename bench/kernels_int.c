@@ -48,8 +48,8 @@ static double now(void)
 static double measure_peak(void)
 {
     double best = 0;
-    for (int i = 0; i < 7; i++) {
-        const double start = now(), macs = peak_macs(2000000), rate = macs / (now() - start);
+    for (int i = 0; i < 60; i++) {
+        const double start = now(), macs = peak_macs(100000), rate = macs / (now() - start);
         best = rate > best ? rate : best;
     }
     return best;

@@ -1,11 +1,11 @@
 /* i_attention: softmax(q k^T) v on exact integers, per image, batch entry and head
  * (docs/numerics.md, Attention).
  *
- * An item is one (image, entry, head). Its keys are packed as panels for the tile kernel (columns =
- * tokens) and its values transposed (columns = channels), so both products run on i_linear's tile
- * kernel: q x K gives the sums of a block of query rows, the row kernels make t, its maximum and
- * the integers e, and e x V gives o. Signed q on u8 x s8 kernels: 128 * (sum of a key) goes into
- * the bias, as in gemm.h. 16-bit e: two products, o = 256 H + L.
+ * An item is at most 64 query rows of one (image, entry, head). Its keys are packed as panels for
+ * the tile kernel (columns = tokens) and its values transposed (columns = channels), so both
+ * products run on i_linear's tile kernel: q x K gives the sums of a block of query rows, the row
+ * kernels make t, its maximum and the integers e, and e x V gives o. Signed q on u8 x s8 kernels:
+ * 128 * (sum of a key) goes into the bias, as in gemm.h. 16-bit e: two products, o = 256 H + L.
  *
  * Rows of q, k, v, y are addressed by the table rows[entry][token] (a window is a batch entry) or,
  * without it, in order. Tables are constants, checked once. */
@@ -92,23 +92,32 @@ static const char *check(const cyg_kcall *call)
     return cyg_check_sat(&p->sat, call->out[0].type);
 }
 
+static int64_t blocks_of(const cyg_kp_attention *at)
+{
+    return (at->tokens + CYG_ATTENTION_ROWS - 1) / CYG_ATTENTION_ROWS;
+}
+
 static int64_t items(const cyg_kcall *call)
 {
     const cyg_kp_attention *at = &((const cyg_kp_iattention *)call->params)->at;
-    return at->images * at->entries * at->heads;
+    return at->images * at->entries * at->heads * blocks_of(at);
 }
 
 cyg_attention_item cyg_attention_item_of(const cyg_kcall *call, int64_t item)
 {
     const cyg_kp_attention *at = &((const cyg_kp_iattention *)call->params)->at;
-    const int64_t head = item % at->heads, entry = item / at->heads % at->entries;
-    const int64_t image = item / at->heads / at->entries, image_rows = at->entries * at->tokens;
+    const int64_t group = item / blocks_of(at), block = item % blocks_of(at);
+    const int64_t head = group % at->heads, entry = group / at->heads % at->entries;
+    const int64_t image = group / at->heads / at->entries, image_rows = at->entries * at->tokens;
     const int64_t *rows = cyg_optional_data(call, ROWS),
                   *mask = cyg_optional_data(call, MASK_INDEX);
     const float *bias = cyg_optional_data(call, BIAS);
     const int64_t first = image * image_rows + (rows == NULL ? entry * at->tokens : 0);
     const int64_t channel = head * at->head_dim;
-    cyg_attention_item it = {.head = head, .rows = rows == NULL ? NULL : rows + entry * at->tokens};
+    cyg_attention_item it = {.group = group, .first = block * CYG_ATTENTION_ROWS, .head = head};
+    it.count =
+        at->tokens - it.first < CYG_ATTENTION_ROWS ? at->tokens - it.first : CYG_ATTENTION_ROWS;
+    it.rows = rows == NULL ? NULL : rows + entry * at->tokens;
     it.q = (const int8_t *)call->in[Q].data + first * at->q_stride + at->q_offset + channel;
     it.k = (const int8_t *)call->in[K].data + first * at->k_stride + at->k_offset + channel;
     it.v = (const int8_t *)call->in[V].data + first * at->v_stride + at->v_offset + channel;
@@ -312,11 +321,14 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
     const cyg_kp_iattention *p = call->params;
     const attention_run r = {call, p, call->isa->igemm(), space_of(call), scratch_memory};
     memset(r.base + r.s.zeros, 0, (size_t)r.s.value_columns * 4);
+    int64_t packed = -1;
     for (int64_t item = begin; item < end; item++) {
         const cyg_attention_item it = cyg_attention_item_of(call, item);
-        pack_keys_and_values(&r, &it);
-        for (int64_t i = 0; i < p->at.tokens; i += r.g->mr)
-            run_rows(&r, &it, i, p->at.tokens - i < r.g->mr ? p->at.tokens - i : r.g->mr);
+        if (it.group != packed)
+            pack_keys_and_values(&r, &it);
+        packed = it.group;
+        for (int64_t i = 0; i < it.count; i += r.g->mr)
+            run_rows(&r, &it, it.first + i, it.count - i < r.g->mr ? it.count - i : r.g->mr);
     }
 }
 

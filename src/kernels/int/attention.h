@@ -5,7 +5,13 @@
 #include "base/attr.h"
 #include "kernels/call.h"
 
+/* Query rows of an item: a long sequence splits among threads, each of which packs the keys and
+ * values it needs. */
+enum { CYG_ATTENTION_ROWS = 64 };
+
 typedef struct cyg_attention_item {
+    int64_t group;        /* (image, entry, head): items of one group share keys and values */
+    int64_t first, count; /* query rows */
     const int8_t *q, *k,
         *v;       /* channels of this head in row 0 of the entry (with rows: of the image) */
     int64_t y_at; /* likewise, elements */

@@ -47,7 +47,7 @@ void cyg_attention_ref(const cyg_kcall *call, int64_t begin, int64_t end, void *
         const cyg_attention_item it = cyg_attention_item_of(call, item);
         const float c = ((const float *)call->in[3].data)[it.head],
                     a = ((const float *)call->in[4].data)[it.head];
-        for (int64_t i = 0; i < at->tokens; i++) {
+        for (int64_t i = it.first; i < it.first + it.count; i++) {
             const float t_max = scores(at, &it, c, i, t);
             int64_t sum = 0;
             for (int64_t j = 0; j < at->tokens; j++) {

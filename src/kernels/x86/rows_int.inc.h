@@ -181,6 +181,10 @@ void ISA(cyg_i_epilogue)(const cyg_kp_ilinear *p, int32_t acc_type, const void *
         else if (p->act == CYG_ACT_GELU_ERF && y_type == CYG_TYPE_U8 && r == NULL && n == VN)
             epilogue_columns(p, CYG_ACT_GELU_ERF, acc_type, from, acc_stride, scale, rows, VN, 0,
                              NULL, 0, CYG_TYPE_U8, to, y_stride);
+        else if (p->act == CYG_ACT_NONE && y_type == CYG_TYPE_S16 && r != NULL &&
+                 r_type == CYG_TYPE_S16 && n == VN)
+            epilogue_columns(p, CYG_ACT_NONE, acc_type, from, acc_stride, scale, rows, VN,
+                             CYG_TYPE_S16, res, r_stride, CYG_TYPE_S16, to, y_stride);
         else if (p->act == CYG_ACT_NONE)
             epilogue_columns(p, CYG_ACT_NONE, acc_type, from, acc_stride, scale, rows, n, r_type,
                              res, r_stride, y_type, to, y_stride);
