@@ -1,0 +1,196 @@
+/* Export without an outside witness (ort_witness.py is that one): what is written reads back, the
+ * same graph gives the same bytes, weights are transposed while they are written, and what an opset
+ * cannot say is an error that names the node. */
+#include "../testing.h"
+
+#include "onnx/onnx.h"
+
+static cyg_graph *parse_graph(const char *text)
+{
+    cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    cyg_graph *g = NULL;
+    if (cyg_graph_parse(&ctx, "test", text, strlen(text), &g) != CYG_OK ||
+        cyg_graph_infer_shapes(&ctx, g) != CYG_OK)
+        fail_msg("%s", cyg_ctx_message(&ctx, 0));
+    return g;
+}
+
+static void export_ok(const cyg_graph *g, const char *path, int opset)
+{
+    cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    const cyg_onnx_export_options options = {.opset = opset};
+    if (cyg_onnx_export(&ctx, g, path, &options) != CYG_OK)
+        fail_msg("%s", cyg_ctx_message(&ctx, 0));
+}
+
+static cyg_graph *import_ok(const char *path)
+{
+    cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    const cyg_onnx_import_options options = {.keep_symbolic = true};
+    cyg_onnx_info info;
+    cyg_graph *g = NULL;
+    if (cyg_onnx_import(&ctx, path, &options, &g, &info) != CYG_OK)
+        fail_msg("%s", cyg_ctx_message(&ctx, 0));
+    return g;
+}
+
+static const char *const fused =
+    "graph \"fused\" opset 18\n"
+    "meta \"labels\" = \"a\\nb\"\n"
+    "symbol N\n"
+    "input %x: f32[N,4,3]\n"
+    "const %w: f32[2,3] = [1, 2, 3, 4, 5, 6]\n"
+    "const %b: f32[2] = [0.5, -0.5]\n"
+    "const %g: f32[2] = [1, 1]\n"
+    "const %i: s64[2] = [3, -1]\n"
+    "%h: f32[N,4,2] = linear(%x, %w, %b) {act = 2} \"fc\"\n"
+    "%n: f32[N,4,2] = layer_normalization(%h, %g, %b) {axis = -1, epsilon = 0.001} \"norm\"\n"
+    "%a: f32[N,4,2] = attention(%n, %n, %n) {heads = 1, head_dim = 2, tokens = 4, scale = 0.5} "
+    "\"att\"\n"
+    "%y: f32[N,2,2] = gather_rows(%a, %i) {rows_in = 4} \"merge\"\n"
+    "output %y\n";
+
+static void test_reads_back(void **state)
+{
+    cyg_graph *g = parse_graph(fused);
+    for (int opset = 13; opset <= 20; opset++) {
+        const char *path = scratch_path(state, "m.onnx");
+        export_ok(g, path, opset);
+        cyg_graph *back = import_ok(path);
+        const cyg_value_id y = cyg_graph_find_value(back, "y");
+        assert_int_equal(back->outputs[0].i, y.i);
+        assert_int_equal(cyg_val(back, y)->rank, 3);
+        assert_int_equal(cyg_val(back, y)->dims[1], 2);
+        assert_true(cyg_val(back, back->inputs[0])->dims[0] < 0);
+        assert_string_equal(cyg_graph_meta(back, "labels"), "a\nb");
+        /* Expanded values keep the names that they had. */
+        assert_true(cyg_graph_find_value(back, "h").i != CYG_NO_ID);
+        assert_true(cyg_graph_find_value(back, "a").i != CYG_NO_ID);
+        for (uint32_t k = 0; k < back->order_count; k++)
+            assert_int_equal(
+                cyg_op_schema_of(cyg_nod(back, back->order[k])->op)->flags & CYG_OPF_FUSED, 0);
+        cyg_graph_destroy(back);
+    }
+    cyg_graph_destroy(g);
+}
+
+static void test_weights_are_written_transposed(void **state)
+{
+    cyg_graph *g = parse_graph(fused);
+    const char *path = scratch_path(state, "m.onnx");
+    export_ok(g, path, 17);
+    cyg_graph *back = import_ok(path);
+    const float want[] = {1, 4, 2, 5, 3, 6};
+    bool found = false;
+    for (uint32_t i = 0; i < back->value_count; i++)
+        found = found || (back->values[i].bytes == sizeof want &&
+                          memcmp(back->values[i].data, want, sizeof want) == 0);
+    assert_true(found);
+    assert_int_equal(cyg_graph_find_value(back, "w").i, CYG_NO_ID);
+    cyg_graph_destroy(back);
+    cyg_graph_destroy(g);
+}
+
+static void test_same_graph_same_bytes(void **state)
+{
+    cyg_graph *g = parse_graph(fused);
+    cyg_map a, b;
+    export_ok(g, scratch_path(state, "a.onnx"), 17);
+    export_ok(g, scratch_path(state, "b.onnx"), 17);
+    assert_int_equal(cyg_map_open(NULL, scratch_path(state, "a.onnx"), &a), CYG_OK);
+    assert_int_equal(cyg_map_open(NULL, scratch_path(state, "b.onnx"), &b), CYG_OK);
+    assert_int_equal(a.size, b.size);
+    assert_memory_equal(a.data, b.data, a.size);
+    cyg_map_close(&a);
+    cyg_map_close(&b);
+    cyg_graph_destroy(g);
+}
+
+static void test_expansion_is_a_valid_graph(void **state)
+{
+    (void)state;
+    cyg_graph *g = parse_graph(fused), *out = NULL;
+    assert_int_equal(cyg_onnx_expand(NULL, g, 13, &out), CYG_OK);
+    assert_int_equal(cyg_graph_verify(NULL, out), CYG_OK);
+    for (uint32_t k = 0; k < out->order_count; k++)
+        assert_int_not_equal(cyg_nod(out, out->order[k])->op, CYG_OP_layer_normalization);
+    cyg_graph_destroy(out);
+    cyg_graph_destroy(g);
+}
+
+/* 16-bit pairs live in ONNX Runtime's domain until opset 21, and import knows them. */
+static void test_quantised_values_become_pairs(void **state)
+{
+    (void)state;
+    cyg_graph *g = parse_graph("graph \"q\" opset 18\n"
+                               "input %x: f32[2,3] q(s16 zero 0 axis -1 scale 0.5)\n"
+                               "%r: f32[2,3] q(u8 zero 9 axis -1 scale 0.25) = requant(%x) \"r\"\n"
+                               "%y: f32[2,3] = relu(%r) \"act\"\n"
+                               "output %y\n"),
+              *out = NULL;
+    assert_int_equal(cyg_onnx_expand(NULL, g, 17, &out), CYG_OK);
+    int counts[CYG_OP_COUNT] = {0};
+    for (uint32_t k = 0; k < out->order_count; k++)
+        counts[cyg_nod(out, out->order[k])->op]++;
+    assert_int_equal(counts[CYG_OP_quantize_linear], 2);
+    assert_int_equal(counts[CYG_OP_dequantize_linear], 2);
+    assert_int_equal(counts[CYG_OP_requant], 0);
+    assert_int_equal(counts[CYG_OP_relu], 1);
+    cyg_graph_destroy(out);
+    cyg_graph_destroy(g);
+}
+
+static void assert_error(void **state, const char *text, int opset, const char *message)
+{
+    cyg_graph *g = parse_graph(text);
+    cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    const cyg_onnx_export_options options = {.opset = opset};
+    assert_int_equal(cyg_onnx_export(&ctx, g, scratch_path(state, "no.onnx"), &options),
+                     CYG_E_UNSUPPORTED);
+    if (!ctx_says(&ctx, message))
+        fail_msg("expected a message with \"%s\", found \"%s\"", message,
+                 cyg_ctx_message(&ctx, cyg_ctx_message_count(&ctx) - 1));
+    assert_false(cyg_path_exists(scratch_path(state, "no.onnx")));
+    cyg_graph_destroy(g);
+}
+
+static void test_errors(void **state)
+{
+    assert_error(state, fused, 12, "opset 12: expected 13 to 20");
+    assert_error(state,
+                 "graph \"g\" opset 18\ninput %x: f32[2,3]\n%y: none[*] = reduce_max(%x) "
+                 "{noop_with_empty_axes = 1} \"m\"\noutput %y\n",
+                 17, "node m (ReduceMax) at opset 17: attribute noop_with_empty_axes exists from");
+    assert_error(state,
+                 "graph \"g\" opset 18\ninput %x: f32[2,3]\ninput %a: s64[1]\n"
+                 "%y: none[*] = reduce_max(%x, %a) \"m\"\noutput %y\n",
+                 17, "axes are an attribute, a is no small constant");
+    assert_error(state,
+                 "graph \"g\" opset 18\ninput %x: f32[2,5]\n%y: none[*], %z: none[*] = split(%x) "
+                 "{axis = 1, num_outputs = 2} \"s\"\noutput %y\n",
+                 17, "2 parts are not known to be equal");
+    assert_error(state,
+                 "graph \"g\" opset 18\ninput %x: f32[4,4]\nconst %r: s64[1,4] = [0, 1, 1, 2]\n"
+                 "%y: none[*] = attention(%x, %x, %x, _, _, %r) {heads = 1, head_dim = 4, "
+                 "tokens = 4} \"a\"\noutput %y\n",
+                 17, "rows is no permutation: 1 at 2");
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, setup_scratch, teardown_scratch)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_reads_back),
+        CASE(test_weights_are_written_transposed),
+        CASE(test_same_graph_same_bytes),
+        CASE(test_expansion_is_a_valid_graph),
+        CASE(test_quantised_values_become_pairs),
+        CASE(test_errors),
+    };
+    return CYG_TEST_MAIN(tests);
+}
