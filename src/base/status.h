@@ -28,15 +28,20 @@ int cyg_status_exit_code(cyg_status status);
 cyg_status cyg_fail_at(cyg_ctx *ctx, const char *file, int line, cyg_status status, const char *fmt,
                        ...) CYG_PRINTF(5, 6);
 
-/* return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: offset %zu: ...", ...); */
-#define CYG_FAIL(ctx, status, ...) cyg_fail_at((ctx), __FILE__, __LINE__, (status), __VA_ARGS__)
+/* return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: offset %zu: ...", ...);
+ * The value is the status itself and not the call's result, so that compilers and analysers see
+ * that it is no CYG_OK; status is evaluated twice. */
+#define CYG_FAIL(ctx, status, ...)                                                                 \
+    (cyg_fail_at((ctx), __FILE__, __LINE__, (status), __VA_ARGS__), (cyg_status)(status))
 
 /* Returns from the caller when expr fails, adding one frame of context. */
 #define CYG_TRY(ctx, expr, ...)                                                                    \
     do {                                                                                           \
         const cyg_status cyg_st_ = (expr);                                                         \
-        if (cyg_st_ != CYG_OK)                                                                     \
-            return cyg_fail_at((ctx), __FILE__, __LINE__, cyg_st_, __VA_ARGS__);                   \
+        if (cyg_st_ != CYG_OK) {                                                                   \
+            cyg_fail_at((ctx), __FILE__, __LINE__, cyg_st_, __VA_ARGS__);                          \
+            return cyg_st_;                                                                        \
+        }                                                                                          \
     } while (0)
 
 /* The same without a frame of its own: the inner message says enough. */

@@ -145,7 +145,7 @@ cyg_status cyg_class_names_from_doc(cyg_ctx *ctx, const cyg_doc_node *root,
     const cyg_doc_node *node = find_list(root);
     if (node == NULL || node->count == 0)
         return CYG_OK;
-    size_t count = node->count, index;
+    size_t count = node->count, index = 0;
     if (count > MOST_CLASSES)
         return CYG_DOC_FAIL(ctx, node, CYG_E_FORMAT, "%zu class names; at most %d", count,
                             MOST_CLASSES);

@@ -149,7 +149,8 @@ static cyg_status read_batch(cyg_ctx *ctx, cyg_decoder *d, size_t first)
     for (size_t i = first; i < d->list.count && n < most; i++)
         if (d->kept[i].pixels == NULL)
             orders[n++] = (order){d->list.position(d->list.self, i), i};
-    qsort(orders, n, sizeof *orders, by_position);
+    if (n > 1)
+        qsort(orders, n, sizeof *orders, by_position);
     d->used = 0;
     size_t bytes = 0;
     bool has_first = false;

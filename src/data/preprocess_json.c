@@ -110,7 +110,7 @@ cyg_status cyg_preprocess_read(cyg_ctx *ctx, const cyg_doc_node *map, cyg_prepro
     static const char *const types[] = {"f32", "u8"};
     static const char *const layouts[] = {"nchw", "nhwc"};
     cyg_preprocess p;
-    unsigned order, geometry, filter, type, layout;
+    unsigned order = 0, geometry = 0, filter = 0, type = 0, layout = 0;
     cyg_preprocess_init(&p, 1, 1);
     CYG_DO(cyg_doc_as_map(ctx, map));
     CYG_DO(read_int(ctx, map, "height", &p.height));

@@ -80,10 +80,12 @@ const char *cyg_doc_kind_text(cyg_doc_kind kind);
 /* return CYG_DOC_FAIL(ctx, node, CYG_E_CONFIG, "unknown key ..."): the message starts with
  * path:line:column of the node. */
 #define CYG_DOC_FAIL(ctx, node, status, ...)                                                       \
-    cyg_doc_fail_at((ctx), __FILE__, __LINE__, (node), (status), __VA_ARGS__)
+    (cyg_doc_fail_at((ctx), __FILE__, __LINE__, (node), (status), __VA_ARGS__),                    \
+     (cyg_status)(status))
 /* The same at the node's key. */
 #define CYG_DOC_FAIL_KEY(ctx, node, status, ...)                                                   \
-    cyg_doc_fail_key_at((ctx), __FILE__, __LINE__, (node), (status), __VA_ARGS__)
+    (cyg_doc_fail_key_at((ctx), __FILE__, __LINE__, (node), (status), __VA_ARGS__),                \
+     (cyg_status)(status))
 cyg_status cyg_doc_fail_at(cyg_ctx *ctx, const char *file, int line, const cyg_doc_node *node,
                            cyg_status status, const char *fmt, ...) CYG_PRINTF(6, 7);
 cyg_status cyg_doc_fail_key_at(cyg_ctx *ctx, const char *file, int line, const cyg_doc_node *node,
