@@ -23,7 +23,7 @@ static cyg_conv_shape shape_of(const cyg_kcall *call)
                        p->pad_l, x->dims[flat ? 2 : 3], y->dims[flat ? 2 : 3]};
     s.group_channels = s.channels / s.group;
     s.group_outputs = s.outputs / s.group;
-    s.depth = s.group_channels * s.h.kernel * s.w.kernel;
+    s.depth = cyg_count_dims(w, 1, w->rank); /* check compares it with the window */
     s.pixels = s.h.out * s.w.out;
     return s;
 }

@@ -25,7 +25,7 @@ static cyg_conv_shape shape_of(const cyg_kcall *call)
     s.w = (cyg_window){p->kw, p->stride_w, p->dilation_w, p->pad_l, x->dims[at + 1], y->dims[2]};
     s.group_channels = s.channels / s.group;
     s.group_outputs = s.outputs / s.group;
-    s.depth = s.group_channels * s.h.kernel * s.w.kernel;
+    s.depth = cyg_count_dims(w, 1, w->rank); /* check compares it with the window */
     s.pixels = s.h.out * s.w.out;
     return s;
 }
