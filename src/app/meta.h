@@ -18,7 +18,8 @@ typedef struct cyg_package_meta {
     const char *const *labels; /* NULL = none */
     size_t label_count;
     bool input_u8, input_nhwc, input_bgr; /* what the package's input 0 expects */
-    bool input_normalized; /* it expects normalised floats instead of pixel values 0..255 */
+    bool input_normalized; /* floats after (pixel - mean) / std; false: pixels, the package
+                              normalises */
 } cyg_package_meta;
 
 /* Parses META text; strings live in app->arena. */
@@ -32,5 +33,12 @@ void cyg_meta_feed_pixels(const cyg_package_meta *meta, const uint8_t *pixels, v
 cyg_status cyg_meta_feed_image(cyg_app *app, const cyg_package_meta *meta, const char *name,
                                const void *data, size_t size, void *out_input,
                                size_t bytes) CYG_MUST_USE;
+/* The same from what the float model takes: [channels, height, width] floats, normalised. Packages
+ * of pixels get (x * std + mean), rounded and clamped. */
+cyg_status cyg_meta_feed_array(cyg_app *app, const cyg_package_meta *meta, const char *name,
+                               const float *values, size_t count, void *out_input,
+                               size_t bytes) CYG_MUST_USE;
+/* "short side to 256 (bicubic), centre 224x224, rgb": one line for people. */
+void cyg_meta_describe(const cyg_package_meta *meta, cyg_strbuf *out);
 
 #endif

@@ -1,0 +1,18 @@
+/* `cygnet inspect FILE`: what is in a model or a package. The file's kind is told by its content;
+ * inspect_package.c and inspect_onnx.c describe it. */
+#include "app/engine.h"
+#include "app/inspect.h"
+
+cyg_status cyg_cmd_inspect(cyg_app *app, int argc, const char *const *argv)
+{
+    cyg_string_list words = {0};
+    bool is_package = false;
+    CYG_DO(cyg_app_parse(app, "inspect", NULL, 0, argc, argv, &words));
+    if (app->help)
+        return CYG_OK;
+    if (words.count != 1)
+        return CYG_FAIL(&app->ctx, CYG_E_USAGE, "expected one file, found %zu", words.count);
+    CYG_DO(cyg_engine_is_package(app, words.items[0], &is_package));
+    return is_package ? cyg_inspect_package(app, words.items[0])
+                      : cyg_inspect_onnx(app, words.items[0]);
+}

@@ -1,0 +1,307 @@
+/* Running a model, whatever it is.
+ *
+ * A package goes through the public runtime API and nothing else, so that what a command shows is
+ * what a user's program gets. A float ONNX model goes through import and the interpreter, as it
+ * stands and without the optimiser: it is the reference, and a slow one. Its input buffers are
+ * taken once, of the shapes that the file states; a symbolic dimension that import left open is an
+ * error that tells how to state it. */
+#include "app/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/cpu.h"
+#include "base/file.h"
+#include "format/package.h"
+#include "interp/interp.h"
+#include "onnx/onnx.h"
+
+struct cyg_engine {
+    cyg_arena arena;
+    uint32_t input_count, output_count;
+    cyg_engine_tensor *inputs, *outputs;
+    /* a package */
+    cyg_model *model;
+    cyg_session *session;
+    /* a float model */
+    cyg_graph *graph;
+    cyg_interp *interp;
+    cyg_kbuf *buffers; /* [input_count] */
+};
+
+cyg_status cyg_engine_is_package(cyg_app *app, const char *path, bool *out_is)
+{
+    cyg_map map;
+    CYG_DO(cyg_map_open(&app->ctx, path, &map));
+    *out_is = cyg_package_is(map.data, map.size);
+    cyg_map_close(&map);
+    return CYG_OK;
+}
+
+static cyg_status make_lists(cyg_app *app, cyg_engine *e, uint32_t inputs, uint32_t outputs)
+{
+    e->input_count = inputs;
+    e->output_count = outputs;
+    e->inputs = CYG_NEW_ARRAY(&e->arena, cyg_engine_tensor, (size_t)inputs + 1);
+    e->outputs = CYG_NEW_ARRAY(&e->arena, cyg_engine_tensor, (size_t)outputs + 1);
+    if (e->inputs == NULL || e->outputs == NULL)
+        return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
+    return CYG_OK;
+}
+
+/* ---- packages ---- */
+
+static void take_info(const cyg_tensor_info *info, cyg_engine_tensor *out)
+{
+    *out = (cyg_engine_tensor){.name = info->name,
+                               .type = (cyg_type)info->type,
+                               .rank = info->rank,
+                               .bytes = info->bytes,
+                               .scale = info->scale,
+                               .zero_point = info->zero_point};
+    memcpy(out->dims, info->dims, sizeof out->dims);
+}
+
+static cyg_status open_package(cyg_app *app, cyg_engine *e, const char *path,
+                               const cyg_engine_options *options)
+{
+    cyg_session_options o;
+    unsigned threads = options->threads;
+    if (threads == 0)
+        CYG_DO(cyg_pool_threads_from_env(&app->ctx, &threads));
+    cyg_session_options_init(&o);
+    o.threads = threads;
+    o.isa = options->isa;
+    o.on_step = options->on_step;
+    o.user = options->user;
+    CYG_DO(cyg_app_rt(app, cyg_model_open(path, &e->model)));
+    CYG_TRY(&app->ctx, cyg_app_rt(app, cyg_session_create(e->model, &o, &e->session)), "%s", path);
+    CYG_DO(make_lists(app, e, cyg_model_input_count(e->model), cyg_model_output_count(e->model)));
+    for (uint32_t i = 0; i < e->input_count; i++) {
+        cyg_tensor_info info = {.struct_size = sizeof info};
+        CYG_DO(cyg_app_rt(app, cyg_model_input_info(e->model, i, &info)));
+        take_info(&info, &e->inputs[i]);
+    }
+    for (uint32_t i = 0; i < e->output_count; i++) {
+        cyg_tensor_info info = {.struct_size = sizeof info};
+        CYG_DO(cyg_app_rt(app, cyg_model_output_info(e->model, i, &info)));
+        take_info(&info, &e->outputs[i]);
+    }
+    return CYG_OK;
+}
+
+/* ---- float models ---- */
+
+static cyg_status take_input(cyg_app *app, cyg_engine *e, const char *path, uint32_t i)
+{
+    const cyg_value *v = cyg_val(e->graph, e->graph->inputs[i]);
+    cyg_engine_tensor *t = &e->inputs[i];
+    const int64_t count = cyg_value_shape_known(v) ? cyg_value_elements(v) : -1;
+    if (count < 0 || v->type == CYG_TYPE_NONE)
+        return CYG_FAIL(&app->ctx, CYG_E_UNSUPPORTED,
+                        "%s: input \"%s\" has no fixed shape: build it with --input_shapes", path,
+                        v->name);
+    *t = (cyg_engine_tensor){.name = v->name, .type = v->type, .rank = v->rank};
+    memcpy(t->dims, v->dims, sizeof t->dims);
+    t->bytes = (size_t)count * cyg_type_size(v->type);
+    cyg_kbuf *buf = &e->buffers[i];
+    *buf = (cyg_kbuf){.data = cyg_arena_zalloc(&e->arena, t->bytes + 64, 64),
+                      .type = (int32_t)v->type,
+                      .rank = v->rank};
+    memcpy(buf->dims, v->dims, sizeof buf->dims);
+    return buf->data != NULL ? CYG_OK : CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
+}
+
+static cyg_status open_float(cyg_app *app, cyg_engine *e, const char *path,
+                             const cyg_engine_options *options)
+{
+    cyg_onnx_import_options import = {0};
+    cyg_onnx_info info;
+    if (options->isa != NULL)
+        return CYG_FAIL(&app->ctx, CYG_E_USAGE, "%s: an ISA level can be chosen for packages only",
+                        path);
+    CYG_DO(cyg_app_use_threads(app, options->threads));
+    CYG_DO(cyg_onnx_import(&app->ctx, path, &import, &e->graph, &info));
+    CYG_DO(make_lists(app, e, e->graph->input_count, e->graph->output_count));
+    e->buffers = CYG_NEW_ARRAY(&e->arena, cyg_kbuf, (size_t)e->input_count + 1);
+    if (e->buffers == NULL)
+        return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < e->input_count; i++)
+        CYG_DO(take_input(app, e, path, i));
+    for (uint32_t i = 0; i < e->output_count; i++)
+        e->outputs[i] =
+            (cyg_engine_tensor){.name = cyg_val(e->graph, e->graph->outputs[i])->name, .rank = -1};
+    const cyg_interp_options interp = {0};
+    return cyg_interp_create(&app->ctx, e->graph, &interp, &e->interp);
+}
+
+static cyg_status run_float(cyg_app *app, cyg_engine *e)
+{
+    CYG_DO(cyg_interp_run(&app->ctx, e->interp, e->buffers, e->input_count));
+    for (uint32_t i = 0; i < e->output_count; i++) {
+        const cyg_kbuf *buf = cyg_interp_value(e->interp, e->graph->outputs[i]);
+        cyg_engine_tensor *t = &e->outputs[i];
+        if (buf == NULL)
+            return CYG_FAIL(&app->ctx, CYG_E_INTERNAL, "output \"%s\" was not computed", t->name);
+        t->type = (cyg_type)buf->type;
+        t->rank = buf->rank;
+        memcpy(t->dims, buf->dims, sizeof t->dims);
+        t->bytes = cyg_engine_elements(t) * cyg_type_size(t->type);
+    }
+    return CYG_OK;
+}
+
+/* ---- both ---- */
+
+cyg_status cyg_engine_open(cyg_app *app, const char *path, const cyg_engine_options *options,
+                           cyg_engine **out_engine)
+{
+    const cyg_engine_options defaults = {0};
+    bool is_package = false;
+    *out_engine = NULL;
+    CYG_DO(cyg_engine_is_package(app, path, &is_package));
+    cyg_engine *e = calloc(1, sizeof *e);
+    if (e == NULL)
+        return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
+    cyg_arena_init(&e->arena);
+    if (options == NULL)
+        options = &defaults;
+    const cyg_status status =
+        is_package ? open_package(app, e, path, options) : open_float(app, e, path, options);
+    if (status != CYG_OK)
+        cyg_engine_close(e);
+    else
+        *out_engine = e;
+    return status;
+}
+
+void cyg_engine_close(cyg_engine *e)
+{
+    if (e == NULL)
+        return;
+    cyg_session_destroy(e->session);
+    cyg_model_close(e->model);
+    if (e->interp != NULL)
+        cyg_interp_destroy(e->interp);
+    if (e->graph != NULL)
+        cyg_graph_destroy(e->graph);
+    cyg_arena_deinit(&e->arena);
+    free(e);
+}
+
+cyg_status cyg_engine_run(cyg_app *app, cyg_engine *e)
+{
+    CYG_DO(cyg_ctx_check_cancelled(&app->ctx));
+    return e->session != NULL ? cyg_app_rt(app, cyg_session_run(e->session)) : run_float(app, e);
+}
+
+bool cyg_engine_runs_package(const cyg_engine *e)
+{
+    return e->session != NULL;
+}
+
+uint32_t cyg_engine_input_count(const cyg_engine *e)
+{
+    return e->input_count;
+}
+
+uint32_t cyg_engine_output_count(const cyg_engine *e)
+{
+    return e->output_count;
+}
+
+const cyg_engine_tensor *cyg_engine_input_info(const cyg_engine *e, uint32_t i)
+{
+    return &e->inputs[i];
+}
+
+const cyg_engine_tensor *cyg_engine_output_info(const cyg_engine *e, uint32_t i)
+{
+    return &e->outputs[i];
+}
+
+void *cyg_engine_input(const cyg_engine *e, uint32_t i)
+{
+    return e->session != NULL ? cyg_session_input(e->session, i) : e->buffers[i].data;
+}
+
+const void *cyg_engine_output(const cyg_engine *e, uint32_t i)
+{
+    if (e->session != NULL)
+        return cyg_session_output(e->session, i);
+    const cyg_kbuf *buf = cyg_interp_value(e->interp, e->graph->outputs[i]);
+    return buf != NULL ? buf->data : NULL;
+}
+
+const char *cyg_engine_meta(const cyg_engine *e, size_t *out_size)
+{
+    return e->model != NULL ? cyg_model_meta(e->model, out_size) : NULL;
+}
+
+const char *cyg_engine_isa(const cyg_engine *e)
+{
+    cyg_cpu_level_id level;
+    if (e->session != NULL)
+        return cyg_session_isa(e->session);
+    return cyg_cpu_level(NULL, &level) == CYG_OK ? cyg_cpu_name(level) : "?";
+}
+
+unsigned cyg_engine_threads(const cyg_engine *e)
+{
+    return e->session != NULL ? cyg_session_threads(e->session) : 0;
+}
+
+size_t cyg_engine_memory(const cyg_engine *e)
+{
+    return e->session != NULL ? cyg_session_memory(e->session) : e->arena.used;
+}
+
+size_t cyg_engine_elements(const cyg_engine_tensor *t)
+{
+    size_t n = 1;
+    for (int i = 0; i < t->rank; i++)
+        n *= (size_t)t->dims[i];
+    return t->rank < 0 ? 0 : n;
+}
+
+static double raw_value(cyg_type type, const void *data, size_t i)
+{
+    const char *p = data;
+    switch ((int)type) {
+    case CYG_TYPE_F32:
+        return (double)cyg_load_f32(p + 4 * i);
+    case CYG_TYPE_U8:
+    case CYG_TYPE_BOOL:
+        return ((const uint8_t *)data)[i];
+    case CYG_TYPE_S8:
+        return ((const int8_t *)data)[i];
+    case CYG_TYPE_U16:
+        return cyg_load_u16(p + 2 * i);
+    case CYG_TYPE_S16:
+        return (int16_t)cyg_load_u16(p + 2 * i);
+    case CYG_TYPE_S32:
+        return cyg_load_i32(p + 4 * i);
+    case CYG_TYPE_S64:
+        return (double)cyg_load_i64(p + 8 * i);
+    default:
+        return 0.0;
+    }
+}
+
+double cyg_engine_value(const cyg_engine_tensor *t, const void *data, size_t i)
+{
+    const double raw = raw_value(t->type, data, i);
+    if (t->type == CYG_TYPE_F32 || !(t->scale > 0))
+        return raw;
+    return (double)t->scale * (raw - (double)t->zero_point);
+}
+
+void cyg_engine_describe(const cyg_engine_tensor *t, cyg_strbuf *out)
+{
+    cyg_strbuf_printf(out, "%s ", cyg_type_name(t->type));
+    if (t->rank == 0)
+        cyg_strbuf_puts(out, "scalar");
+    for (int i = 0; i < t->rank; i++)
+        cyg_strbuf_printf(out, "%s%lld", i > 0 ? "x" : "", (long long)t->dims[i]);
+}
