@@ -1,8 +1,10 @@
-/* Cygnet's runtime: load a package, bind buffers, run. The deployable library: needs libc, libm and pthreadpool only.
+/* Cygnet's runtime: load a package, bind buffers, run. The deployable library: needs libc, libm and
+ * pthreadpool only.
  *
- * Ownership: create and open give an object to the caller, destroy and close take it back. Getters lend. Every function that can fail returns a status and leaves a message for
- * cyg_runtime_message(). Thread rule: a model is safe (read-only after open) and may feed many sessions; a session is compatible (one caller at a time).
- * cyg_session_run allocates nothing. */
+ * Ownership: create and open give an object to the caller, destroy and close take it back. Getters
+ * lend. Every function that can fail returns a status and leaves a message for
+ * cyg_runtime_message(). Thread rule: a model is safe (read-only after open) and may feed many
+ * sessions; a session is compatible (one caller at a time). cyg_session_run allocates nothing. */
 #ifndef CYGNET_RUNTIME_H
 #define CYGNET_RUNTIME_H
 
@@ -37,13 +39,17 @@ typedef struct cyg_session_options {
     size_t struct_size;
     unsigned threads; /* 0 = CYGNET_THREADS, else all processors */
     const char *isa;  /* NULL = CYGNET_CPU, else the best the machine has */
-    /* Called after every step when set (profiling, per-layer dumps): step number, name, seconds, and its output buffers' data. */
+    /* Called after every step when set (profiling, per-layer dumps): step number, name, seconds,
+     * and its output buffers' data. */
     void (*on_step)(void *user, uint32_t step, const char *name, double seconds);
     void *user;
+    int patient; /* waiting threads sleep instead of spinning: for background jobs and busy machines
+                  */
 } cyg_session_options;
 CYG_RT_API void cyg_session_options_init(cyg_session_options *options);
 
-/* Status 0 = fine; others as in docs/exit-codes.md. The message of the last failure on this thread; never NULL. */
+/* Status 0 = fine; others as in docs/exit-codes.md. The message of the last failure on this thread;
+ * never NULL. */
 CYG_RT_API const char *cyg_runtime_message(void);
 
 CYG_RT_API int cyg_model_open(const char *path, cyg_model **out_model);
@@ -56,7 +62,8 @@ CYG_RT_API uint32_t cyg_model_step_count(const cyg_model *model);
 /* The package's META section: JSON text (preprocessing, labels, how it was made). */
 CYG_RT_API const char *cyg_model_meta(const cyg_model *model, size_t *out_size);
 
-CYG_RT_API int cyg_session_create(const cyg_model *model, const cyg_session_options *options, cyg_session **out_session);
+CYG_RT_API int cyg_session_create(const cyg_model *model, const cyg_session_options *options,
+                                  cyg_session **out_session);
 CYG_RT_API void cyg_session_destroy(cyg_session *session);
 /* The session's own buffers: write inputs before, read outputs after a run. */
 CYG_RT_API void *cyg_session_input(cyg_session *session, uint32_t i);

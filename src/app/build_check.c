@@ -86,6 +86,7 @@ cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path)
     cyg_session_options options;
     cyg_similarity similarity = {0};
     cyg_session_options_init(&options);
+    options.patient = 1; /* takes turns with the float model and the decoder */
     options.threads = cyg_pool_threads(b->app->ctx.pool);
     cyg_status status = cyg_app_rt(b->app, cyg_model_open(package_path, &model));
     if (status == CYG_OK)

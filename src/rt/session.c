@@ -205,6 +205,7 @@ static cyg_status open_session(cyg_ctx *ctx, cyg_session *s, const cyg_session_o
     const uint64_t bytes = s->model->package.program.arena_bytes;
     CYG_DO(choose_level(ctx, options->isa, &s->level));
     s->pool = cyg_pool_create(options->threads);
+    cyg_pool_set_patient(s->pool, options->patient != 0);
     s->arena = aligned_alloc(64, (size_t)cyg_align_up(bytes + 64, 64));
     if (s->pool == NULL || s->arena == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for %llu bytes of activations",
