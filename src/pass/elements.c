@@ -6,26 +6,20 @@
  * exporter, GatherND or a 6-D Transpose in another; the tables are equal.
  *
  * Only chains over one source have a table: Concat is understood when all its pieces come from the
- * same value. -1 stands for a zero that Pad put in. Tables have 32-bit entries and a size limit.
- * Almost all operators here are strided reads, so one routine (read_strided) serves Transpose,
- * Slice, Split, Expand and the copies of Concat and Pad. A value that several paths share (the
- * pieces of a roll) is evaluated once a table: a small memo, freed at the end. Recursion depth is
- * bounded: the chain comes from a file.
+ * same value. -1 stands for a zero that Pad put in. Tables have 32-bit entries; one table and all
+ * tables of one question together have a size limit. A value that several paths share (the pieces
+ * of a roll) is evaluated once a table: a small memo, freed at the end. Recursion depth is bounded:
+ * the chain comes from a file. What each operator does to a table is in elements_move.c.
  *
  * The scaled form also goes through x * c, x / c and x / max(|x|_2, eps), which commute with
  * movement when the norm is taken over the same row; that is checked on the tables too, not on the
  * spelling. */
-#include "pass/elements.h"
+#include "pass/elements_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_LIMIT = 64, MEMO = 64, ROOT_STEPS = 256 };
-
-typedef struct table {
-    int32_t *at;
-    int64_t count;
-} table;
+enum { DEPTH_LIMIT = 64, MEMO = 64, ROOT_STEPS = 256, ENTRIES = 1 << 27 };
 
 typedef struct evaluator {
     cyg_rw *rw;
@@ -35,9 +29,10 @@ typedef struct evaluator {
     struct {
         uint32_t value;
         bool alias; /* a view: its table belongs to an earlier entry */
-        table t;
+        cyg_table t;
     } memo[MEMO];
     uint32_t memo_count;
+    int64_t entries; /* of all tables so far */
 } evaluator;
 
 static cyg_node *producer_of(const cyg_rw *rw, cyg_value_id v)
@@ -122,253 +117,17 @@ cyg_value_id cyg_elements_root(cyg_rw *rw, cyg_value_id v)
 
 /* ---- evaluation ---- */
 
-static bool new_table(int64_t count, table *out)
+static bool new_table(int64_t count, cyg_table *out)
 {
     out->count = count;
     out->at = count < 0 ? NULL : malloc(((size_t)count + 1) * sizeof *out->at);
     return out->at != NULL;
 }
 
-/* out[i0, i1, ..] = in[base + sum i_k strides_k] */
-static void read_strided(const int32_t *in, int64_t base, int rank, const int64_t *dims,
-                         const int64_t *strides, int32_t *out)
-{
-    int64_t at[CYG_MAX_RANK] = {0}, offset = base, total = 1;
-    for (int k = 0; k < rank; k++)
-        total *= dims[k];
-    const int64_t inner = rank > 0 ? dims[rank - 1] : 1, step = rank > 0 ? strides[rank - 1] : 0;
-    for (int64_t i = 0; i < total; i += inner) {
-        for (int64_t j = 0; j < inner; j++)
-            out[i + j] = in[offset + j * step];
-        for (int k = rank - 1; k-- > 0;) {
-            offset += strides[k];
-            if (++at[k] < dims[k])
-                break;
-            offset -= strides[k] * dims[k];
-            at[k] = 0;
-        }
-    }
-}
-
-static void row_major(const cyg_value *v, int64_t *strides)
-{
-    int64_t stride = 1;
-    for (int k = v->rank; k-- > 0;) {
-        strides[k] = stride;
-        stride *= v->dims[k];
-    }
-}
-
-static bool evaluate(evaluator *e, cyg_value_id v, unsigned depth, table *out);
-
-static bool eval_transpose(evaluator *e, const cyg_node *n, const table *in, const cyg_value *x,
-                           const cyg_value *y, table *out)
-{
-    (void)e;
-    const int64_t *perm;
-    const size_t count = cyg_node_ints(n, CYG_ATTR_perm, &perm);
-    int64_t strides[CYG_MAX_RANK], moved[CYG_MAX_RANK];
-    if (x->rank != y->rank || (count != 0 && count != x->rank))
-        return false;
-    row_major(x, strides);
-    for (int k = 0; k < x->rank; k++) {
-        const int from = count == 0 ? x->rank - 1 - k : cyg_rw_axis(perm[k], x->rank);
-        if (from < 0 || y->dims[k] != x->dims[from])
-            return false;
-        moved[k] = strides[from];
-    }
-    read_strided(in->at, 0, y->rank, y->dims, moved, out->at);
-    return true;
-}
-
-static bool eval_slice(evaluator *e, const cyg_node *n, const table *in, const cyg_value *x,
-                       const cyg_value *y, table *out)
-{
-    const int64_t *starts, *axes = NULL, *steps = NULL;
-    size_t count, axis_count = 0, step_count = 0;
-    int64_t strides[CYG_MAX_RANK], base = 0;
-    if (!cyg_rw_ints(e->rw, cyg_node_in(n, 1), &starts, &count) || x->rank != y->rank)
-        return false;
-    const cyg_value_id a = cyg_node_in(n, 3), s = cyg_node_in(n, 4);
-    if ((!cyg_value_is_none(a) && !cyg_rw_ints(e->rw, a, &axes, &axis_count)) ||
-        (!cyg_value_is_none(s) && !cyg_rw_ints(e->rw, s, &steps, &step_count)) ||
-        (axes != NULL && axis_count != count) || (steps != NULL && step_count != count))
-        return false;
-    row_major(x, strides);
-    for (size_t i = 0; i < count; i++) {
-        const int k = cyg_rw_axis(axes == NULL ? (int64_t)i : axes[i], x->rank);
-        const int64_t step = steps == NULL ? 1 : steps[i];
-        if (k < 0 || step < 1) /* backwards slices are left alone */
-            return false;
-        int64_t start = starts[i] < 0 ? starts[i] + x->dims[k] : starts[i];
-        start = start < 0 ? 0 : start > x->dims[k] ? x->dims[k] : start;
-        if (y->dims[k] > 0 && (y->dims[k] - 1 > (x->dims[k] - 1 - start) / step))
-            return false;
-        base += start * strides[k];
-        strides[k] *= step;
-    }
-    read_strided(in->at, base, y->rank, y->dims, strides, out->at);
-    return true;
-}
-
-static bool eval_split(const cyg_rw *rw, cyg_value_id v, const cyg_node *n, const table *in,
-                       const cyg_value *x, const cyg_value *y, table *out)
-{
-    int64_t strides[CYG_MAX_RANK], start = 0;
-    const int axis = cyg_rw_axis(cyg_node_int(n, CYG_ATTR_axis, 0), x->rank);
-    if (axis < 0 || x->rank != y->rank)
-        return false;
-    for (uint32_t i = 0; i < n->out_count && n->out[i].i != v.i; i++) {
-        const cyg_value *o = cyg_val(rw->g, n->out[i]);
-        if (o->rank != x->rank || o->dims[axis] < 0)
-            return false;
-        start += o->dims[axis];
-    }
-    row_major(x, strides);
-    if (start + y->dims[axis] > x->dims[axis])
-        return false;
-    read_strided(in->at, start * strides[axis], y->rank, y->dims, strides, out->at);
-    return true;
-}
-
-static bool eval_expand(const table *in, const cyg_value *x, const cyg_value *y, table *out)
-{
-    int64_t strides[CYG_MAX_RANK] = {0}, own[CYG_MAX_RANK];
-    if (x->rank > y->rank)
-        return false;
-    row_major(x, own);
-    for (int k = 0; k < x->rank; k++) {
-        const int to = k + y->rank - x->rank;
-        if (x->dims[k] != 1 && x->dims[k] != y->dims[to])
-            return false;
-        strides[to] = x->dims[k] == 1 ? 0 : own[k];
-    }
-    read_strided(in->at, 0, y->rank, y->dims, strides, out->at);
-    return true;
-}
-
-static bool eval_pad(evaluator *e, const cyg_node *n, const table *in, const cyg_value *x,
-                     const cyg_value *y, table *out)
-{
-    const int64_t *pads, *axes = NULL;
-    size_t count, axis_count = 0;
-    int64_t before[CYG_MAX_RANK] = {0}, strides[CYG_MAX_RANK], at[CYG_MAX_RANK] = {0};
-    const cyg_value_id a = cyg_node_in(n, 3);
-    if (!cyg_rw_ints(e->rw, cyg_node_in(n, 1), &pads, &count) || x->rank != y->rank ||
-        x->rank == 0 || (!cyg_value_is_none(a) && !cyg_rw_ints(e->rw, a, &axes, &axis_count)) ||
-        count != 2 * (axes == NULL ? x->rank : axis_count))
-        return false;
-    for (size_t i = 0; i < count / 2; i++) {
-        const int k = cyg_rw_axis(axes == NULL ? (int64_t)i : axes[i], x->rank);
-        if (k < 0)
-            return false;
-        before[k] = pads[i];
-    }
-    row_major(x, strides);
-    for (int64_t i = 0; i < out->count; i++) {
-        int64_t offset = 0;
-        bool inside = true;
-        for (int k = 0; k < x->rank && inside; k++) {
-            const int64_t from = at[k] - before[k];
-            inside = from >= 0 && from < x->dims[k];
-            offset += from * strides[k];
-        }
-        out->at[i] = inside ? in->at[offset] : -1;
-        for (int k = y->rank; k-- > 0;) {
-            if (++at[k] < y->dims[k])
-                break;
-            at[k] = 0;
-        }
-    }
-    return true;
-}
-
-/* [outer, dim, inner] -> [outer, index.., inner] */
-static bool eval_gather(evaluator *e, const cyg_node *n, const table *in, const cyg_value *x,
-                        table *out)
-{
-    const int64_t *index;
-    size_t count;
-    const int axis = cyg_rw_axis(cyg_node_int(n, CYG_ATTR_axis, 0), x->rank);
-    if (axis < 0 || !cyg_rw_ints(e->rw, cyg_node_in(n, 1), &index, &count))
-        return false;
-    int64_t outer = 1, inner = 1;
-    for (int k = 0; k < x->rank; k++) {
-        outer *= k < axis ? x->dims[k] : 1;
-        inner *= k > axis ? x->dims[k] : 1;
-    }
-    const int64_t dim = x->dims[axis];
-    if (outer * inner * (int64_t)count != out->count)
-        return false;
-    int32_t *to = out->at;
-    for (int64_t o = 0; o < outer; o++)
-        for (size_t i = 0; i < count; i++, to += inner) {
-            const int64_t from = index[i] < 0 ? index[i] + dim : index[i];
-            if (from < 0 || from >= dim)
-                return false;
-            memcpy(to, in->at + (o * dim + from) * inner, (size_t)inner * sizeof *to);
-        }
-    return true;
-}
-
-/* indices [.., k] into the first k axes (batch_dims 0). */
-static bool eval_gather_nd(evaluator *e, const cyg_node *n, const table *in, const cyg_value *x,
-                           table *out)
-{
-    const int64_t *index;
-    size_t count;
-    const int64_t k = cyg_rw_last_dim(e->rw, cyg_node_in(n, 1));
-    if (!cyg_rw_ints(e->rw, cyg_node_in(n, 1), &index, &count) || k < 1 || k > x->rank ||
-        cyg_node_int(n, CYG_ATTR_batch_dims, 0) != 0)
-        return false;
-    int64_t inner = 1;
-    for (int i = (int)k; i < x->rank; i++)
-        inner *= x->dims[i];
-    if ((int64_t)count / k * inner != out->count)
-        return false;
-    for (int64_t t = 0; t < (int64_t)count / k; t++) {
-        int64_t offset = 0;
-        for (int64_t i = 0; i < k; i++) {
-            const int64_t from =
-                index[t * k + i] < 0 ? index[t * k + i] + x->dims[i] : index[t * k + i];
-            if (from < 0 || from >= x->dims[i])
-                return false;
-            offset = offset * x->dims[i] + from;
-        }
-        memcpy(out->at + t * inner, in->at + offset * inner, (size_t)inner * sizeof *out->at);
-    }
-    return true;
-}
-
-static bool eval_gather_rows(evaluator *e, const cyg_node *n, const table *in, const cyg_value *x,
-                             table *out)
-{
-    const int64_t *index;
-    size_t count;
-    const int64_t rows_in = cyg_node_int(n, CYG_ATTR_rows_in, 0);
-    const int64_t channels = x->rank > 0 ? x->dims[x->rank - 1] : 0;
-    if (!cyg_rw_ints(e->rw, cyg_node_in(n, 1), &index, &count) || rows_in < 1 || channels < 1 ||
-        in->count % (rows_in * channels) != 0)
-        return false;
-    const int64_t images = in->count / (rows_in * channels);
-    if (images * (int64_t)count * channels != out->count)
-        return false;
-    int32_t *to = out->at;
-    for (int64_t b = 0; b < images; b++)
-        for (size_t i = 0; i < count; i++, to += channels) {
-            if (index[i] >= rows_in)
-                return false;
-            if (index[i] < 0)
-                memset(to, 0xff, (size_t)channels * sizeof *to);
-            else
-                memcpy(to, in->at + (b * rows_in + index[i]) * channels,
-                       (size_t)channels * sizeof *to);
-        }
-    return true;
-}
+static bool evaluate(evaluator *e, cyg_value_id v, unsigned depth, cyg_table *out);
 
 static bool eval_concat(evaluator *e, const cyg_node *n, const cyg_value *y, unsigned depth,
-                        table *out)
+                        cyg_table *out)
 {
     const int axis = cyg_rw_axis(cyg_node_int(n, CYG_ATTR_axis, 0), y->rank);
     if (axis < 0)
@@ -379,7 +138,7 @@ static bool eval_concat(evaluator *e, const cyg_node *n, const cyg_value *y, uns
         inner *= k > axis ? y->dims[k] : 1;
     }
     for (uint32_t i = 0; i < n->in_count; i++) {
-        table piece;
+        cyg_table piece;
         const cyg_value *x = cyg_val(e->rw->g, n->in[i]);
         if (x->rank != y->rank || !evaluate(e, n->in[i], depth, &piece))
             return false;
@@ -398,7 +157,7 @@ static bool eval_concat(evaluator *e, const cyg_node *n, const cyg_value *y, uns
 
 /* v = x / max(|x|_2, eps): does b (the divisor of n) hold, for each element of a, the norm of the
  * row that a's element is in? */
-static bool divides_by_norm(evaluator *e, const cyg_node *n, const table *a)
+static bool divides_by_norm(evaluator *e, const cyg_node *n, const cyg_table *a)
 {
     const cyg_rw *rw = e->rw;
     const cyg_value *y = cyg_val(rw->g, n->out[0]);
@@ -442,7 +201,7 @@ static bool divides_by_norm(evaluator *e, const cyg_node *n, const table *a)
     const int64_t d = zv->dims[zv->rank - 1];
     /* Which norm does each element of b hold: from b down to the clip, and from the clip down to
      * the norm. */
-    table zt;
+    cyg_table zt;
     cyg_elements upper = {0}, lower = {0};
     int32_t *spread = NULL;
     bool ok = d > 0 && evaluate(e, z, 0, &zt) && cyg_elements_of(e->rw, n->in[1], &upper);
@@ -455,8 +214,8 @@ static bool divides_by_norm(evaluator *e, const cyg_node *n, const table *a)
     }
     if (ok) {
         spread = malloc(((size_t)a->count + 1) * sizeof *spread);
-        table s = {spread, a->count}, u = {upper.at, upper.count};
-        ok = spread != NULL && eval_expand(&u, cyg_val(rw->g, n->in[1]), y, &s);
+        cyg_table s = {spread, a->count}, u = {upper.at, upper.count};
+        ok = spread != NULL && cyg_elements_expand(&u, cyg_val(rw->g, n->in[1]), y, &s);
     }
     for (int64_t i = 0; ok && i < a->count; i++) {
         int64_t r = spread[i];
@@ -471,10 +230,10 @@ static bool divides_by_norm(evaluator *e, const cyg_node *n, const table *a)
     return ok;
 }
 
-static bool eval_scaled(evaluator *e, const cyg_node *n, unsigned depth, table *out)
+static bool eval_scaled(evaluator *e, const cyg_node *n, unsigned depth, cyg_table *out)
 {
     float factor;
-    table in;
+    cyg_table in;
     if (n->op == CYG_OP_mul || n->op == CYG_OP_div) {
         const int c = cyg_rw_const_operand(e->rw, (cyg_node_id){(uint32_t)(n - e->rw->g->nodes)});
         if (c >= 0 && (n->op == CYG_OP_mul || c == 1) && cyg_rw_scalar(e->rw, n->in[c], &factor)) {
@@ -500,7 +259,7 @@ static bool eval_scaled(evaluator *e, const cyg_node *n, unsigned depth, table *
 }
 
 static bool evaluate_node(evaluator *e, cyg_value_id v, const cyg_node *n, unsigned depth,
-                          table *out)
+                          cyg_table *out)
 {
     const cyg_graph *g = e->rw->g;
     const cyg_value *y = cyg_val(g, v);
@@ -508,33 +267,13 @@ static bool evaluate_node(evaluator *e, cyg_value_id v, const cyg_node *n, unsig
         return eval_scaled(e, n, depth + 1, out);
     if (n->op == CYG_OP_concat)
         return eval_concat(e, n, y, depth + 1, out);
-    const cyg_value *x = cyg_val(g, n->in[0]);
-    table in;
+    cyg_table in;
     if (!evaluate(e, n->in[0], depth + 1, &in))
         return false;
-    switch ((int)n->op) {
-    case CYG_OP_transpose:
-        return eval_transpose(e, n, &in, x, y, out);
-    case CYG_OP_slice:
-        return eval_slice(e, n, &in, x, y, out);
-    case CYG_OP_split:
-        return eval_split(e->rw, v, n, &in, x, y, out);
-    case CYG_OP_expand:
-        return eval_expand(&in, x, y, out);
-    case CYG_OP_pad:
-        return eval_pad(e, n, &in, x, y, out);
-    case CYG_OP_gather:
-        return eval_gather(e, n, &in, x, out);
-    case CYG_OP_gather_nd:
-        return eval_gather_nd(e, n, &in, x, out);
-    case CYG_OP_gather_rows:
-        return eval_gather_rows(e, n, &in, x, out);
-    default:
-        return false;
-    }
+    return cyg_elements_move(e->rw, v, n, &in, out);
 }
 
-static bool remember(evaluator *e, cyg_value_id v, table t, bool alias)
+static bool remember(evaluator *e, cyg_value_id v, cyg_table t, bool alias)
 {
     if (e->memo_count >= CYG_COUNT(e->memo))
         return false;
@@ -545,7 +284,7 @@ static bool remember(evaluator *e, cyg_value_id v, table t, bool alias)
 }
 
 /* The table stays owned by the memo. */
-static bool evaluate(evaluator *e, cyg_value_id v, unsigned depth, table *out)
+static bool evaluate(evaluator *e, cyg_value_id v, unsigned depth, cyg_table *out)
 {
     for (uint32_t i = 0; i < e->memo_count; i++)
         if (e->memo[i].value == v.i) {
@@ -560,8 +299,9 @@ static bool evaluate(evaluator *e, cyg_value_id v, unsigned depth, table *out)
             return false;
         return remember(e, v, *out, true);
     }
-    table t;
-    if (!new_table(count_of(e->rw, v), &t))
+    cyg_table t;
+    const int64_t count = count_of(e->rw, v);
+    if (count < 0 || (e->entries += count) > ENTRIES || !new_table(count, &t))
         return false;
     bool ok = true;
     if (v.i == e->root.i) {
@@ -580,7 +320,7 @@ static bool evaluate(evaluator *e, cyg_value_id v, unsigned depth, table *out)
 
 static bool run(evaluator *e, cyg_value_id v, cyg_elements *out_map)
 {
-    table t;
+    cyg_table t;
     const bool ok = !cyg_value_is_none(e->root) && evaluate(e, v, 0, &t);
     *out_map = (cyg_elements){.source = e->root, .scale = e->scale, .cosine = e->cosine};
     for (uint32_t i = 0; i < e->memo_count; i++) {
