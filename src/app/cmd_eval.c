@@ -43,7 +43,7 @@ typedef struct eval_job {
     score integer, reference;
     size_t gained, lost; /* right where the other is wrong */
     cyg_similarity similarity;
-    double seconds; /* in the package's runs alone */
+    double seconds, float_seconds; /* in the runs alone */
 } eval_job;
 
 /* ---- opening
@@ -189,7 +189,9 @@ static cyg_status eval_picture(eval_job *e, size_t i)
     const bool right = count_score(&e->integer, scores, e->classes, label);
     if (e->interp != NULL) {
         cyg_status status;
+        const double float_start = cyg_seconds();
         const float *reference = run_float(e, picture.pixels, &status);
+        e->float_seconds += cyg_seconds() - float_start;
         CYG_DO(status);
         const bool float_right = count_score(&e->reference, reference, e->classes, label);
         e->gained += right && !float_right;
@@ -273,9 +275,14 @@ static void print_table(const eval_job *e)
                       cyg_similarity_sqnr_db(&e->similarity), cyg_similarity_cosine(&e->similarity),
                       e->gained, e->lost, p, p > 0.05 ? ": no difference shown" : "");
     }
-    cyg_app_print(e->app, "  %.1f images/s in the package (%s, %u threads)\n",
-                  (double)e->images / e->seconds, cyg_session_isa(e->session),
+    const double ms = 1e3 * e->seconds / (double)e->images;
+    const double float_ms = 1e3 * e->float_seconds / (double)e->images;
+    cyg_app_print(e->app, "  %.2f ms a picture (%s, %u threads)", ms, cyg_session_isa(e->session),
                   cyg_session_threads(e->session));
+    if (e->interp != NULL)
+        cyg_app_print(e->app, " against %.2f ms in float: %.1f times as fast", float_ms,
+                      float_ms / ms);
+    cyg_app_print(e->app, "\n");
 }
 
 static cyg_status print_json(eval_job *e)
@@ -299,6 +306,8 @@ static cyg_status print_json(eval_job *e)
         cyg_json_key_double(&j, "mcnemar_p", mcnemar(e->gained, e->lost));
     }
     cyg_json_key_double(&j, "images_per_second", (double)e->images / e->seconds);
+    if (e->interp != NULL)
+        cyg_json_key_double(&j, "float_images_per_second", (double)e->images / e->float_seconds);
     cyg_json_key_string(&j, "isa", cyg_session_isa(e->session));
     cyg_json_key_int(&j, "threads", cyg_session_threads(e->session));
     cyg_json_end_object(&j);
