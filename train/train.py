@@ -175,7 +175,7 @@ def train(args):
     for epoch in range(first, len(sizes)):
         size = sizes[epoch]
         batch = batches[size]
-        steps = len(pictures) // batch
+        steps = len(pictures) // batch // args.parts
         rng = np.random.default_rng([args.seed, epoch])
         torch.manual_seed(args.seed * 1000 + epoch)
         order = rng.permutation(len(pictures))
@@ -191,6 +191,9 @@ def train(args):
         for step in range(steps):
             done = (done_before[epoch] + work[epoch] * step / steps) / done_before[-1]
             rate = args.rate * 0.5 * (1.0 + math.cos(math.pi * done))
+            if args.minutes:
+                spent = min(1.0, (time.time() - start) / (60.0 * args.minutes))
+                rate = args.rate * 0.5 * (1.0 + math.cos(math.pi * spent))
             if epoch == 0:
                 rate *= min(1.0, (step + 1) / min(steps, 250))
             for group in optimiser.param_groups:
@@ -199,13 +202,16 @@ def train(args):
             if step + 1 < steps:
                 coming = maker.submit(make, step + 1)
             logits = fast(x)
+            right += int((logits.argmax(1) == y).sum())
             loss = F.cross_entropy(logits, y, label_smoothing=0.05)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
             optimiser.step()
             loss_sum += loss.item()
-            right += int((logits.argmax(1) == y).sum())
+            if args.minutes and time.time() - start > 60.0 * args.minutes:
+                steps = step + 1
+                break
             if step % 100 == 99:
                 print(f"  {step + 1}/{steps} loss {loss_sum / (step + 1):.4f} "
                       f"{time.time() - start:.0f} s", flush=True)
@@ -214,9 +220,11 @@ def train(args):
         print(f"epoch {epoch + 1}/{len(sizes)} size {size} loss {loss_sum / steps:.4f} "
               f"train {100.0 * right / (steps * batch):.2f} % test {100.0 * held:.2f} % "
               f"after {time.time() - start:.0f} s", flush=True)
-        torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(),
-                    "epoch": epoch}, saved + ".part")
+        torch.save({"model": model.state_dict(), "epoch": epoch, "optimiser": optimiser.state_dict()},
+                   saved + ".part")
         os.replace(saved + ".part", saved)
+        if args.minutes and time.time() - start > 60.0 * args.minutes:
+            break
 
 
 def export(args):
@@ -292,6 +300,9 @@ def main():
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--decay", type=float, default=0.05)
+    parser.add_argument("--parts", type=int, default=1, help="epochs of a fraction of the pictures")
+    parser.add_argument("--minutes", type=float,
+                        help="let the rate fall to zero over this much time, then stop")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()

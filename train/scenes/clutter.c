@@ -1,9 +1,9 @@
 /* What stands between the camera and the scene.
  *
  * Bars of a window, leaves, lights out of focus, drops of rain on the lens, and the torn edge of
- * another photograph that hides up to nearly half of this one.  These are what keeps a good
- * model below a hundred percent: a torn piece shows a second class at its best, and only the
- * larger part of the picture says which of the two was asked for. */
+ * another photograph that hides up to a third of this one.  These are what keeps a good model
+ * below a hundred percent: a torn piece shows a second class at its best, and only the larger
+ * part of the picture says which of the two was asked for. */
 #include "clutter.h"
 #include "surface.h"
 
@@ -12,17 +12,17 @@ void clutter_prepare(struct clutter *c, struct rng *r, int kind)
     float turn = rng_unit(r);
     c->cos_a = cos_turn(turn);
     c->sin_a = sin_turn(turn);
-    static enum clutter_kind const kinds[20] = {CLEAR,  CLEAR,  CLEAR, CLEAR, CLEAR, CLEAR,  CLEAR,
-                                                CLEAR,  CLEAR,  CLEAR, BARS,  BARS,  LEAVES, LEAVES,
-                                                LIGHTS, LIGHTS, TORN,  TORN,  TORN,  DROPS};
+    static enum clutter_kind const kinds[20] = {CLEAR,  CLEAR, CLEAR, CLEAR, CLEAR, CLEAR,  CLEAR,
+                                                CLEAR,  CLEAR, CLEAR, BARS,  BARS,  LEAVES, LEAVES,
+                                                LIGHTS, CLEAR, TORN,  TORN,  TORN,  DROPS};
     int draw = rng_below(r, 20);
     c->kind = kinds[draw];
     c->seed = rng_bits(r);
-    c->width = rng_range(r, 0.06f, 0.26f);
+    c->width = rng_range(r, 0.05f, 0.18f);
     c->pitch = rng_range(r, 0.45f, 1.2f);
     c->scale = rng_range(r, 0.7f, 2.2f);
     c->cover = rng_range(r, 0.0f, 0.35f);
-    c->offset = rng_range(r, 0.12f, 0.65f);
+    c->offset = rng_range(r, 0.3f, 0.75f);
     c->colour = shared_colour(r);
     float dim = rng_range(r, 0.05f, 0.8f);
     c->colour = scale3(c->colour, dim);
@@ -64,7 +64,7 @@ static vec3 lights(struct clutter const *c, vec3 under, float u, float v)
         int i = floor_i(x);
         int j = floor_i(y);
         uint32_t h = hash2(i, j, c->seed + (uint32_t)o);
-        if (unit_of(h) > 0.3f + c->cover)
+        if (unit_of(h) > 0.12f + c->cover)
             continue;
         float radius = 0.18f + 0.3f * unit_of(h * 747796405u);
         float dx = x - (float)i - 0.5f;

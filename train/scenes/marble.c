@@ -25,7 +25,7 @@ void marble_prepare(void *state, struct rng *r)
     m->pale = shared_colour(r);
     if (rng_chance(r, 0.45f))
         m->pale = mix3(m->pale, v3(0.82f, 0.80f, 0.77f), 0.75f);
-    float depth = rng_range(r, 0.35f, 0.8f);
+    float depth = rng_range(r, 0.3f, 0.65f);
     m->deep = scale3(m->pale, depth);
     vec3 other = shared_colour(r);
     m->deep = mix3(m->deep, other, 0.25f);
@@ -33,11 +33,11 @@ void marble_prepare(void *state, struct rng *r)
     m->vein = light > 0.9f ? scale3(m->pale, 0.25f) : mix3(m->pale, v3(0.9f, 0.88f, 0.84f), 0.8f);
     m->gold = v3(0.62f, 0.42f, 0.16f);
     m->warp = rng_range(r, 0.5f, 1.9f);
-    m->vein_width = rng_range(r, 0.02f, 0.09f);
-    m->vein_gain = rng_range(r, 0.25f, 0.9f);
+    m->vein_width = rng_range(r, 0.03f, 0.1f);
+    m->vein_gain = rng_range(r, 0.5f, 1.0f);
     m->gold_gain = rng_chance(r, 0.3f) ? rng_range(r, 0.3f, 0.8f) : 0.0f;
     m->stretch = rng_chance(r, 0.35f) ? rng_range(r, 2.0f, 4.5f) : 1.0f;
-    m->tile = rng_chance(r, 0.25f) ? rng_range(r, 0.8f, 1.6f) : 0.0f;
+    m->tile = rng_chance(r, 0.15f) ? rng_range(r, 0.8f, 1.6f) : 0.0f;
     m->gloss_u = rng_range(r, -1.0f, 1.0f);
     m->gloss_v = rng_range(r, -1.0f, 1.0f);
     m->gloss = rng_chance(r, 0.5f) ? rng_range(r, 0.1f, 0.4f) : 0.0f;
@@ -80,7 +80,7 @@ vec3 marble_shade(void const *state, float u, float v)
     float b = absf(noise2(wx * 2.7f + 9.0f, wy * 2.7f, m->seed + 43u));
     float vein = step3(m->vein_width * 2.2f, 0.0f, a) + 0.5f * step3(m->vein_width * 2.0f, 0.0f, b);
     /* Veins come and go along their length. */
-    vein *= step3(-0.35f, 0.3f, qx + 0.5f * cloud);
+    vein *= step3(-0.5f, 0.15f, qx + 0.5f * cloud);
     c = mix3(c, m->vein, minf(1.0f, vein * m->vein_gain));
     if (m->gold_gain > 0.0f) {
         float g = absf(noise2(wx * 1.7f - 4.0f, wy * 1.7f + 2.0f, m->seed + 47u));

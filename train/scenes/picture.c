@@ -37,15 +37,15 @@ static void camera_prepare(struct camera *c, struct rng *r)
     c->cast = v3(1.0f + warm, 1.0f + green, 1.0f - warm);
     float stops = rng_range(r, -0.6f, 0.6f);
     c->exposure = exp2_f(stops);
-    c->contrast = rng_range(r, 0.8f, 1.3f);
-    c->saturation = rng_chance(r, 0.06f) ? rng_range(r, 0.0f, 0.3f) : rng_range(r, 0.75f, 1.35f);
-    c->haze = rng_chance(r, 0.14f) ? rng_range(r, 0.1f, 0.4f) : 0.0f;
+    c->contrast = rng_range(r, 0.9f, 1.3f);
+    c->saturation = rng_chance(r, 0.04f) ? rng_range(r, 0.0f, 0.3f) : rng_range(r, 0.75f, 1.35f);
+    c->haze = rng_chance(r, 0.12f) ? rng_range(r, 0.1f, 0.3f) : 0.0f;
     float grey = rng_range(r, 0.2f, 0.7f);
     c->haze_colour = v3(grey * 0.97f, grey, grey * 1.05f);
     c->vignette = rng_range(r, 0.0f, 0.45f);
-    c->blur = rng_chance(r, 0.25f) ? rng_range(r, 0.6f, 2.4f) : rng_range(r, 0.0f, 0.5f);
+    c->blur = rng_chance(r, 0.2f) ? rng_range(r, 0.6f, 1.8f) : rng_range(r, 0.0f, 0.5f);
     float grain = rng_unit(r);
-    c->noise = 0.004f + 0.075f * grain * grain * grain;
+    c->noise = 0.004f + 0.05f * grain * grain * grain;
     c->chroma = rng_range(r, 0.2f, 0.9f);
     c->seed = rng_bits(r);
 }
