@@ -6,33 +6,6 @@
 
 #include "ir/names.h"
 
-static void clone_attrs(cyg_graph *to, const cyg_node *from, cyg_node_id id)
-{
-    for (uint32_t i = 0; i < from->attr_count; i++) {
-        const cyg_attr *a = &from->attrs[i];
-        switch (a->kind) {
-        case CYG_KIND_INT:
-            cyg_node_set_int(to, id, a->key, a->u.i);
-            break;
-        case CYG_KIND_FLOAT:
-            cyg_node_set_float(to, id, a->key, a->u.f);
-            break;
-        case CYG_KIND_STRING:
-            cyg_node_set_string(to, id, a->key, a->u.s);
-            break;
-        case CYG_KIND_INTS:
-            cyg_node_set_ints(to, id, a->key, a->u.ints.data, a->u.ints.count);
-            break;
-        case CYG_KIND_FLOATS:
-            cyg_node_set_floats(to, id, a->key, a->u.floats.data, a->u.floats.count);
-            break;
-        case CYG_KIND_TENSOR:
-            cyg_node_set_tensor(to, id, a->key, a->u.tensor);
-            break;
-        }
-    }
-}
-
 static void clone_value(cyg_graph *to, const cyg_value *from)
 {
     const cyg_value_id v = cyg_graph_add_value(to, from->name, from->type, from->rank, from->dims);
@@ -62,7 +35,7 @@ static void clone_node(cyg_graph *to, const cyg_node *from)
         return;
     if (removed)
         cyg_names_remove(&to->node_names, cyg_nod(to, id)->name, id.i);
-    clone_attrs(to, from, id);
+    cyg_node_copy_attrs(to, id, from);
     for (uint32_t i = 0; i < from->source_count; i++)
         cyg_node_add_source(to, id, from->sources[i]);
 }

@@ -232,6 +232,8 @@ bool cyg_node_set_floats(cyg_graph *g, cyg_node_id n, cyg_attr_key key, const fl
                          size_t count);
 bool cyg_node_set_tensor(cyg_graph *g, cyg_node_id n, cyg_attr_key key, cyg_value_id v);
 void cyg_node_clear_attr(cyg_graph *g, cyg_node_id n, cyg_attr_key key);
+/* All attributes of `from`, a node of this or another graph (tensor attributes keep their ids). */
+bool cyg_node_copy_attrs(cyg_graph *g, cyg_node_id n, const cyg_node *from);
 
 cyg_source_id cyg_graph_add_source(cyg_graph *g, const char *name, const char *kind);
 void cyg_node_add_source(cyg_graph *g, cyg_node_id n, cyg_source_id s);

@@ -118,6 +118,35 @@ void cyg_node_clear_attr(cyg_graph *g, cyg_node_id id, cyg_attr_key key)
         }
 }
 
+bool cyg_node_copy_attrs(cyg_graph *g, cyg_node_id n, const cyg_node *from)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < from->attr_count && ok; i++) {
+        const cyg_attr *a = &from->attrs[i];
+        switch (a->kind) {
+        case CYG_KIND_INT:
+            ok = cyg_node_set_int(g, n, a->key, a->u.i);
+            break;
+        case CYG_KIND_FLOAT:
+            ok = cyg_node_set_float(g, n, a->key, a->u.f);
+            break;
+        case CYG_KIND_STRING:
+            ok = cyg_node_set_string(g, n, a->key, a->u.s);
+            break;
+        case CYG_KIND_INTS:
+            ok = cyg_node_set_ints(g, n, a->key, a->u.ints.data, a->u.ints.count);
+            break;
+        case CYG_KIND_FLOATS:
+            ok = cyg_node_set_floats(g, n, a->key, a->u.floats.data, a->u.floats.count);
+            break;
+        case CYG_KIND_TENSOR:
+            ok = cyg_node_set_tensor(g, n, a->key, a->u.tensor);
+            break;
+        }
+    }
+    return ok;
+}
+
 const cyg_attr *cyg_node_attr(const cyg_node *n, cyg_attr_key key)
 {
     for (uint32_t i = 0; i < n->attr_count; i++)

@@ -243,30 +243,6 @@ static void finish(cyg_expander *x, cyg_value_id result, cyg_value_id y)
     bind(x, cyg_expand_quantised(x, result, v->name, &v->quant), y);
 }
 
-static void copy_attr(cyg_graph *to, cyg_node_id n, const cyg_attr *a)
-{
-    switch (a->kind) {
-    case CYG_KIND_INT:
-        CYG_IGNORE(cyg_node_set_int(to, n, a->key, a->u.i));
-        break;
-    case CYG_KIND_FLOAT:
-        CYG_IGNORE(cyg_node_set_float(to, n, a->key, a->u.f));
-        break;
-    case CYG_KIND_STRING:
-        CYG_IGNORE(cyg_node_set_string(to, n, a->key, a->u.s));
-        break;
-    case CYG_KIND_INTS:
-        CYG_IGNORE(cyg_node_set_ints(to, n, a->key, a->u.ints.data, a->u.ints.count));
-        break;
-    case CYG_KIND_FLOATS:
-        CYG_IGNORE(cyg_node_set_floats(to, n, a->key, a->u.floats.data, a->u.floats.count));
-        break;
-    case CYG_KIND_TENSOR:
-        CYG_IGNORE(cyg_node_set_tensor(to, n, a->key, a->u.tensor));
-        break;
-    }
-}
-
 static cyg_status copy_node(cyg_expander *x)
 {
     cyg_graph *to = x->to;
@@ -280,8 +256,7 @@ static cyg_status copy_node(cyg_expander *x)
         cyg_graph_add_node(to, CYG_NO_NODE, n->op, n->name, in, n->in_count, n->out, n->out_count);
     if (cyg_node_is_none(id))
         return CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory");
-    for (uint32_t i = 0; i < n->attr_count; i++)
-        copy_attr(to, id, &n->attrs[i]);
+    CYG_IGNORE(cyg_node_copy_attrs(to, id, n));
     for (uint32_t i = 0; i < n->source_count; i++)
         cyg_node_add_source(to, id, n->sources[i]);
     for (uint32_t i = 0; i < n->out_count; i++) {
