@@ -84,7 +84,7 @@ static cyg_status run_all(run_job *job)
         const char *sample = job->layout.samples.items[s];
         cyg_app_print(job->app, ">>> [%zu] start\n", s);
         CYG_DO(cyg_sample_read(job->app, job->engine, &job->layout, c->input_dir, sample));
-        CYG_DO(cyg_engine_run(job->app, job->engine));
+        CYG_DO(cyg_engine_run(job->app, job->engine, NULL));
         CYG_DO(cyg_sample_write(job->app, job->engine, &job->layout, c->output_dir, sample));
         cyg_app_print(job->app, ">>> [%zu] finish\n", s);
         record_outputs(job, sample);
