@@ -4,7 +4,7 @@
  * Weights are stored once in linear's order, one row an output channel, which is what quantisation
  * per channel, the GEMM's packing and export want; a transposing copy is made where the file has
  * the other order. Gemm's alpha and beta go into the constants. A bias that follows behind a view
- * (dynamo exports) is found too. */
+ * (dynamo exports) is found too, and so is a factor for each channel (layer scale). */
 #include "pass/passes.h"
 #include "pass/rewrite.h"
 
@@ -113,6 +113,46 @@ static cyg_status take_bias(cyg_rw *rw, cyg_node_id id)
     return CYG_OK;
 }
 
+/* A factor for each channel behind the linear (layer scale) goes into weights and bias. */
+static cyg_status take_scale(cyg_rw *rw, cyg_node_id id)
+{
+    const cyg_node *n = cyg_nod(rw->g, id);
+    const cyg_value_id w = n->in[1], b = cyg_node_in(n, 2);
+    cyg_value_id last;
+    const cyg_node_id mul = cyg_rw_down_views(rw, n->out[0], &last);
+    if (n->in_count > 3 || n->attr_count != 0 || cyg_node_is_none(mul) ||
+        cyg_nod(rw->g, mul)->op != CYG_OP_mul || !is_weight_matrix(rw, w))
+        return CYG_OK;
+    const int64_t rows = cyg_val(rw->g, w)->dims[0], cols = cyg_val(rw->g, w)->dims[1],
+                  dims[2] = {rows, cols};
+    const int c = cyg_rw_const_operand(rw, mul);
+    if (c < 0 || rows < 2 || cyg_rw_last_dim(rw, last) != rows ||
+        !cyg_rw_channel_vector(rw, cyg_nod(rw->g, mul)->in[c], rows) ||
+        !cyg_rw_same_shape(rw, last, cyg_nod(rw->g, mul)->out[0]))
+        return CYG_OK;
+    const float *factor = cyg_val(rw->g, cyg_nod(rw->g, mul)->in[c])->data,
+                *from = cyg_val(rw->g, w)->data;
+    const size_t bytes = (size_t)(rows * cols) * sizeof(float),
+                 bias_bytes = (size_t)rows * sizeof(float);
+    float *to = cyg_arena_alloc(&rw->g->arena, bytes, 64),
+          *bias = cyg_arena_alloc(&rw->g->arena, bias_bytes, 64);
+    if (to == NULL || bias == NULL)
+        return CYG_RW_NOMEM(rw);
+    const float *old = cyg_value_is_none(b) ? NULL : cyg_val(rw->g, b)->data;
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < cols; j++)
+            to[i * cols + j] = from[i * cols + j] * factor[i];
+        bias[i] = old == NULL ? 0.0f : old[i] * factor[i];
+    }
+    const cyg_value_id in[3] = {n->in[0], cyg_rw_const_for(rw, w, 2, dims, to, bytes),
+                                old == NULL ? CYG_NO_VALUE
+                                            : cyg_rw_const_for(rw, b, 1, &rows, bias, bias_bytes)};
+    if (cyg_graph_failed(rw->g) ||
+        cyg_node_is_none(cyg_rw_swallow(rw, id, mul, in, old == NULL ? 2 : 3)))
+        return CYG_RW_NOMEM(rw);
+    return CYG_OK;
+}
+
 static cyg_status visit(cyg_rw *rw, cyg_node_id id)
 {
     switch ((int)cyg_nod(rw->g, id)->op) {
@@ -121,7 +161,8 @@ static cyg_status visit(cyg_rw *rw, cyg_node_id id)
     case CYG_OP_gemm:
         return from_gemm(rw, id);
     case CYG_OP_linear:
-        return take_bias(rw, id);
+        CYG_DO(take_bias(rw, id));
+        return cyg_nod(rw->g, id)->op == CYG_OP_linear ? take_scale(rw, id) : CYG_OK;
     default:
         return CYG_OK;
     }
