@@ -121,7 +121,9 @@ static cyg_status take_scale(cyg_rw *rw, cyg_node_id id)
     cyg_value_id last;
     const cyg_node_id mul = cyg_rw_down_views(rw, n->out[0], &last);
     if (n->in_count > 3 || n->attr_count != 0 || cyg_node_is_none(mul) ||
-        cyg_nod(rw->g, mul)->op != CYG_OP_mul || !is_weight_matrix(rw, w))
+        cyg_nod(rw->g, mul)->op != CYG_OP_mul || !is_weight_matrix(rw, w) ||
+        cyg_val(rw->g, w)->rank != 2 ||
+        (!cyg_value_is_none(b) && !cyg_rw_channel_vector(rw, b, cyg_val(rw->g, w)->dims[0])))
         return CYG_OK;
     const int64_t rows = cyg_val(rw->g, w)->dims[0], cols = cyg_val(rw->g, w)->dims[1],
                   dims[2] = {rows, cols};
