@@ -182,6 +182,7 @@ cyg_status cyg_app_use_threads(cyg_app *app, unsigned threads)
     app->ctx.pool = cyg_pool_create(threads);
     if (app->ctx.pool == NULL)
         return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory for %u threads", threads);
+    cyg_pool_set_patient(app->ctx.pool, true); /* the loops of a float model are long */
     return CYG_OK;
 }
 
