@@ -73,6 +73,33 @@ static cyg_status bind_inputs(cyg_build *b)
     return CYG_OK;
 }
 
+/* Operators without an integer form, by type: nobody should have to find out from the latency. */
+static void tell_float_operators(cyg_build *b)
+{
+    const cyg_graph *g = b->graph;
+    uint32_t count[CYG_OP_COUNT] = {0};
+    cyg_strbuf text = {0};
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        bool integer =
+            (cyg_op_schema_of(n->op)->flags & CYG_OPF_MOVE) != 0 || n->op == CYG_OP_requant;
+        for (uint32_t k = 0; k < n->in_count && !integer; k++)
+            integer =
+                !cyg_value_is_none(n->in[k]) && cyg_val(g, n->in[k])->quant.type != CYG_TYPE_NONE;
+        count[n->op] += !integer;
+    }
+    for (int op = 0; op < CYG_OP_COUNT; op++)
+        if (count[op] > 0)
+            cyg_strbuf_printf(&text, "%s%u %s", text.len > 0 ? ", " : "", count[op],
+                              cyg_op_schema_of((cyg_op)op)->onnx);
+    if (text.len > 0 && !text.failed)
+        cyg_warn(
+            &b->app->ctx,
+            "%u operators have no integer form yet and run in float: %s (report.html lists them)",
+            b->quantised.float_nodes, text.data);
+    cyg_strbuf_deinit(&text);
+}
+
 cyg_status cyg_build_quantise(cyg_build *b)
 {
     cyg_ctx *ctx = &b->app->ctx;
@@ -82,5 +109,7 @@ cyg_status cyg_build_quantise(cyg_build *b)
     b->quant_normalize = options.normalize;
     CYG_TRY(ctx, cyg_quantise(ctx, b->graph, &b->samples, &options, &b->quantised),
             "while quantising");
+    if (b->quantised.float_nodes > 0)
+        tell_float_operators(b);
     return bind_inputs(b);
 }
