@@ -63,6 +63,7 @@ cyg_status cyg_plan_place(cyg_ctx *ctx, cyg_plan_buffer *buffers, size_t count, 
     cyg_plan_buffer **neighbours = calloc(count + 1, sizeof *neighbours);
     cyg_status status = CYG_OK;
     size_t placed_count = 0;
+    const uint64_t most = UINT64_MAX / 2; /* rounding up to `align` can't wrap below that */
     *out_bytes = 0;
     if (order == NULL || placed == NULL || neighbours == NULL) {
         status = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while placing %zu buffers", count);
@@ -79,7 +80,7 @@ cyg_status cyg_plan_place(cyg_ctx *ctx, cyg_plan_buffer *buffers, size_t count, 
                 neighbours[meet++] = placed[k];
         qsort(neighbours, meet, sizeof *neighbours, by_offset);
         b->offset = best_gap(b, neighbours, meet, align);
-        if (b->offset > UINT64_MAX - b->size) {
+        if (b->size > most || b->offset > most - b->size) {
             status =
                 CYG_FAIL(ctx, CYG_E_NOMEM, "activations need more memory than can be addressed");
             goto done;
