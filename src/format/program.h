@@ -19,7 +19,8 @@ typedef enum cyg_tensor_kind {
     CYG_TENSOR_CONST = 1,  /* offset into the weights section */
     CYG_TENSOR_INPUT = 2,  /* offset = input number; lives in the arena too: arena_offset */
     CYG_TENSOR_OUTPUT = 3, /* offset = output number */
-    CYG_TENSOR_ALIAS = 4,  /* offset = tensor id whose bytes it shares (a view: same size) */
+    CYG_TENSOR_ALIAS =
+        4, /* offset = tensor id whose bytes it shares: same size, earlier, no alias */
 } cyg_tensor_kind;
 
 typedef struct cyg_tensor {

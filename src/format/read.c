@@ -234,20 +234,35 @@ static cyg_status read_tensor(reader *r, uint32_t i)
     }
 }
 
-/* An alias leads, in few steps, to a tensor of at least its size. */
+/* An alias shows a tensor of its size that stands before it and is no alias itself: no loops, and
+ * no chains that would cost a walk each time. */
 static cyg_status check_alias(const reader *r, uint32_t i)
 {
-    const cyg_program *p = &r->out->program;
-    const size_t bytes = cyg_tensor_bytes(&p->tensors[i]);
-    uint64_t at = i;
-    for (uint32_t hops = 0; p->tensors[at].kind == CYG_TENSOR_ALIAS; hops++) {
-        at = p->tensors[at].offset;
-        if (at >= p->tensor_count || hops > p->tensor_count)
-            return damaged(r, "an alias leads nowhere", i);
-    }
-    return cyg_tensor_bytes(&p->tensors[at]) == bytes
+    const cyg_tensor *list = r->out->program.tensors;
+    const uint64_t shown = list[i].offset;
+    if (shown >= i || list[shown].kind == CYG_TENSOR_ALIAS)
+        return damaged(r, "an alias leads nowhere", i);
+    return cyg_tensor_bytes(&list[shown]) == cyg_tensor_bytes(&list[i])
                ? CYG_OK
                : damaged(r, "an alias differs in size from what it shows", i);
+}
+
+/* The arena ends with the last tensor in it, so that its size is no number of its own to lie with.
+ */
+static cyg_status check_arena(const reader *r)
+{
+    const cyg_program *p = &r->out->program;
+    uint64_t end = 0;
+    for (uint32_t i = 0; i < p->tensor_count; i++) {
+        const cyg_tensor *t = &p->tensors[i];
+        if (t->kind == CYG_TENSOR_CONST || t->kind == CYG_TENSOR_ALIAS)
+            continue;
+        const uint64_t own = t->arena_offset + cyg_tensor_bytes(t);
+        end = own > end ? own : end;
+    }
+    return p->arena_bytes <= cyg_align_up(end, CYG_PK_ALIGN)
+               ? CYG_OK
+               : damaged(r, "the arena is larger than its tensors need", 0);
 }
 
 static cyg_status read_step(reader *r, uint32_t i)
@@ -319,6 +334,7 @@ static cyg_status read_program(reader *r)
     for (uint32_t i = 0; i < p->tensor_count; i++)
         if (p->tensors[i].kind == CYG_TENSOR_ALIAS)
             CYG_DO(check_alias(r, i));
+    CYG_DO(check_arena(r));
     CYG_DO(read_io(r, r->io, p->input_count, CYG_TENSOR_INPUT, &p->inputs));
     CYG_DO(read_io(r, r->io + 4 * (size_t)p->input_count, p->output_count, CYG_TENSOR_OUTPUT,
                    &p->outputs));

@@ -241,6 +241,9 @@ static cyg_status alias(graph_lowering *gl, cyg_value_id from, cyg_value_id to)
     uint32_t source, view;
     CYG_DO(tensor_for(gl, from, &source));
     CYG_DO(tensor_for(gl, to, &view));
+    if (gl->program->tensors[source].kind ==
+        CYG_TENSOR_ALIAS) /* a view of a view: show the owner */
+        source = (uint32_t)gl->program->tensors[source].offset;
     gl->program->tensors[view].kind = CYG_TENSOR_ALIAS;
     gl->program->tensors[view].offset = source;
     return CYG_OK;
