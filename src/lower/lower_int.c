@@ -56,14 +56,39 @@ static bool is_wide(const cyg_value *v)
 /* ---- linear and convolution
  * -------------------------------------------------------------------------------- */
 
-/* Narrows the saturation bounds to a clamp activation on the real values [lo, hi]. */
-static void clamp_to(cyg_isat *sat, double lo, double hi, double s_y)
+static double between(double x, double lo, double hi)
 {
-    const double q_lo = rint(lo / s_y), q_hi = rint(hi / s_y);
-    if (q_lo > (double)sat->lo)
-        sat->lo = (float)(q_lo < (double)sat->hi ? q_lo : (double)sat->hi);
-    if (q_hi < (double)sat->hi)
-        sat->hi = (float)(q_hi > (double)sat->lo ? q_hi : (double)sat->lo);
+    x = x > lo ? x : lo;
+    return x < hi ? x : hi;
+}
+
+/* Sends the saturation bounds through a clamp to the real values [lo, hi]: the bounds of the
+ * clamp's result, still inside the type's range. */
+static void clamp_to(cyg_isat *sat, const cyg_isat *type, double lo, double hi, double s_y)
+{
+    const double q_lo = between(rint(lo / s_y), (double)type->lo, (double)type->hi);
+    const double q_hi = between(rint(hi / s_y), (double)type->lo, (double)type->hi);
+    sat->lo = (float)between((double)sat->lo, q_lo, q_hi);
+    sat->hi = (float)between((double)sat->hi, q_lo, q_hi);
+}
+
+static bool is_clamp(int act)
+{
+    return act == CYG_ACT_RELU || act == CYG_ACT_CLIP;
+}
+
+/* One clamp activation of linear or conv2d into its saturation bounds. */
+static cyg_status fold_clamp(cyg_lowering *l, int act, cyg_kp_ilinear *p)
+{
+    const cyg_value *y = cyg_lowering_out(l, 0);
+    const cyg_isat type = saturation(y);
+    if (act == CYG_ACT_CLIP)
+        CYG_DO(one_scale(l, y)); /* bounds in steps: those of relu are zero in any scale */
+    if (act == CYG_ACT_CLIP)
+        clamp_to(&p->sat, &type, (double)p->act_lo, (double)p->act_hi, scale_at(y, 0));
+    else if (act == CYG_ACT_RELU)
+        clamp_to(&p->sat, &type, 0.0, INFINITY, scale_at(y, 0));
+    return CYG_OK;
 }
 
 static cyg_status epilogue(cyg_lowering *l, int act, int post_act, float act_lo, float act_hi,
@@ -78,13 +103,11 @@ static cyg_status epilogue(cyg_lowering *l, int act, int post_act, float act_lo,
     p->inv_scale_y = 1.0f;
     if (!to_float) {
         p->sat = saturation(y);
-        const int last = r != NULL ? post_act : act;
-        if (last == CYG_ACT_RELU)
-            clamp_to(&p->sat, 0.0, INFINITY, scale_at(y, 0));
-        else if (last == CYG_ACT_CLIP)
-            clamp_to(&p->sat, (double)act_lo, (double)act_hi, scale_at(y, 0));
-        if ((last == CYG_ACT_RELU || last == CYG_ACT_CLIP) && r == NULL)
+        if (r == NULL && is_clamp(act)) {
+            CYG_DO(fold_clamp(l, act, p));
             p->act = CYG_ACT_NONE;
+        }
+        CYG_DO(fold_clamp(l, post_act, p));
         if (p->act != CYG_ACT_NONE) {
             CYG_DO(one_scale(l, y));
             p->inv_scale_y = (float)(1.0 / scale_at(y, 0));
