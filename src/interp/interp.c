@@ -18,6 +18,7 @@
 
 typedef struct cached_node {
     bool ready;
+    bool by_data; /* its shape or parameters follow run-time data: looked at again in each run */
     cyg_node_call call;
 } cached_node;
 
@@ -36,7 +37,7 @@ struct cyg_interp {
     cyg_buffers buffers;
     cyg_scratch scratch;
     const struct cyg_kernels *isa;
-    bool saw_data; /* data_of was asked during the present lowering */
+    bool saw_data; /* data_of was asked during the present inference or lowering */
 };
 
 static const void *data_of(void *user, cyg_value_id v)
@@ -108,7 +109,16 @@ static void forget_calls(cyg_interp *it)
     for (uint32_t i = 0; it->nodes != NULL && i < it->g->order_count; i++) {
         cyg_node_call_deinit(&it->nodes[i].call);
         it->nodes[i].ready = false;
+        it->nodes[i].by_data = false;
     }
+}
+
+/* Value i holds a buffer of the free list's: it is neither lent (input, constant) nor a view. */
+static bool owns_buffer(const cyg_interp *it, uint32_t i)
+{
+    const cyg_value *v = &it->g->values[i];
+    return it->values[i].data != NULL && !v->is_const && it->root[i] == i &&
+           !cyg_node_is_none(v->producer);
 }
 
 void cyg_interp_destroy(cyg_interp *it)
@@ -117,6 +127,9 @@ void cyg_interp_destroy(cyg_interp *it)
         return;
     if (it->g != NULL)
         forget_calls(it);
+    for (uint32_t i = 0; it->root != NULL && i < it->g->value_count; i++)
+        if (owns_buffer(it, i))
+            cyg_buffers_put(&it->buffers, it->values[i].data);
     cyg_buffers_deinit(&it->buffers);
     cyg_scratch_deinit(&it->scratch);
     cyg_graph_destroy(it->g);
@@ -136,31 +149,36 @@ static void shape_text(const int64_t *dims, int rank, char out[128])
                                  i > 0 ? "x" : "", (long long)dims[i]);
 }
 
-static cyg_status bind_input(cyg_ctx *ctx, cyg_interp *it, uint32_t i, const cyg_kbuf *buf,
-                             bool *changed)
+static cyg_status check_input(cyg_ctx *ctx, const cyg_interp *it, uint32_t i, const cyg_kbuf *buf)
 {
-    cyg_value *v = cyg_val(it->g, it->g->inputs[i]);
+    const cyg_value *v = cyg_val(it->g, it->g->inputs[i]);
     const int64_t *declared = it->declared[i].dims;
     const int rank = it->declared[i].rank;
-    bool fits = buf->type == (int32_t)v->type && buf->rank <= CYG_MAX_RANK &&
+    bool fits = buf->type == (int32_t)v->type && buf->rank >= 0 && buf->rank <= CYG_MAX_RANK &&
                 (rank == CYG_RANK_UNKNOWN || buf->rank == rank);
-    for (int k = 0; fits && rank != CYG_RANK_UNKNOWN && k < rank; k++)
-        fits = buf->dims[k] >= 0 && (declared[k] < 0 || declared[k] == buf->dims[k]);
+    for (int k = 0; fits && k < buf->rank; k++)
+        fits = buf->dims[k] >= 0 &&
+               (rank == CYG_RANK_UNKNOWN || declared[k] < 0 || declared[k] == buf->dims[k]);
     if (!fits) {
         char expected[128], found[128];
         shape_text(declared, rank == CYG_RANK_UNKNOWN ? 0 : rank, expected);
-        shape_text(buf->dims, buf->rank, found);
+        shape_text(buf->dims, buf->rank <= CYG_MAX_RANK ? buf->rank : 0, found);
         return CYG_FAIL(ctx, CYG_E_GRAPH, "input \"%s\": expected %s %s, found %s %s", v->name,
                         cyg_type_name(v->type), expected, cyg_type_name((cyg_type)buf->type),
                         found);
     }
-    if (it->values[it->g->inputs[i].i].rank != buf->rank ||
-        memcmp(it->values[it->g->inputs[i].i].dims, buf->dims,
-               sizeof(int64_t) * (size_t)buf->rank) != 0)
-        *changed = true;
-    it->values[it->g->inputs[i].i] = *buf;
-    it->values[it->g->inputs[i].i].is_const = 0;
     return CYG_OK;
+}
+
+/* true when the shape differs from that of the run before. */
+static bool bind_input(cyg_interp *it, uint32_t i, const cyg_kbuf *buf)
+{
+    cyg_kbuf *mine = &it->values[it->g->inputs[i].i];
+    const bool changed = mine->rank != buf->rank ||
+                         memcmp(mine->dims, buf->dims, sizeof(int64_t) * (size_t)buf->rank) != 0;
+    *mine = *buf;
+    mine->is_const = 0;
+    return changed;
 }
 
 /* New input shapes: whatever was inferred from the old ones is void. */
@@ -183,9 +201,12 @@ static cyg_status bind_inputs(cyg_ctx *ctx, cyg_interp *it, const cyg_kbuf *inpu
     if (count != it->g->input_count)
         return CYG_FAIL(ctx, CYG_E_GRAPH, "expected %u inputs, found %u", it->g->input_count,
                         count);
+    /* All are checked before any is bound: a refused run leaves no shapes behind. */
+    for (uint32_t i = 0; i < count; i++)
+        CYG_DO(check_input(ctx, it, i, &inputs[i]));
     bool changed = false;
     for (uint32_t i = 0; i < count; i++)
-        CYG_DO(bind_input(ctx, it, i, &inputs[i], &changed));
+        changed |= bind_input(it, i, &inputs[i]);
     if (changed)
         adopt_shapes(it);
     return CYG_OK;
@@ -199,11 +220,9 @@ static void reset_values(cyg_interp *it)
 {
     for (uint32_t i = 0; i < it->g->value_count; i++) {
         const cyg_value *v = &it->g->values[i];
-        const bool is_input =
-            cyg_graph_is_input(it->g, (cyg_value_id){i}) && it->g->input_count > 0 && !v->is_const;
-        if (!is_input && it->values[i].data != NULL && !v->is_const && it->root[i] == i)
+        if (owns_buffer(it, i))
             cyg_buffers_put(&it->buffers, it->values[i].data);
-        if (!is_input && !v->is_const)
+        if (!v->is_const && !cyg_node_is_none(v->producer))
             it->values[i].data = NULL;
         it->root[i] = i;
         it->uses[i] = it->base_uses[i];
@@ -261,6 +280,50 @@ static const cyg_kbuf *buf_of(void *user, cyg_value_id v)
     return &it->values[v.i];
 }
 
+static bool same_shape(const cyg_value *a, const cyg_value *b)
+{
+    return a->rank == b->rank &&
+           (a->rank > CYG_MAX_RANK ||
+            memcmp(a->dims, b->dims, sizeof a->dims[0] * (size_t)a->rank) == 0);
+}
+
+/* What was inferred and lowered from the shapes of the nodes before `position` is void. */
+static void forget_from(cyg_interp *it, uint32_t position)
+{
+    for (uint32_t i = position; i < it->g->order_count; i++) {
+        const cyg_node *n = cyg_nod(it->g, it->g->order[i]);
+        cyg_node_call_deinit(&it->nodes[i].call);
+        it->nodes[i].ready = false;
+        for (uint32_t k = 0; k < n->out_count; k++)
+            if (it->dynamic[n->out[k].i])
+                cyg_val(it->g, n->out[k])->rank = CYG_RANK_UNKNOWN;
+    }
+}
+
+/* Shapes of the node's results: when not known yet, and again when they follow data. */
+static cyg_status infer_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
+{
+    const cyg_node_id id = it->g->order[position];
+    const cyg_node *n = cyg_nod(it->g, id);
+    bool known = true, changed = false;
+    for (uint32_t k = 0; k < n->out_count; k++)
+        known &= cyg_value_shape_known(cyg_val(it->g, n->out[k]));
+    if (known && !it->nodes[position].by_data)
+        return CYG_OK;
+    for (uint32_t k = 0; k < n->out_count; k++) {
+        cyg_value *v = cyg_val(it->g, n->out[k]);
+        if (!it->dynamic[n->out[k].i])
+            continue;
+        const cyg_value before = *v;
+        v->rank = CYG_RANK_UNKNOWN;
+        CYG_DO(cyg_node_infer_with(ctx, it->g, id, data_of, it));
+        changed |= !same_shape(&before, cyg_val(it->g, n->out[k]));
+    }
+    if (known && changed)
+        forget_from(it, position + 1);
+    return CYG_OK;
+}
+
 static cyg_status run_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
 {
     const cyg_node_id id = it->g->order[position];
@@ -269,15 +332,11 @@ static cyg_status run_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
     if (!cached->ready) {
         cyg_node_call_deinit(&cached->call);
         it->saw_data = false;
-        for (uint32_t k = 0; k < n->out_count; k++)
-            if (!cyg_value_shape_known(cyg_val(it->g, n->out[k]))) {
-                CYG_DO(cyg_node_infer_with(ctx, it->g, id, data_of, it));
-                break;
-            }
+        CYG_DO(infer_node(ctx, it, position));
         CYG_DO(cyg_node_call_init(ctx, it->g, id, &it->arena, data_of, it, &cached->call));
         cached->ready = true;
+        cached->by_data = it->saw_data;
     }
-    const bool repeat = !it->saw_data;
     if (cached->call.lowered.is_view) {
         CYG_DO(make_view(ctx, it, cached->call.lowered.in[0].value, n->out[0]));
     } else {
@@ -286,7 +345,7 @@ static cyg_status run_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
         CYG_DO(cyg_node_call_bind(ctx, &cached->call, buf_of, it, it->isa));
         CYG_DO(cyg_execute(ctx, &cached->call.call, false, &it->scratch));
     }
-    if (!repeat)
+    if (cached->by_data)
         cached->ready = false;
     return CYG_OK;
 }

@@ -95,6 +95,19 @@ static cyg_status run_steps(program_run *r, bool use_ref, cyg_observer observer,
     return CYG_OK;
 }
 
+/* The type and the number of elements; a shape of rank 0 in the descriptor is not looked at. */
+static cyg_status check_input(cyg_ctx *ctx, const cyg_tensor *t, const cyg_kbuf *buf)
+{
+    int64_t count = 1;
+    for (int i = 0; i < buf->rank; i++)
+        count *= buf->dims[i];
+    if (buf->type == t->type && (count == cyg_tensor_elements(t) || buf->rank == 0))
+        return CYG_OK;
+    return CYG_FAIL(
+        ctx, CYG_E_GRAPH, "input \"%s\": expected %lld elements of type %d, found %lld of type %d",
+        t->name, (long long)cyg_tensor_elements(t), (int)t->type, (long long)count, (int)buf->type);
+}
+
 cyg_status cyg_interp_run_program(cyg_ctx *ctx, const cyg_program *p, bool use_ref,
                                   const cyg_kbuf *inputs, uint32_t input_count,
                                   cyg_observer observer, void *user, cyg_arena *arena,
@@ -109,6 +122,8 @@ cyg_status cyg_interp_run_program(cyg_ctx *ctx, const cyg_program *p, bool use_r
     if (input_count != p->input_count)
         return CYG_FAIL(ctx, CYG_E_GRAPH, "expected %u inputs, found %u", p->input_count,
                         input_count);
+    for (uint32_t i = 0; i < input_count; i++)
+        CYG_DO(check_input(ctx, &p->tensors[p->inputs[i]], &inputs[i]));
     CYG_DO(cyg_execute_isa(ctx, &r.isa));
     for (uint32_t i = 0; i < p->tensor_count; i++)
         CYG_DO(bind_tensor(&r, i));
