@@ -80,8 +80,13 @@ const char *cyg_model_meta(const cyg_model *model, size_t *out_size)
 static int describe(const cyg_model *model, const uint32_t *list, uint32_t count, uint32_t i,
                     cyg_tensor_info *out_info)
 {
-    if (i >= count || out_info->struct_size < sizeof *out_info)
-        return CYG_E_USAGE;
+    if (i >= count || out_info->struct_size < sizeof *out_info) {
+        cyg_ctx ctx;
+        cyg_ctx_init(&ctx);
+        return cyg_rt_report(&ctx, CYG_FAIL(&ctx, CYG_E_USAGE,
+                                            "tensor %u of %u, struct_size %zu (expected %zu)", i,
+                                            count, out_info->struct_size, sizeof *out_info));
+    }
     const cyg_tensor *t = &model->package.program.tensors[list[i]];
     out_info->name = t->name;
     out_info->type = t->type;
