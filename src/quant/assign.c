@@ -52,7 +52,7 @@ static cyg_status class_params(assignment *a)
         const int64_t d = s->head_dim[c];
         if (s->store[c] == CYG_STORE_S8_HEADS && d > 0 && o->seen && o->channels > 0 &&
             o->channels % d == 0)
-            CYG_DO(cyg_quant_from_heads(s, o, d, &a->params[c]));
+            CYG_DO(cyg_quant_from_heads(s, o, d, s->g->values[v].rank - 1, &a->params[c]));
         else
             CYG_DO(cyg_quant_from_range(s, s->store[c], a->lo[c], a->hi[c], &a->params[c]));
     }
@@ -254,9 +254,9 @@ static cyg_status resolve_outputs(assignment *a)
             continue;
         cyg_value_id now;
         CYG_DO(convert(a, v, CYG_STORE_FLOAT, CYG_NO_NODE, &now));
-        const char *name = cyg_val(g, v)->name;
-        cyg_val(g, v)->name = cyg_val(g, now)->name;
-        cyg_val(g, now)->name = name;
+        if (!cyg_graph_is_output(g, now) &&
+            !cyg_quant_take_name(g, v, now)) /* listed twice: once */
+            return CYG_FAIL(a->s->ctx, CYG_E_NOMEM, "out of memory");
         g->outputs[i] = now;
     }
     return CYG_OK;

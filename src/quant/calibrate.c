@@ -14,35 +14,48 @@ static void widen(float x, float *lo, float *hi)
     *hi = x > *hi ? x : *hi;
 }
 
-static void observe_channels(cyg_observed *o, const float *x, int64_t count)
+/* Both observers return 0, or NaN when x holds an infinity or NaN: comparisons alone would pass a
+ * NaN by. */
+static float observe_channels(cyg_observed *o, const float *x, int64_t count)
 {
+    float poison = 0.0f;
     for (int64_t at = 0; at < count; at += o->channels)
-        for (int64_t c = 0; c < o->channels; c++)
+        for (int64_t c = 0; c < o->channels; c++) {
             widen(x[at + c], &o->channel_lo[c], &o->channel_hi[c]);
+            poison += 0.0f * x[at + c];
+        }
     for (int64_t c = 0; c < o->channels; c++) {
         widen(o->channel_lo[c], &o->lo, &o->hi);
         widen(o->channel_hi[c], &o->lo, &o->hi);
     }
+    return poison;
 }
 
 /* Sixteen running extremes, so that compilers can keep them in vectors. */
-static void observe_tensor(cyg_observed *o, const float *x, int64_t count)
+static float observe_tensor(cyg_observed *o, const float *x, int64_t count)
 {
-    float lo[16], hi[16];
+    float lo[16], hi[16], poison[16] = {0};
     for (int i = 0; i < 16; i++) {
         lo[i] = o->lo;
         hi[i] = o->hi;
     }
     int64_t at = 0;
     for (; at + 16 <= count; at += 16)
-        for (int i = 0; i < 16; i++)
+        for (int i = 0; i < 16; i++) {
             widen(x[at + i], &lo[i], &hi[i]);
-    for (; at < count; at++)
+            poison[i] += 0.0f * x[at + i];
+        }
+    for (; at < count; at++) {
         widen(x[at], &lo[0], &hi[0]);
+        poison[0] += 0.0f * x[at];
+    }
+    for (int i = 1; i < 16; i++)
+        poison[0] += poison[i];
     for (int i = 0; i < 16; i++) {
         widen(lo[i], &o->lo, &o->hi);
         widen(hi[i], &o->lo, &o->hi);
     }
+    return poison[0];
 }
 
 static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kbuf *buf)
@@ -59,11 +72,9 @@ static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kb
         o->lo = FLT_MAX;
         o->hi = -FLT_MAX;
     }
-    if (o->channels > 0)
-        observe_channels(o, buf->data, count);
-    else
-        observe_tensor(o, buf->data, count);
-    if (!(o->lo >= -FLT_MAX && o->hi <= FLT_MAX) && count > 0)
+    const float poison = o->channels > 0 ? observe_channels(o, buf->data, count)
+                                         : observe_tensor(o, buf->data, count);
+    if (!(poison == 0.0f))
         return CYG_FAIL(ctx, CYG_E_CHECK,
                         "value \"%s\" holds infinities or NaN on calibration data",
                         cyg_val(s->g, v)->name);
@@ -107,6 +118,11 @@ static cyg_status run_sample(cyg_scheme *s, cyg_interp *interp, const cyg_sample
     for (uint32_t k = 0; k < g->input_count; k++) {
         const cyg_value *v = cyg_val(g, g->inputs[k]);
         const int64_t want = cyg_value_elements(v);
+        if (v->type != CYG_TYPE_F32)
+            return CYG_FAIL(
+                s->ctx, CYG_E_UNSUPPORTED,
+                "input \"%s\" is %s: samples are f32, such a model cannot be calibrated", v->name,
+                cyg_type_name(v->type));
         if (want < 0 || (size_t)want != tensors[k].count)
             return CYG_FAIL(
                 s->ctx, CYG_E_FORMAT, "sample \"%s\": input \"%s\" needs %lld values, found %zu",

@@ -125,10 +125,7 @@ static cyg_status spell_out(cyg_scheme *s)
         cyg_node_is_none(cyg_graph_add_node(g, first, CYG_OP_div, NULL, div, 2, &old, 1)))
         return nomem(s);
     g->inputs[0] = pixels;
-    const char *name = cyg_val(g, old)->name;
-    cyg_val(g, old)->name = cyg_val(g, pixels)->name;
-    cyg_val(g, pixels)->name = name;
-    return CYG_OK;
+    return cyg_quant_take_name(g, old, pixels) ? CYG_OK : nomem(s);
 }
 
 /* Runs after the scheme was chosen and before parameters are assigned. */
@@ -178,13 +175,13 @@ static cyg_node_id only_nhwc_transpose(const cyg_graph *g, cyg_value_id v)
     return found;
 }
 
-static void take_over(cyg_graph *g, uint32_t index, cyg_value_id now)
+static cyg_status take_over(cyg_ctx *ctx, cyg_graph *g, uint32_t index, cyg_value_id now)
 {
     const cyg_value_id old = g->inputs[index];
-    const char *name = cyg_val(g, old)->name;
-    cyg_val(g, old)->name = cyg_val(g, now)->name;
-    cyg_val(g, now)->name = name;
+    if (!cyg_quant_take_name(g, old, now))
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     g->inputs[index] = now;
+    return CYG_OK;
 }
 
 /* now -> op -> the old input. */
@@ -200,8 +197,7 @@ static cyg_status put_in_front(cyg_ctx *ctx, cyg_graph *g, uint32_t index, cyg_v
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     if (op == CYG_OP_cast && !cyg_node_set_int(g, n, CYG_ATTR_to, cyg_type_to_onnx(CYG_TYPE_F32)))
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    take_over(g, index, now);
-    return CYG_OK;
+    return take_over(ctx, g, index, now);
 }
 
 static cyg_status bind_layout(cyg_ctx *ctx, cyg_graph *g, uint32_t index)
@@ -217,8 +213,7 @@ static cyg_status bind_layout(cyg_ctx *ctx, cyg_graph *g, uint32_t index)
         const cyg_value_id y = cyg_nod(g, t)->out[0];
         cyg_graph_remove_node(g, t);
         cyg_val(g, y)->producer = CYG_NO_NODE;
-        take_over(g, index, y);
-        return CYG_OK;
+        return take_over(ctx, g, index, y);
     }
     static const int64_t to_nchw[] = {0, 3, 1, 2};
     const int64_t dims[] = {x.dims[0], x.dims[2], x.dims[3], x.dims[1]};

@@ -54,6 +54,8 @@ CYG_INLINE bool cyg_quant_is_move(const cyg_node *n)
 {
     return (cyg_op_schema_of(n->op)->flags & CYG_OPF_MOVE) != 0;
 }
+/* `to` and `from` swap names. false when out of memory. */
+bool cyg_quant_take_name(cyg_graph *g, cyg_value_id from, cyg_value_id to);
 /* Multiply-accumulates of a linear or conv2d. */
 int64_t cyg_quant_macs(const cyg_graph *g, const cyg_node *n);
 

@@ -11,6 +11,13 @@ static cyg_status give_scales(cyg_scheme *s, uint32_t count, float **out_scales)
     return *out_scales != NULL ? CYG_OK : CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
 }
 
+bool cyg_quant_take_name(cyg_graph *g, cyg_value_id from, cyg_value_id to)
+{
+    const char *name = cyg_val(g, from)->name, *other = cyg_val(g, to)->name; /* arena: they stay */
+    return cyg_graph_rename_value(g, to, "v") && cyg_graph_rename_value(g, from, other) &&
+           cyg_graph_rename_value(g, to, name);
+}
+
 /* A range of nothing but zeros still needs a scale: any will do. */
 static float usable(double scale)
 {
@@ -47,12 +54,12 @@ cyg_status cyg_quant_from_range(cyg_scheme *s, cyg_store store, float lo, float 
 }
 
 cyg_status cyg_quant_from_heads(cyg_scheme *s, const cyg_observed *o, int64_t head_dim,
-                                cyg_quant *out_q)
+                                int32_t axis, cyg_quant *out_q)
 {
     float *scales;
     CYG_DO(give_scales(s, (uint32_t)o->channels, &scales));
     *out_q = (cyg_quant){
-        .type = CYG_TYPE_S8, .axis = -2, .count = (uint32_t)o->channels, .scales = scales};
+        .type = CYG_TYPE_S8, .axis = axis, .count = (uint32_t)o->channels, .scales = scales};
     for (int64_t first = 0; first < o->channels; first += head_dim) {
         double reach = 0.0;
         for (int64_t c = first; c < first + head_dim; c++) {
@@ -85,9 +92,9 @@ cyg_status cyg_quant_constant(cyg_scheme *s, cyg_value_id v, const cyg_quant *q,
                               cyg_value_id *out_v)
 {
     cyg_graph *g = s->g;
-    const cyg_value *from = cyg_val(g, v);
-    const int64_t count = cyg_value_elements(from);
-    const float *x = from->data;
+    const cyg_value from = *cyg_val(g, v); /* adding values may move the array */
+    const int64_t count = cyg_value_elements(&from);
+    const float *x = from.data;
     const double scale = (double)q->scales[0];
     const size_t size = cyg_type_size(q->type), bytes = (size_t)count * size;
     uint8_t *data = cyg_arena_alloc(&g->arena, bytes + 1, 64);
@@ -104,7 +111,7 @@ cyg_status cyg_quant_constant(cyg_scheme *s, cyg_value_id v, const cyg_quant *q,
             memcpy(data + 2 * i, &wide, 2);
         }
     }
-    *out_v = cyg_graph_add_const(g, from->name, q->type, from->rank, from->dims, data, bytes);
+    *out_v = cyg_graph_add_const(g, from.name, q->type, from.rank, from.dims, data, bytes);
     if (cyg_value_is_none(*out_v))
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     cyg_val(g, *out_v)->quant = *q;
@@ -142,8 +149,8 @@ cyg_status cyg_quant_weights(cyg_scheme *s, cyg_value_id w, const cyg_value *bia
                              const cyg_quant *x, cyg_value_id *out_w)
 {
     cyg_graph *g = s->g;
-    const cyg_value *from = cyg_val(g, w);
-    const int64_t count = cyg_value_elements(from), channels = from->dims[0],
+    const cyg_value from = *cyg_val(g, w); /* adding values may move the array */
+    const int64_t count = cyg_value_elements(&from), channels = from.dims[0],
                   taps = channels > 0 ? count / channels : 0;
     float *scales;
     CYG_DO(give_scales(s, (uint32_t)channels, &scales));
@@ -151,14 +158,14 @@ cyg_status cyg_quant_weights(cyg_scheme *s, cyg_value_id w, const cyg_value *bia
     if (data == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     for (int64_t n = 0; n < channels; n++) {
-        const float *row = (const float *)from->data + n * taps;
+        const float *row = (const float *)from.data + n * taps;
         scales[n] = channel_scale(row, taps,
                                   bias != NULL ? (double)((const float *)bias->data)[n] : 0.0, x);
         for (int64_t k = 0; k < taps; k++)
             data[n * taps + k] = (int8_t)saturate((double)row[k] / (double)scales[n], -127, 127);
     }
-    *out_w = cyg_graph_add_const(g, from->name, CYG_TYPE_S8, from->rank, from->dims, data,
-                                 (size_t)count);
+    *out_w =
+        cyg_graph_add_const(g, from.name, CYG_TYPE_S8, from.rank, from.dims, data, (size_t)count);
     if (cyg_value_is_none(*out_w))
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     cyg_val(g, *out_w)->quant =

@@ -8,9 +8,10 @@
  * reserve, since calibration never sees the largest value and 16 bits have room. */
 cyg_status cyg_quant_from_range(cyg_scheme *s, cyg_store store, float lo, float hi,
                                 cyg_quant *out_q) CYG_MUST_USE;
-/* One scale for each head_dim channels, repeated so that scales[c] is channel c's. */
+/* One scale for each head_dim channels (of the last axis, `axis`), repeated so that scales[c] is
+ * channel c's. */
 cyg_status cyg_quant_from_heads(cyg_scheme *s, const cyg_observed *o, int64_t head_dim,
-                                cyg_quant *out_q) CYG_MUST_USE;
+                                int32_t axis, cyg_quant *out_q) CYG_MUST_USE;
 /* A constant's float data in the integers of q (one scale). */
 cyg_status cyg_quant_constant(cyg_scheme *s, cyg_value_id v, const cyg_quant *q,
                               cyg_value_id *out_v) CYG_MUST_USE;

@@ -18,7 +18,8 @@ cyg_status cyg_quantise(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *sam
     s.observed = CYG_NEW_ARRAY(&arena, cyg_observed, g->value_count + 1);
     cyg_status status = s.observed == NULL ? CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory") : CYG_OK;
     for (uint32_t i = 0; status == CYG_OK && i < g->value_count; i++)
-        if (!cyg_value_shape_known(&g->values[i]) && !cyg_node_is_none(g->values[i].producer))
+        if (!cyg_value_shape_known(&g->values[i]) &&
+            (!cyg_node_is_none(g->values[i].producer) || cyg_graph_is_input(g, (cyg_value_id){i})))
             status =
                 CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
                          "value \"%s\" has no fixed shape: give --input_shapes", g->values[i].name);

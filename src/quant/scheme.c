@@ -265,21 +265,49 @@ static void raise_by_producers(cyg_scheme *s)
     }
 }
 
-/* Scales for heads need the linear's own result: behind a movement the channels may be elsewhere.
- */
+/* Results that a scale for each channel can be given: nothing but M or G carries it. */
+static bool scales_channels(const cyg_scheme *s, cyg_node_id id)
+{
+    if (cyg_node_is_none(id) || !s->integer[id.i])
+        return false;
+    const cyg_node *n = cyg_nod(s->g, id);
+    if (n->op == CYG_OP_layer_normalization)
+        return true;
+    return (n->op == CYG_OP_linear || n->op == CYG_OP_conv2d) &&
+           cyg_node_int(n, CYG_ATTR_act, CYG_ACT_NONE) == CYG_ACT_NONE &&
+           cyg_node_int(n, CYG_ATTR_post_act, CYG_ACT_NONE) == CYG_ACT_NONE &&
+           cyg_value_is_none(cyg_node_in(n, 3));
+}
+
+/* A scale for each head: where a linear (convolution, normalisation) makes the value, without
+ * activation and residual, and integer attention with heads on the same channel borders is all
+ * that reads it. Everything else gets one scale: behind a movement the channels may be elsewhere,
+ * and no other reader takes several scales. */
 static void choose_heads(cyg_scheme *s)
 {
     const cyg_graph *g = s->g;
+    static const cyg_attr_key offsets[] = {CYG_ATTR_q_offset, CYG_ATTR_k_offset, CYG_ATTR_v_offset};
+    for (uint32_t v = 0; v < s->value_count; v++)
+        s->head_dim[v] = -1; /* no reader yet */
     for (uint32_t i = 0; i < g->order_count; i++) {
         const cyg_node *n = cyg_nod(g, g->order[i]);
-        for (uint32_t k = 0; n->op == CYG_OP_attention && k < 3; k++)
-            s->head_dim[s->class_of[n->in[k].i]] = cyg_node_int(n, CYG_ATTR_head_dim, 0);
+        const bool attention = n->op == CYG_OP_attention && s->integer[g->order[i].i];
+        const int64_t d = cyg_node_int(n, CYG_ATTR_head_dim, 0);
+        for (uint32_t k = 0; k < n->in_count; k++) {
+            if (!is_activation(g, n->in[k]))
+                continue;
+            int64_t *dim = &s->head_dim[s->class_of[n->in[k].i]];
+            const bool fits = attention && k < 3 && d > 0 &&
+                              cyg_node_int(n, offsets[k], 0) % d == 0 &&
+                              scales_channels(s, cyg_val(g, n->in[k])->producer);
+            *dim = fits && (*dim == -1 || *dim == d) ? d : 0;
+        }
+        for (uint32_t k = 0; cyg_quant_is_move(n) && k < n->out_count; k++)
+            if (is_activation(g, n->out[k]))
+                s->head_dim[s->class_of[n->out[k].i]] = 0;
     }
-    for (uint32_t i = 0; i < g->order_count; i++) {
-        const cyg_node *n = cyg_nod(g, g->order[i]);
-        if (cyg_quant_is_move(n) && is_activation(g, n->out[0]))
-            s->head_dim[s->class_of[n->out[0].i]] = 0;
-    }
+    for (uint32_t i = 0; i < g->output_count; i++)
+        s->head_dim[s->class_of[g->outputs[i].i]] = 0;
 }
 
 cyg_status cyg_quant_choose(cyg_scheme *s)

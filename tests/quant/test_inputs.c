@@ -1,0 +1,218 @@
+/* The model's entrance: the folded normalisation against integer arithmetic done here, and every
+ * way of feeding a picture: same picture, same bytes out. */
+#include "../target/session_testing.h"
+
+#include "interp/interp.h"
+#include "lower/lower.h"
+
+static cyg_graph *quantised(cyg_ctx *ctx, const cyg_quant_options *options)
+{
+    static tiny_samples samples;
+    cyg_quant_report report;
+    tiny_samples_init(&samples);
+    cyg_graph *g = tiny_graph();
+    OK(ctx, cyg_quantise(ctx, g, &samples.source, options, &report));
+    return g;
+}
+
+typedef struct capture {
+    const cyg_program *p;
+    const char *name;
+    int16_t data[256];
+    int found;
+} capture;
+
+static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kbuf *buf)
+{
+    capture *c = user;
+    (void)ctx;
+    if (strcmp(c->p->tensors[v.i].name, c->name) == 0) {
+        memcpy(c->data, buf->data, sizeof c->data);
+        c->found++;
+    }
+    return CYG_OK;
+}
+
+/* The patch embedding's result from the pixels, the float weights and the scales alone. */
+static void test_fold(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    static tiny_samples samples;
+    cyg_ctx_init(&ctx);
+    tiny_samples_init(&samples);
+    const cyg_quant_options options = tiny_options(true);
+    cyg_graph *g = quantised(&ctx, &options), *f = tiny_graph();
+    cyg_arena arena;
+    cyg_arena_init(&arena);
+    cyg_program p;
+    OK(&ctx, cyg_lower_graph(&ctx, g, &arena, &p));
+    capture got = {.p = &p, .name = "p"};
+    const cyg_kbuf in = {
+        .data = samples.pixels[2], .type = CYG_TYPE_U8, .rank = 4, .dims = {1, 3, 8, 8}};
+    cyg_kbuf y;
+    OK(&ctx, cyg_interp_run_program(&ctx, &p, true, &in, 1, observe, &got, &arena, &y));
+    assert_int_equal(got.found, 1);
+    const double s_y = (double)value_named(g, "p")->quant.scales[0];
+    const float *w = value_named(f, "pw")->data, *b = value_named(f, "pb")->data;
+    for (int o = 0; o < 16; o++) {
+        float folded[12];
+        double shift = (double)b[o], most = 0;
+        for (int t = 0; t < 12; t++) { /* [2][2][3] */
+            const double scaled = (double)w[o * 12 + t] / (double)tiny_std[t % 3];
+            folded[t] = (float)scaled;
+            shift -= scaled * (double)tiny_mean[t % 3];
+            most = fmax(most, fabs((double)folded[t]));
+        }
+        const double s_w = (double)(float)(most / 127.0);
+        const float m = (float)(s_w / s_y);
+        for (int at = 0; at < 16; at++) {
+            int64_t acc = (int64_t)rint((double)(float)shift / s_w);
+            double real = (double)b[o];
+            for (int t = 0; t < 12; t++) {
+                const int yy = at / 4 * 2 + t / 6, xx = at % 4 * 2 + t / 3 % 2, c = t % 3;
+                const int k = c * 64 + yy * 8 + xx;
+                acc += (int64_t)rint((double)folded[t] / s_w) * samples.pixels[2][k];
+                real += (double)w[o * 12 + t] * (double)samples.inputs[2][k];
+            }
+            const float scaled = (float)acc * m;
+            const int expected = (int)rintf(scaled);
+            assert_int_equal(got.data[at * 16 + o], expected);
+            assert_true(fabs((double)expected * s_y - real) < 0.05); /* what the float model sees */
+        }
+    }
+    cyg_arena_deinit(&arena);
+    cyg_graph_destroy(f);
+    cyg_graph_destroy(g);
+}
+
+static void test_variants(void **state)
+{
+    static cyg_ctx ctx;
+    static tiny_samples samples;
+    cyg_ctx_init(&ctx);
+    tiny_samples_init(&samples);
+    void *first = NULL;
+    for (int variant = 0; variant < 8; variant++) {
+        const bool is_float = variant & 1, nhwc = variant & 2, swapped = variant & 4;
+        cyg_quant_options options = tiny_options(true);
+        options.normalize.swap_channels = swapped;
+        cyg_graph *g = quantised(&ctx, &options);
+        OK(&ctx, cyg_quant_bind_input(&ctx, g, 0, is_float ? CYG_TYPE_F32 : CYG_TYPE_U8, nhwc));
+        OK(&ctx, cyg_graph_verify(&ctx, g));
+        /* The name belongs to what the runtime feeds; the tables of names know it. */
+        assert_int_equal(cyg_graph_find_value(g, "image").i, g->inputs[0].i);
+        assert_int_equal(cyg_graph_find_value(g, "logits").i, g->outputs[0].i);
+        uint8_t bytes[TINY_PIXELS];
+        float floats[TINY_PIXELS];
+        for (int c = 0; c < 3; c++)
+            for (int k = 0; k < 64; k++) {
+                const int from = (swapped ? 2 - c : c) * 64 + k, to = nhwc ? k * 3 + c : c * 64 + k;
+                bytes[to] = samples.pixels[4][from];
+                floats[to] = (float)samples.pixels[4][from];
+            }
+        const char *path = scratch_path(state, "m.cyg");
+        write_package(&ctx, g, path);
+        const void *inputs[] = {is_float ? (const void *)floats : bytes};
+        size_t size;
+        void *out = run_package(path, NULL, 1, inputs, &size);
+        assert_int_equal(size, sizeof(float) * TINY_CLASSES);
+        if (first == NULL) {
+            first = out;
+        } else {
+            assert_memory_equal(out, first, size);
+            free(out);
+        }
+        cyg_graph_destroy(g);
+    }
+    free(first);
+}
+
+/* Where no convolution reads the pixels the normalisation stands in front, in floats. */
+static void test_spelled_out(void **state)
+{
+    static cyg_ctx ctx;
+    static tiny_samples samples;
+    cyg_ctx_init(&ctx);
+    tiny_samples_init(&samples);
+    static const char *const text = "graph \"g\" opset 18\ninput %image: f32[1,3,8,8]\n"
+                                    "const %shape: s64[2] = [1, 192]\n"
+                                    "const %w: f32[4,192] = #0000000000000000 3072\n"
+                                    "%f: f32[1,192] = reshape(%image, %shape) \"flat\"\n"
+                                    "%y: f32[1,4] = linear(%f, %w) \"fc\"\noutput %y\n";
+    float *first = NULL;
+    for (int variant = 0; variant < 8; variant++) {
+        const bool is_float = variant & 1, nhwc = variant & 2, swapped = variant & 4;
+        cyg_quant_options options = tiny_options(true);
+        cyg_quant_report report;
+        options.normalize.swap_channels = swapped;
+        cyg_graph *g = parse_graph(text);
+        fill_weights(g, 11);
+        OK(&ctx, cyg_quantise(&ctx, g, &samples.source, &options, &report));
+        OK(&ctx, cyg_quant_bind_input(&ctx, g, 0, is_float ? CYG_TYPE_F32 : CYG_TYPE_U8, nhwc));
+        OK(&ctx, cyg_graph_verify(&ctx, g));
+        uint8_t bytes[TINY_PIXELS];
+        float floats[TINY_PIXELS];
+        for (int c = 0; c < 3; c++)
+            for (int k = 0; k < 64; k++) {
+                const int from = (swapped ? 2 - c : c) * 64 + k, to = nhwc ? k * 3 + c : c * 64 + k;
+                bytes[to] = samples.pixels[1][from];
+                floats[to] = (float)samples.pixels[1][from];
+            }
+        const char *path = scratch_path(state, "m.cyg");
+        write_package(&ctx, g, path);
+        const void *inputs[] = {is_float ? (const void *)floats : bytes};
+        size_t size;
+        float *out = run_package(path, NULL, 1, inputs, &size);
+        if (first == NULL) {
+            cyg_graph *f = parse_graph(text);
+            fill_weights(f, 11);
+            const float *fw = value_named(f, "w")->data;
+            for (int o = 0; o < 4; o++) {
+                double real = 0;
+                for (int k = 0; k < 192; k++)
+                    real += (double)fw[o * 192 + k] * (double)samples.inputs[1][k];
+                assert_true(fabs(real - (double)out[o]) < 0.1);
+            }
+            cyg_graph_destroy(f);
+            first = out;
+        } else {
+            assert_memory_equal(out, first, size);
+            free(out);
+        }
+        cyg_graph_destroy(g);
+    }
+    free(first);
+}
+
+static void test_refusals(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    cyg_quant_options options = tiny_options(true);
+    cyg_graph *g = quantised(&ctx, &options);
+    assert_int_equal(cyg_quant_bind_input(&ctx, g, 0, CYG_TYPE_S16, false), CYG_E_CONFIG);
+    assert_true(ctx_says(&ctx, "src_dtype s16"));
+    cyg_graph_destroy(g);
+    static tiny_samples samples;
+    cyg_quant_report report;
+    tiny_samples_init(&samples);
+    options.normalize.channels = 4;
+    cyg_ctx_init(&ctx);
+    g = tiny_graph();
+    assert_int_equal(cyg_quantise(&ctx, g, &samples.source, &options, &report), CYG_E_CONFIG);
+    assert_true(ctx_says(&ctx, "mean and std do not apply"));
+    cyg_graph_destroy(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fold),
+        cmocka_unit_test_setup_teardown(test_variants, setup_scratch, teardown_scratch),
+        cmocka_unit_test_setup_teardown(test_spelled_out, setup_scratch, teardown_scratch),
+        cmocka_unit_test(test_refusals),
+    };
+    return CYG_TEST_MAIN(tests);
+}

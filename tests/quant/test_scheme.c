@@ -1,0 +1,362 @@
+/* The scheme on a transformer of one block: the types it chooses, the parameters it writes, where
+ * requant nodes stand, and how well the integers follow the floats. */
+#include "tiny_model.h"
+
+#include "interp/interp.h"
+#include "lower/lower.h"
+
+static const cyg_quant *quant_of(const cyg_graph *g, const char *value)
+{
+    return &value_named(g, value)->quant;
+}
+
+static void test_types(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    cyg_quant_report report;
+    cyg_graph *g = tiny_quantised(&ctx, true, &report);
+    static const struct {
+        const char *value;
+        cyg_type type;
+    } expected[] = {
+        {"image", CYG_TYPE_U8},                                              /* pixels */
+        {"t", CYG_TYPE_S16},                                                 /* residual stream */
+        {"p", CYG_TYPE_S16},                                                 /* one class with t */
+        {"r1", CYG_TYPE_S16},     {"r2", CYG_TYPE_S16}, {"n1", CYG_TYPE_U8}, /* read by a linear */
+        {"n2", CYG_TYPE_U8},      {"h", CYG_TYPE_U8},   {"a", CYG_TYPE_U8},
+        {"qkv", CYG_TYPE_S8},     {"n3", CYG_TYPE_S16}, /* read by a mean */
+        {"logits", CYG_TYPE_NONE}};
+    for (size_t i = 0; i < CYG_COUNT(expected); i++)
+        if (quant_of(g, expected[i].value)->type != expected[i].type)
+            fail_msg("%s is stored as %s, expected %s", expected[i].value,
+                     cyg_type_name(quant_of(g, expected[i].value)->type),
+                     cyg_type_name(expected[i].type));
+    const cyg_quant *pixels = quant_of(g, "image");
+    assert_true(pixels->scales[0] == 1.0f);
+    assert_int_equal(pixels->zero_point, 0);
+    assert_int_equal(report.samples, TINY_SAMPLES);
+    assert_int_equal(report.float_nodes, 0);
+    assert_int_equal(report.integer_nodes, 11);
+    /* Nothing but equal ends anywhere: no requant at all in this graph. */
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        if (n->op != CYG_OP_requant)
+            continue;
+        const cyg_quant *x = &cyg_val(g, n->in[0])->quant, *y = &cyg_val(g, n->out[0])->quant;
+        if (x->type == y->type && x->zero_point == y->zero_point && x->count == y->count &&
+            x->scales[0] == y->scales[0])
+            fail_msg("requant %s changes nothing", n->name);
+    }
+    cyg_graph_destroy(g);
+}
+
+static void test_heads(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    cyg_quant_report report;
+    cyg_graph *g = tiny_quantised(&ctx, true, &report);
+    const cyg_quant *q = quant_of(g, "qkv");
+    assert_int_equal(q->count, 48);
+    assert_int_equal(q->axis, 2);
+    for (uint32_t c = 0; c < 48; c++)
+        assert_true(q->scales[c] == q->scales[c / 8 * 8]);
+    assert_true(q->scales[0] != q->scales[8]);
+    cyg_graph_destroy(g);
+}
+
+static void test_weights(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    cyg_quant_report report;
+    cyg_graph *g = tiny_quantised(&ctx, true, &report), *f = tiny_graph();
+    static const char *const nodes[] = {"qkv", "proj", "fc1", "fc2", "head"};
+    for (size_t i = 0; i < CYG_COUNT(nodes); i++) {
+        const cyg_value *w = cyg_val(g, node_named(g, nodes[i])->in[1]);
+        const cyg_value *from = cyg_val(f, node_named(f, nodes[i])->in[1]);
+        assert_int_equal(w->type, CYG_TYPE_S8);
+        assert_int_equal(w->quant.count, w->dims[0]);
+        assert_int_equal(w->quant.axis, 0);
+        for (int64_t n = 0; n < w->dims[0]; n++) {
+            const float *row = (const float *)from->data + n * w->dims[1];
+            const int8_t *q = (const int8_t *)w->data + n * w->dims[1];
+            double most = 0;
+            for (int64_t k = 0; k < w->dims[1]; k++)
+                most = fmax(most, fabs((double)row[k]));
+            assert_true(w->quant.scales[n] == (float)(most / 127.0));
+            for (int64_t k = 0; k < w->dims[1]; k++) {
+                assert_true(q[k] >= -127);
+                assert_int_equal(q[k], (int)rint((double)row[k] / (double)w->quant.scales[n]));
+            }
+        }
+    }
+    assert_true(report.weight_bytes_quantised < report.weight_bytes_float / 2);
+    cyg_graph_destroy(f);
+    cyg_graph_destroy(g);
+}
+
+/* Float results of a sample, from the graph before quantisation. */
+static void float_run(cyg_ctx *ctx, cyg_graph *g, float *input, float *out)
+{
+    cyg_interp *it;
+    OK(ctx, cyg_interp_create(ctx, g, NULL, &it));
+    const cyg_kbuf in = {.data = input, .type = CYG_TYPE_F32, .rank = 4, .dims = {1, 3, 8, 8}};
+    OK(ctx, cyg_interp_run(ctx, it, &in, 1));
+    memcpy(out, cyg_interp_value(it, g->outputs[0])->data, sizeof(float) * TINY_CLASSES);
+    cyg_interp_destroy(it);
+}
+
+static void integer_run(cyg_ctx *ctx, const cyg_graph *g, void *input, cyg_type type, float *out)
+{
+    cyg_arena arena;
+    cyg_arena_init(&arena);
+    cyg_program p;
+    OK(ctx, cyg_lower_graph(ctx, g, &arena, &p));
+    const cyg_kbuf in = {.data = input, .type = type, .rank = 1, .dims = {TINY_PIXELS}};
+    cyg_kbuf y;
+    OK(ctx, cyg_interp_run_program(ctx, &p, true, &in, 1, NULL, NULL, &arena, &y));
+    memcpy(out, y.data, sizeof(float) * TINY_CLASSES);
+    cyg_arena_deinit(&arena);
+}
+
+static void test_accuracy(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    static tiny_samples samples;
+    cyg_ctx_init(&ctx);
+    tiny_samples_init(&samples);
+    cyg_quant_report report;
+    cyg_graph *g = tiny_quantised(&ctx, true, &report), *f = tiny_graph();
+    double signal = 0, noise = 0;
+    for (int i = 0; i < TINY_SAMPLES; i++) {
+        float expected[TINY_CLASSES], found[TINY_CLASSES];
+        float_run(&ctx, f, samples.inputs[i], expected);
+        integer_run(&ctx, g, samples.pixels[i], CYG_TYPE_U8, found);
+        for (int k = 0; k < TINY_CLASSES; k++) {
+            signal += (double)expected[k] * (double)expected[k];
+            noise +=
+                ((double)expected[k] - (double)found[k]) * ((double)expected[k] - (double)found[k]);
+        }
+    }
+    const double db = 10.0 * log10(signal / noise);
+    if (!(db > 30.0))
+        fail_msg("SQNR is %.1f dB", db);
+    cyg_graph_destroy(f);
+    cyg_graph_destroy(g);
+}
+
+/* Without normalisation the input is float and converted once. */
+static void test_float_input(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    static tiny_samples samples;
+    cyg_ctx_init(&ctx);
+    tiny_samples_init(&samples);
+    cyg_quant_report report;
+    cyg_graph *g = tiny_quantised(&ctx, false, &report), *f = tiny_graph();
+    assert_int_equal(quant_of(g, "image")->type, CYG_TYPE_NONE);
+    uint32_t requants = 0;
+    for (uint32_t i = 0; i < g->order_count; i++)
+        requants += cyg_nod(g, g->order[i])->op == CYG_OP_requant;
+    assert_int_equal(requants, 1);
+    float expected[TINY_CLASSES], found[TINY_CLASSES];
+    float_run(&ctx, f, samples.inputs[3], expected);
+    integer_run(&ctx, g, samples.inputs[3], CYG_TYPE_F32, found);
+    for (int k = 0; k < TINY_CLASSES; k++)
+        assert_true(fabsf(expected[k] - found[k]) < 0.1f);
+    cyg_graph_destroy(f);
+    cyg_graph_destroy(g);
+}
+
+/* ---- awkward graphs */
+
+static cyg_status get_vector(cyg_ctx *ctx, void *self, size_t i, cyg_sample_tensor *out)
+{
+    (void)ctx;
+    (void)i;
+    *out = *(cyg_sample_tensor *)self;
+    return CYG_OK;
+}
+
+static cyg_status quantise_text(cyg_ctx *ctx, const char *text, float *data, size_t count,
+                                cyg_graph **out_g)
+{
+    cyg_sample_tensor t = {data, count};
+    const cyg_sample_source source = {&t, 2, 1, get_vector, tiny_name};
+    const cyg_quant_options options = {.transformer_level = 1};
+    cyg_quant_report report;
+    *out_g = parse_graph(text);
+    fill_weights(*out_g, 3);
+    return cyg_quantise(ctx, *out_g, &source, &options, &report);
+}
+
+/* Quantises, verifies, lowers, runs with both bodies; the two and the float graph must agree. */
+static void check_text(const char *text, size_t count, float bound)
+{
+    static cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    rng r = {5};
+    float *data = random_floats(&r, count, 2.0f);
+    cyg_graph *g;
+    OK(&ctx, quantise_text(&ctx, text, data, count, &g));
+    OK(&ctx, cyg_graph_verify(&ctx, g));
+    cyg_arena arena;
+    cyg_arena_init(&arena);
+    cyg_program p;
+    OK(&ctx, cyg_lower_graph(&ctx, g, &arena, &p));
+    const cyg_kbuf in = {.data = data, .type = CYG_TYPE_F32, .rank = 1, .dims = {(int64_t)count}};
+    cyg_kbuf ref[4], fast[4];
+    assert_true(p.output_count <= 4);
+    OK(&ctx, cyg_interp_run_program(&ctx, &p, true, &in, 1, NULL, NULL, &arena, ref));
+    OK(&ctx, cyg_interp_run_program(&ctx, &p, false, &in, 1, NULL, NULL, &arena, fast));
+    cyg_graph *f = parse_graph(text);
+    fill_weights(f, 3);
+    cyg_interp *it;
+    OK(&ctx, cyg_interp_create(&ctx, f, NULL, &it));
+    cyg_kbuf fin = in;
+    const cyg_value *declared = cyg_val(f, f->inputs[0]);
+    fin.rank = declared->rank;
+    memcpy(fin.dims, declared->dims, sizeof fin.dims);
+    OK(&ctx, cyg_interp_run(&ctx, it, &fin, 1));
+    for (uint32_t i = 0; i < p.output_count; i++) {
+        const size_t bytes = cyg_tensor_bytes(&p.tensors[p.outputs[i]]);
+        assert_memory_equal(ref[i].data, fast[i].data, bytes);
+        assert_int_equal(ref[i].type, CYG_TYPE_F32);
+        const float *expected = cyg_interp_value(it, f->outputs[i])->data, *found = ref[i].data;
+        for (size_t k = 0; k < bytes / 4; k++)
+            if (!(fabsf(expected[k] - found[k]) <= bound))
+                fail_msg("output %u[%zu]: expected %g, found %g", i, k, (double)expected[k],
+                         (double)found[k]);
+    }
+    cyg_interp_destroy(it);
+    cyg_graph_destroy(f);
+    cyg_graph_destroy(g);
+    cyg_arena_deinit(&arena);
+    free(data);
+}
+
+/* A float-only operator (exp) between integers: converted before and behind. */
+static void test_float_island(void **unused)
+{
+    (void)unused;
+    check_text("graph \"g\" opset 18\n"
+               "input %x: f32[4,16]\n"
+               "const %w: f32[16,16] = #0000000000000000 1024\n"
+               "const %v: f32[8,16] = #0000000000000000 512\n"
+               "%a: f32[4,16] = linear(%x, %w) \"first\"\n"
+               "%s: f32[4,16] = sigmoid(%a) \"float\"\n"
+               "%y: f32[4,8] = linear(%s, %v) \"second\"\n"
+               "output %y\n",
+               64, 0.1f);
+}
+
+/* q, k and v that cannot have a scale for each head: made by an element-wise node, read by others
+ * too, an output of the graph, heads of two sizes on one value, an activation in between. */
+static void test_awkward_heads(void **unused)
+{
+    (void)unused;
+    static const char *const bodies[] = {
+        "%q: f32[8,16] = linear(%x, %w) \"q\"\n%r: f32[8,16] = mul(%q, %q) \"square\"\n"
+        "%y: f32[8,16] = attention(%r, %q, %q) {heads = 2, head_dim = 8, tokens = 8, scale = 0.3}\n"
+        "output %y\n",
+        "%q: f32[8,16] = linear(%x, %w) \"q\"\n"
+        "%a: f32[8,16] = attention(%q, %q, %q) {heads = 2, head_dim = 8, tokens = 8, scale = 0.3}\n"
+        "%y: f32[8,16] = linear(%q, %w) \"reads q too\"\noutput %a\noutput %y\n",
+        "%q: f32[8,16] = linear(%x, %w) \"q\"\n"
+        "%a: f32[8,16] = attention(%q, %q, %q) {heads = 2, head_dim = 8, tokens = 8, scale = 0.3}\n"
+        "output %a\noutput %q\noutput %a\n",
+        "%q: f32[8,16] = linear(%x, %w) \"q\"\n"
+        "%a: f32[8,16] = attention(%q, %q, %q) {heads = 2, head_dim = 8, tokens = 8, scale = 0.3}\n"
+        "%b: f32[8,16] = attention(%q, %q, %q) {heads = 4, head_dim = 4, tokens = 8, scale = 0.3}\n"
+        "output %a\noutput %b\n",
+        "%q: f32[8,16] = linear(%x, %w) {act = 2} \"gelu\"\n"
+        "%a: f32[8,16] = attention(%q, %q, %q) {heads = 2, head_dim = 8, tokens = 8, scale = 0.3}\n"
+        "%b: f32[8,16] = attention(%a, %a, %a) {heads = 2, head_dim = 8, tokens = 8, scale = 0.3}\n"
+        "output %b\n",
+        "%q: f32[8,16] = linear(%x, %w) \"q\"\n%e: f32[8,16] = exp(%q) \"float reads q\"\n"
+        "%a: f32[8,16] = attention(%q, %q, %q) {heads = 2, head_dim = 8, tokens = 8, scale = 0.3}\n"
+        "output %a\noutput %e\n",
+    };
+    for (size_t i = 0; i < CYG_COUNT(bodies); i++) {
+        char text[2048];
+        snprintf(text, sizeof text,
+                 "graph \"g\" opset 18\ninput %%x: f32[8,16]\n"
+                 "const %%w: f32[16,16] = #0000000000000000 1024\n%s",
+                 bodies[i]);
+        check_text(text, 128, i == 5 ? 3.0f : 0.25f);
+    }
+}
+
+/* relu and clip with and without residual, and a class that a concat makes of several values. */
+static void test_clamps(void **unused)
+{
+    (void)unused;
+    check_text("graph \"g\" opset 18\ninput %x: f32[4,16]\n"
+               "const %w: f32[16,16] = #0000000000000000 1024\n"
+               "%a: f32[4,16] = linear(%x, %w) {act = 1} \"relu\"\n"
+               "%b: f32[4,16] = linear(%a, %w) {act = 4, act_lo = -0.5, act_hi = 0.5} \"clip\"\n"
+               "%c: f32[4,16] = linear(%b, %w, _, %a) {post_act = 1} \"relu behind\"\n"
+               "%d: f32[4,16] = linear(%c, %w) {post_act = 1} \"relu behind nothing\"\n"
+               "%e: f32[4,32] = concat(%c, %d) {axis = 1} \"both\"\n"
+               "output %e\n",
+               64, 0.3f);
+}
+
+static void test_refusals(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    cyg_graph *g;
+    float data[64];
+    static const char *const text = "graph \"g\" opset 18\ninput %x: f32[4,16]\n"
+                                    "const %w: f32[16,16] = #0000000000000000 1024\n"
+                                    "%y: f32[4,16] = linear(%x, %w) \"fc\"\noutput %y\n";
+    const float bad[] = {NAN, INFINITY, -INFINITY};
+    for (size_t i = 0; i < 3; i++) {
+        cyg_ctx_init(&ctx);
+        for (int k = 0; k < 64; k++)
+            data[k] = 1.0f;
+        data[17 + 20 * i] = bad[i];
+        assert_int_equal(quantise_text(&ctx, text, data, 64, &g), CYG_E_CHECK);
+        assert_true(ctx_says(&ctx, "infinities or NaN"));
+        cyg_graph_destroy(g);
+    }
+    cyg_ctx_init(&ctx);
+    assert_int_equal(quantise_text(&ctx, text, data, 63, &g), CYG_E_FORMAT);
+    assert_true(ctx_says(&ctx, "needs 64 values, found 63"));
+    cyg_graph_destroy(g);
+    cyg_ctx_init(&ctx);
+    assert_int_equal(quantise_text(&ctx,
+                                   "graph \"g\" opset 18\nsymbol N\ninput %x: f32[N,16]\n"
+                                   "%y: f32[N,16] = relu(%x)\noutput %y\n",
+                                   data, 64, &g),
+                     CYG_E_UNSUPPORTED);
+    cyg_graph_destroy(g);
+    cyg_ctx_init(&ctx);
+    assert_int_equal(quantise_text(&ctx,
+                                   "graph \"g\" opset 18\ninput %x: s64[8]\n"
+                                   "%y: s64[8] = abs(%x)\noutput %y\n",
+                                   data, 8, &g),
+                     CYG_E_UNSUPPORTED);
+    assert_true(ctx_says(&ctx, "s64"));
+    cyg_graph_destroy(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_types),         cmocka_unit_test(test_heads),
+        cmocka_unit_test(test_weights),       cmocka_unit_test(test_accuracy),
+        cmocka_unit_test(test_float_input),   cmocka_unit_test(test_float_island),
+        cmocka_unit_test(test_awkward_heads), cmocka_unit_test(test_clamps),
+        cmocka_unit_test(test_refusals),
+    };
+    return CYG_TEST_MAIN(tests);
+}
