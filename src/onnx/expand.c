@@ -5,8 +5,9 @@
  *   - a fused operator, or one that the opset lacks, is replaced by what its definition says
  *     (docs/fused-ops.md; expand_fused.c, expand_ops.c);
  *   - any other is copied.
- * The last value of an expansion takes the place of the node's output. The nodes of an expansion
- * are called <node>/<suffix> and inherit its provenance.
+ * The last value of an expansion takes the place of the node's output. The node of an expansion
+ * that does the work (the product, the softmax) keeps the name, the others are called
+ * <node>/<suffix>; all inherit its provenance.
  *
  * A quantised value becomes a pair QuantizeLinear, DequantizeLinear behind its producer, and keeps
  * its name behind the pair; a quantised constant gets a DequantizeLinear. requant then means
@@ -16,6 +17,7 @@
  * Transpose node, which the writer folds while it streams. */
 #include "onnx/expand.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "onnx/onnx.h"
@@ -82,11 +84,9 @@ cyg_value_id cyg_emit(cyg_expander *x, cyg_op op, const char *suffix, const cyg_
 {
     char name[256];
     /* The name is a suggestion; the adders make it unique. */
-    const int len = (int)strnlen(x->stem, 200);
-    memcpy(name, x->stem, (size_t)len);
-    name[len] = '/';
-    strncpy(name + len + 1, suffix, sizeof name - (size_t)len - 2);
-    name[sizeof name - 1] = '\0';
+    const size_t len = strnlen(x->stem, 200);
+    memcpy(name, x->stem, len);
+    snprintf(name + len, sizeof name - len, "%s%s", suffix[0] == '\0' ? "" : "/", suffix);
     const cyg_value_id out =
         cyg_graph_add_value(x->to, name, CYG_TYPE_NONE, CYG_RANK_UNKNOWN, NULL);
     if (cyg_value_is_none(out))

@@ -28,7 +28,8 @@ cyg_value_id cyg_expand_in(cyg_expander *x, uint32_t i);
  * so that the writer can store it that way. */
 cyg_value_id cyg_expand_transposed(cyg_expander *x, uint32_t i, const int64_t *perm, int rank);
 
-/* ---- emitting: all take and return values of `to`; a none-id passes through ---- */
+/* ---- emitting: all take and return values of `to`; a none-id passes through. suffix "": the new
+ * node takes the expanded one's name ---- */
 cyg_value_id cyg_emit(cyg_expander *x, cyg_op op, const char *suffix, const cyg_value_id *in,
                       uint32_t count);
 cyg_value_id cyg_emit1(cyg_expander *x, cyg_op op, const char *suffix, cyg_value_id a);

@@ -22,11 +22,11 @@ cyg_status cyg_expand_linear(cyg_expander *x, cyg_value_id *out_result)
     cyg_value_id y;
     if (in->rank == 2 && !cyg_value_is_none(bias)) {
         const cyg_value_id operands[] = {cyg_expand_in(x, 0), cyg_expand_in(x, 1), bias};
-        y = cyg_emit(x, CYG_OP_gemm, "Gemm", operands, 3);
+        y = cyg_emit(x, CYG_OP_gemm, "", operands, 3);
         CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, y), CYG_ATTR_transB, 1));
     } else {
         const cyg_value_id w = cyg_expand_transposed(x, 1, (const int64_t[]){1, 0}, 2);
-        y = cyg_emit2(x, CYG_OP_matmul, "MatMul", cyg_expand_in(x, 0), w);
+        y = cyg_emit2(x, CYG_OP_matmul, "", cyg_expand_in(x, 0), w);
         if (!cyg_value_is_none(bias))
             y = cyg_emit2(x, CYG_OP_add, "Add", y, bias);
     }
@@ -44,7 +44,7 @@ cyg_status cyg_expand_conv2d(cyg_expander *x, cyg_value_id *out_result)
                           cyg_expand_in(x, 2)};
     if (cyg_node_int(x->n, CYG_ATTR_x_nchw, 0) == 0)
         in[0] = cyg_emit_transpose(x, "ToChannelsFirst", in[0], to_first, 4);
-    const cyg_value_id y = cyg_emit(x, CYG_OP_conv, "Conv", in, cyg_value_is_none(in[2]) ? 2 : 3);
+    const cyg_value_id y = cyg_emit(x, CYG_OP_conv, "", in, cyg_value_is_none(in[2]) ? 2 : 3);
     for (size_t i = 0; i < CYG_COUNT(lists); i++) {
         const int64_t *data;
         const size_t count = cyg_node_ints(x->n, lists[i], &data);
@@ -89,7 +89,7 @@ cyg_status cyg_expand_gather_rows(cyg_expander *x, cyg_value_id *out_result)
     if (pads)
         y = cyg_emit2(x, CYG_OP_pad, "ZeroRow", y,
                       cyg_expand_ints(x, (const int64_t[]){0, 0, 0, 0, 1, 0}, 6));
-    *out_result = cyg_emit_gather(x, "Gather", y, flat_index(x, 1), 1);
+    *out_result = cyg_emit_gather(x, "", y, flat_index(x, 1), 1);
     return CYG_OK;
 }
 
@@ -239,7 +239,7 @@ cyg_status cyg_expand_attention(cyg_expander *x, cyg_value_id *out_result)
     if (!cyg_expand_target(y, target))
         return CYG_EXPAND_FAIL(x, "the shape of %s is not known", y->name);
     const cyg_value_id s = scores(x, &g);
-    const cyg_value_id p = cyg_emit1(x, CYG_OP_softmax, "Softmax", s);
+    const cyg_value_id p = cyg_emit1(x, CYG_OP_softmax, "", s);
     CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, p), CYG_ATTR_axis, -1));
     const cyg_value_id v = head_rows(x, &g, 2, CYG_ATTR_v_offset, false);
     cyg_value_id o = cyg_emit2(x, CYG_OP_matmul, "Context", p, v);

@@ -130,7 +130,7 @@ static cyg_status expand_layer_norm(cyg_expander *x, cyg_value_id *out_result)
     v = cyg_emit2(x, CYG_OP_reduce_mean, "Variance", v, over);
     v = cyg_emit_with(x, CYG_OP_add, "Epsilon", v, cyg_node_float(x->n, CYG_ATTR_epsilon, 1e-5f));
     v = cyg_emit1(x, CYG_OP_sqrt, "Sqrt", v);
-    v = cyg_emit2(x, CYG_OP_div, "Div", centred, v);
+    v = cyg_emit2(x, CYG_OP_div, "", centred, v);
     v = cyg_emit2(x, CYG_OP_mul, "Mul", v, cyg_expand_in(x, 1));
     if (!cyg_value_is_none(cyg_expand_in(x, 2)))
         v = cyg_emit2(x, CYG_OP_add, "Add", v, cyg_expand_in(x, 2));
@@ -141,7 +141,7 @@ static cyg_status expand_layer_norm(cyg_expander *x, cyg_value_id *out_result)
 static cyg_status expand_cast_like(cyg_expander *x, cyg_value_id *out_result)
 {
     const cyg_type to = cyg_expand_operand(x, 1)->type;
-    *out_result = cyg_emit1(x, CYG_OP_cast, "Cast", cyg_expand_in(x, 0));
+    *out_result = cyg_emit1(x, CYG_OP_cast, "", cyg_expand_in(x, 0));
     CYG_IGNORE(
         cyg_node_set_int(x->to, cyg_emitted(x, *out_result), CYG_ATTR_to, cyg_type_to_onnx(to)));
     return CYG_OK;
@@ -152,7 +152,7 @@ static cyg_status expand_shape(cyg_expander *x, cyg_value_id *out_result)
 {
     const int64_t start = cyg_node_int(x->n, CYG_ATTR_start, 0);
     const int64_t end = cyg_node_int(x->n, CYG_ATTR_end, INT64_MAX);
-    cyg_value_id y = cyg_emit1(x, CYG_OP_shape, "Shape", cyg_expand_in(x, 0));
+    cyg_value_id y = cyg_emit1(x, CYG_OP_shape, "", cyg_expand_in(x, 0));
     if (start != 0 || end != INT64_MAX) {
         const cyg_value_id in[] = {y, cyg_expand_ints(x, &start, 1), cyg_expand_ints(x, &end, 1)};
         y = cyg_emit(x, CYG_OP_slice, "Slice", in, 3);
@@ -184,7 +184,7 @@ static cyg_status expand_pad(cyg_expander *x, cyg_value_id *out_result)
         }
         operands[1] = cyg_expand_ints(x, all, 2 * rank);
     }
-    *out_result = cyg_emit(x, CYG_OP_pad, "Pad", operands, cyg_value_is_none(operands[2]) ? 2 : 3);
+    *out_result = cyg_emit(x, CYG_OP_pad, "", operands, cyg_value_is_none(operands[2]) ? 2 : 3);
     CYG_IGNORE(cyg_node_set_string(x->to, cyg_emitted(x, *out_result), CYG_ATTR_mode,
                                    cyg_node_string(x->n, CYG_ATTR_mode, "constant")));
     return CYG_OK;

@@ -69,6 +69,9 @@ static void test_reads_back(void **state)
         /* Expanded values keep the names that they had. */
         assert_true(cyg_graph_find_value(back, "h").i != CYG_NO_ID);
         assert_true(cyg_graph_find_value(back, "a").i != CYG_NO_ID);
+        assert_int_equal(cyg_nod(back, cyg_graph_find_node(back, "fc"))->op, CYG_OP_matmul);
+        assert_int_equal(cyg_nod(back, cyg_graph_find_node(back, "att"))->op, CYG_OP_softmax);
+        assert_int_equal(cyg_nod(back, cyg_graph_find_node(back, "merge"))->op, CYG_OP_gather);
         for (uint32_t k = 0; k < back->order_count; k++)
             assert_int_equal(
                 cyg_op_schema_of(cyg_nod(back, back->order[k])->op)->flags & CYG_OPF_FUSED, 0);
