@@ -20,10 +20,14 @@ static void write_check(const cyg_build *b, cyg_json *j)
     cyg_json_end_object(j);
 }
 
-static void write_files(const cyg_build *b, cyg_json *j)
+/* The package names what its bytes depend on. The config file is not among that: its values are,
+ * however they were given, and two spellings of one configuration make the same package. */
+static void write_files(const cyg_build *b, bool with_config, cyg_json *j)
 {
     cyg_json_begin_array(j);
     for (size_t i = 0; i < b->file_count; i++) {
+        if (!with_config && strcmp(b->files[i].role, "config") == 0)
+            continue;
         cyg_json_begin_object(j);
         cyg_json_key_string(j, "role", b->files[i].role);
         cyg_json_key_string(j, "path", b->files[i].name);
@@ -65,7 +69,7 @@ static void write_meta(cyg_build *b, cyg_strbuf *out)
     cyg_json_key_string(&j, "cygnet", CYG_VERSION);
     cyg_json_key_string(&j, "kind", "cpu");
     cyg_json_key(&j, "files");
-    write_files(b, &j);
+    write_files(b, false, &j);
     cyg_json_key(&j, "preprocess");
     if (in->is_image)
         cyg_preprocess_write(&in->preprocess, &j);
@@ -129,7 +133,7 @@ void cyg_build_write_context(cyg_build *b, cyg_strbuf *out)
     cyg_json_key(&j, "origins");
     cyg_config_write_origins(&j, &cyg_config_message_build, &b->config);
     cyg_json_key(&j, "files");
-    write_files(b, &j);
+    write_files(b, true, &j);
     cyg_json_key(&j, "stages");
     write_stages(b, &j);
     cyg_json_key_double(&j, "seconds", cyg_seconds() - b->start);
@@ -223,7 +227,7 @@ static void write_report(const cyg_build *b, cyg_strbuf *out)
     cyg_json_key(&j, "stages");
     write_stages(b, &j);
     cyg_json_key(&j, "inputs");
-    write_files(b, &j);
+    write_files(b, true, &j);
     cyg_json_key(&j, "golden_check");
     if (b->check.done)
         write_check(b, &j);

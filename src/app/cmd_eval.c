@@ -106,12 +106,14 @@ static cyg_status open_float(eval_job *e)
 /* ---- one picture
  * -------------------------------------------------------------------------------------------- */
 
-/* Position of the label in the order of scores; ties count against it. */
+/* Position of the label in the order of scores; of equal scores the first comes first, as in
+ * top-1 and in the predictions. */
 static size_t rank_of(const float *scores, size_t count, size_t label)
 {
     size_t above = 0;
     for (size_t i = 0; i < count; i++)
-        above += i != label && !(scores[i] < scores[label]);
+        above +=
+            i < label ? !(scores[i] < scores[label]) : i > label && !(scores[i] <= scores[label]);
     return above;
 }
 
@@ -358,7 +360,9 @@ static void close_job(eval_job *e)
 cyg_status cyg_cmd_eval(cyg_app *app, int argc, const char *const *argv)
 {
     eval_job e = {.app = app};
-    const cyg_value_type text = {.kind = CYG_VALUE_STRING}, number = {.kind = CYG_VALUE_INT};
+    const cyg_value_type text = {.kind = CYG_VALUE_STRING};
+    const cyg_value_type count = {.kind = CYG_VALUE_INT, .valid = "0.."};
+    const cyg_value_type threads = {.kind = CYG_VALUE_INT, .valid = "0..256"};
     const cyg_flag flags[] = {
         {.name = "model",
          .letter = 'm',
@@ -385,12 +389,12 @@ cyg_status cyg_cmd_eval(cyg_app *app, int argc, const char *const *argv)
          .text = "save file and five best classes, tab separated"},
         {.name = "limit",
          .letter = 'n',
-         .type = number,
+         .type = count,
          .dest = &e.limit,
-         .text = "only the first N pictures"},
+         .text = "only the first N pictures; 0 = all"},
         {.name = "threads",
          .letter = 't',
-         .type = number,
+         .type = threads,
          .dest = &e.threads,
          .text = "threads; 0 = all"},
     };
