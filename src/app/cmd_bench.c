@@ -183,10 +183,10 @@ static cyg_status open_engine(cyg_bench *b)
 static cyg_status run_bench(cyg_bench *b)
 {
     CYG_DO(open_engine(b));
+    CYG_DO(fill_inputs(b));
     cyg_bench_print_header(b);
     if (b->flags.list != NULL)
         return cyg_bench_data_test(b);
-    CYG_DO(fill_inputs(b));
     CYG_DO(cyg_bench_measure(b, true));
     if (b->flags.output != NULL)
         CYG_DO(write_output(b));

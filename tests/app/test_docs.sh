@@ -1,0 +1,14 @@
+# docs/commands.md is what scripts/write-commands-doc prints; docs/exit-codes.md names every status.
+. "$SOURCE_ROOT/tests/app/common.sh"
+docs=$SOURCE_ROOT/docs
+sh "$SOURCE_ROOT/scripts/write-commands-doc" "$CYGNET" >page 2>err || fail "write-commands-doc: $(cat err)"
+diff -u "$docs/commands.md" page ||
+    fail 'docs/commands.md is old: scripts/write-commands-doc build/cygnet > docs/commands.md'
+sed -n 's/^CYG_STATUS([A-Z]*, [0-9]*, \([0-9]*\), "\(.*\)")$/\1 \2/p' \
+    "$SOURCE_ROOT/src/base/status.def" >codes
+[ -s codes ] || fail 'no statuses found'
+while read -r code text; do
+    grep -qF "| $code |" "$docs/exit-codes.md" || fail "docs/exit-codes.md: no $code"
+    grep -qF "$text" "$docs/exit-codes.md" || fail "docs/exit-codes.md: no \"$text\""
+done <codes
+finish
