@@ -134,6 +134,11 @@ static cyg_status quantise(cyg_build *b)
     char before[32], after[32];
     CYG_DO(cyg_build_open_data(b));
     CYG_DO(cyg_build_quantise(b));
+    const char *path;
+    const cyg_onnx_export_options export = {.opset = 17};
+    CYG_DO(cyg_build_path(b, "quant/quant_axmodel.onnx", &path));
+    CYG_TRY(&b->app->ctx, cyg_onnx_export(&b->app->ctx, b->graph, path, &export),
+            "while writing quant/quant_axmodel.onnx");
     cyg_text_bytes((uint64_t)b->quantised.weight_bytes_float, before);
     cyg_text_bytes((uint64_t)b->quantised.weight_bytes_quantised, after);
     cyg_build_end(
