@@ -319,7 +319,7 @@ static cyg_status infer_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
         CYG_DO(cyg_node_infer_with(ctx, it->g, id, data_of, it));
         changed |= !same_shape(&before, cyg_val(it->g, n->out[k]));
     }
-    if (known && changed)
+    if (it->nodes[position].by_data && changed)
         forget_from(it, position + 1);
     return CYG_OK;
 }
