@@ -39,8 +39,7 @@ typedef struct cyg_session_options {
     size_t struct_size;
     unsigned threads; /* 0 = CYGNET_THREADS, else all processors */
     const char *isa;  /* NULL = CYGNET_CPU, else the best the machine has */
-    /* Called after every step when set (profiling, per-layer dumps): step number, name, seconds,
-     * and its output buffers' data. */
+    /* Called after every step when set (profiling, per-layer dumps): step number, name, seconds. */
     void (*on_step)(void *user, uint32_t step, const char *name, double seconds);
     void *user;
     int patient; /* waiting threads sleep instead of spinning: for background jobs and busy machines
@@ -65,7 +64,8 @@ CYG_RT_API const char *cyg_model_meta(const cyg_model *model, size_t *out_size);
 CYG_RT_API int cyg_session_create(const cyg_model *model, const cyg_session_options *options,
                                   cyg_session **out_session);
 CYG_RT_API void cyg_session_destroy(cyg_session *session);
-/* The session's own buffers: write inputs before, read outputs after a run. */
+/* The session's own buffers: write inputs before, read outputs after a run. A run leaves inputs as
+ * they are. */
 CYG_RT_API void *cyg_session_input(cyg_session *session, uint32_t i);
 CYG_RT_API const void *cyg_session_output(const cyg_session *session, uint32_t i);
 CYG_RT_API int cyg_session_run(cyg_session *session);

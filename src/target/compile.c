@@ -1,6 +1,7 @@
 /* target/cpu: lower, then place. Every activation gets one buffer from the step that writes it to
- * the last step that reads it (inputs live from the first step, outputs to the last, since the
- * caller fills and reads them in place); views extend the life of what they show. */
+ * the last step that reads it; inputs and outputs live to the end, since the caller fills and
+ * reads them in place and may run again on the same inputs; views extend the life of what they
+ * show. */
 #include "target/cpu.h"
 
 #include <stdlib.h>
@@ -40,8 +41,10 @@ static cyg_status place(cyg_ctx *ctx, cyg_program *p, cyg_arena *arena)
         for (uint32_t k = 0; k < p->steps[i].out_count; k++)
             touch(all, p, p->steps[i].out[k], i);
     }
-    for (uint32_t i = 0; i < p->input_count; i++)
+    for (uint32_t i = 0; i < p->input_count; i++) {
         touch(all, p, p->inputs[i], 0);
+        touch(all, p, p->inputs[i], p->step_count);
+    }
     for (uint32_t i = 0; i < p->output_count; i++)
         touch(all, p, p->outputs[i], p->step_count);
     size_t count = 0;
