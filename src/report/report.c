@@ -152,7 +152,10 @@ static void golden_check(cyg_strbuf *out, const cyg_doc_node *root)
     for (size_t i = 0; i < g->count; i++) {
         cyg_strbuf_puts(out, "<tr>");
         text_cell(out, "c", g->items[i]->key);
-        text_cell(out, "n", cyg_html_entry(g, g->items[i]->key));
+        if (g->items[i]->kind == CYG_DOC_FLOAT)
+            number_cell(out, g->items[i]->number, 4);
+        else
+            text_cell(out, "n", cyg_html_entry(g, g->items[i]->key));
         cyg_strbuf_puts(out, "</tr>\n");
     }
     end_table(out);
@@ -205,6 +208,26 @@ static void shape_cell(cyg_strbuf *out, const cyg_doc_node *step)
     cyg_strbuf_puts(out, "</td>");
 }
 
+/* A fused step has a dozen source nodes: a list of more than one folds up. */
+static void sources_cell(cyg_strbuf *out, const char *sources)
+{
+    size_t count = sources[0] != '\0';
+    for (const char *p = sources; *p != '\0'; p++)
+        count += *p == ',';
+    cyg_strbuf_puts(out, "<td class=\"w\">");
+    if (count > 1)
+        cyg_strbuf_printf(out, "<details><summary>%zu nodes</summary><div>", count);
+    for (const char *p = sources; *p != '\0'; p += strcspn(p, ",")) {
+        char name[512];
+        p += *p == ',';
+        const size_t len = strcspn(p, ",");
+        snprintf(name, sizeof name, "%.*s", len < sizeof name ? (int)len : (int)sizeof name - 1, p);
+        cyg_strbuf_puts(out, p != sources ? ", " : "");
+        cyg_html_text(out, name);
+    }
+    cyg_strbuf_puts(out, count > 1 ? "</div></details></td>" : "</td>");
+}
+
 static void steps(cyg_strbuf *out, const cyg_doc_node *root)
 {
     const cyg_doc_node *list = cyg_html_items(root, "steps");
@@ -232,7 +255,7 @@ static void steps(cyg_strbuf *out, const cyg_doc_node *root)
         count_cell(out, macs, (double)macs / (double)most);
         count_cell(out, cyg_html_integer(s, "weight_bytes"), 0);
         count_cell(out, cyg_html_integer(s, "out_bytes"), 0);
-        text_cell(out, "w", cyg_html_entry(s, "sources"));
+        sources_cell(out, cyg_html_entry(s, "sources"));
         cyg_strbuf_puts(out, "</tr>\n");
     }
     end_table(out);
