@@ -10,24 +10,53 @@
 
 static const double warn_below_db = 10.0;
 
-static cyg_status feed(cyg_build *b, cyg_session *session, const cyg_package_meta *meta,
-                       size_t sample, uint8_t *pixels)
+/* A sample's values to an input of the package: its element type, and its layout when the build
+ * put the channels last. */
+static cyg_status feed_array(cyg_build *b, const cyg_model *model, uint32_t index,
+                             const cyg_sample_tensor *values, void *out)
+{
+    cyg_tensor_info info = {.struct_size = sizeof info};
+    CYG_DO(cyg_app_rt(b->app, cyg_model_input_info(model, index, &info)));
+    const size_t size = cyg_type_size((cyg_type)info.type), count = values->count;
+    const bool known = info.type == CYG_TYPE_F32 || info.type == CYG_TYPE_S64 ||
+                       info.type == CYG_TYPE_S32 || info.type == CYG_TYPE_BOOL;
+    if (!known || info.bytes != count * size)
+        return CYG_FAIL(&b->app->ctx, CYG_E_INTERNAL,
+                        "input \"%s\" of the package differs from the model's", info.name);
+    const bool nhwc =
+        info.rank == 4 && b->inputs[index].config.processor.src_layout == CYG_CONFIG_LAYOUT_NHWC;
+    const size_t channels = nhwc ? (size_t)info.dims[3] : 1;
+    const size_t plane = nhwc ? (size_t)(info.dims[1] * info.dims[2]) : count;
+    const size_t image = channels * plane;
+    for (size_t i = 0; i < count; i++) {
+        const size_t at = i % image, c = at / plane, k = at % plane;
+        const size_t to = i - at + k * channels + c;
+        const float x = values->data[i];
+        if (info.type == CYG_TYPE_F32)
+            ((float *)out)[to] = x;
+        else if (info.type == CYG_TYPE_S64)
+            ((int64_t *)out)[to] = (int64_t)x;
+        else if (info.type == CYG_TYPE_S32)
+            ((int32_t *)out)[to] = (int32_t)x;
+        else
+            ((uint8_t *)out)[to] = (uint8_t)(x > 0.0f || x < 0.0f);
+    }
+    return CYG_OK;
+}
+
+static cyg_status feed(cyg_build *b, const cyg_model *model, cyg_session *session,
+                       const cyg_package_meta *meta, size_t sample, cyg_sample_tensor *tensors,
+                       uint8_t *pixels)
 {
     cyg_ctx *ctx = &b->app->ctx;
-    cyg_sample_tensor *tensors = CYG_NEW_ARRAY(&b->app->arena, cyg_sample_tensor, b->input_count);
-    if (tensors == NULL)
-        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    if (b->input_count > 1 || pixels == NULL)
-        CYG_DO(b->samples.get(ctx, b->samples.self, sample, tensors));
-    for (uint32_t i = 0; i < b->input_count; i++) {
-        if (i == 0 && pixels != NULL) {
-            CYG_DO(cyg_build_pixels(b, sample, pixels));
-            cyg_meta_feed_pixels(meta, pixels, cyg_session_input(session, 0));
-        } else {
-            memcpy(cyg_session_input(session, i), tensors[i].data,
-                   tensors[i].count * sizeof(float));
-        }
+    if (pixels != NULL) { /* then there is one input */
+        CYG_DO(cyg_build_pixels(b, sample, pixels));
+        cyg_meta_feed_pixels(meta, pixels, cyg_session_input(session, 0));
+        return CYG_OK;
     }
+    CYG_DO(b->samples.get(ctx, b->samples.self, sample, tensors));
+    for (uint32_t i = 0; i < b->input_count; i++)
+        CYG_DO(feed_array(b, model, i, &tensors[i], cyg_session_input(session, i)));
     return CYG_OK;
 }
 
@@ -43,12 +72,14 @@ static cyg_status compare(cyg_build *b, const cyg_model *model, cyg_session *ses
         b->inputs[0].is_image
             ? cyg_arena_alloc(&b->app->arena, cyg_preprocess_count(&meta.preprocess), 64)
             : NULL;
-    if (b->inputs[0].is_image && pixels == NULL)
+    cyg_sample_tensor *tensors =
+        CYG_NEW_ARRAY(&b->app->arena, cyg_sample_tensor, (size_t)b->input_count + 1);
+    if ((b->inputs[0].is_image && pixels == NULL) || tensors == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     for (size_t i = 0; i < b->golden.samples; i++) {
         cyg_progress(ctx, "check", (int64_t)i, (int64_t)b->golden.samples);
         CYG_DO(cyg_ctx_check_cancelled(ctx));
-        CYG_DO(feed(b, session, &meta, i, pixels));
+        CYG_DO(feed(b, model, session, &meta, i, tensors, pixels));
         CYG_DO(cyg_app_rt(b->app, cyg_session_run(session)));
         cyg_similarity_add(out, b->golden.data + i * b->golden.count,
                            cyg_session_output(session, 0), b->golden.count);

@@ -79,16 +79,14 @@ static cyg_status resolve_image(cyg_build *b, cyg_build_input *in, const cyg_val
     cyg_ctx *ctx = &b->app->ctx;
     const cyg_config_input_quant *q = &in->config.quant;
     const cyg_config_input_processor *c = &in->config.processor;
-    const bool nhwc = c->tensor_layout == CYG_CONFIG_LAYOUT_NHWC;
     if (v->rank != 4 || v->dims[0] != 1)
         return CYG_FAIL(ctx, CYG_E_CONFIG,
                         "input \"%s\": calibration_format Image needs a model input of [1, "
                         "channels, height, width]",
                         v->name);
     cyg_preprocess *p = &in->preprocess;
-    cyg_preprocess_init(p, v->dims[nhwc ? 1 : 2], v->dims[nhwc ? 2 : 3]);
-    const int64_t channels = v->dims[nhwc ? 3 : 1];
-    p->source_nhwc = nhwc;
+    cyg_preprocess_init(p, v->dims[2], v->dims[3]);
+    const int64_t channels = v->dims[1];
     p->order = channels == 1 || c->tensor_format == CYG_CONFIG_COLOR_GRAY ? CYG_ORDER_GRAY
                : c->tensor_format == CYG_CONFIG_COLOR_BGR                 ? CYG_ORDER_BGR
                                                                           : CYG_ORDER_RGB;
@@ -164,6 +162,11 @@ static cyg_status resolve_inputs(cyg_build *b)
         const int64_t channels = v->rank == 4 ? v->dims[1] : 0;
         CYG_DO(cyg_config_resolve_input(ctx, &b->app->arena, &b->config, v->name, channels,
                                         &b->inputs[i].config));
+        if (b->inputs[i].config.processor.tensor_layout == CYG_CONFIG_LAYOUT_NHWC)
+            return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
+                            "input \"%s\": tensor_layout NHWC is not built yet: the model has to "
+                            "take [batch, channels, height, width]",
+                            v->name);
     }
     for (uint32_t i = 0; i < g->output_count; i++) {
         cyg_config_output_processor out;
@@ -199,7 +202,7 @@ cyg_status cyg_build_open_data(cyg_build *b)
         for (uint32_t i = 0; i < n; i++)
             b->inputs[i].is_image = false; /* several inputs are fed as the model declares them */
     }
-    if (limit > 0 && b->samples.count < (size_t)limit)
+    if (n > 1 && limit > 0 && b->samples.count < (size_t)limit) /* one set tells by itself */
         cyg_note(ctx, "calibration_size asks for %lld samples, %zu are there", (long long)limit,
                  b->samples.count);
     return CYG_OK;

@@ -26,11 +26,12 @@ static cyg_status keep_output(cyg_ctx *ctx, void *user, size_t sample, uint32_t 
     return CYG_OK;
 }
 
-/* Normalised inside the package: the model's input then are pixel values. */
-static bool normalises(const cyg_build_input *in)
+/* The runtime feeds pixels, and what happens to them is inside the package; false: it feeds what
+ * the model takes. Without mean and std the two are the same, and pixels are the better name for
+ * it: they are bytes, and their channels can be swapped. */
+static bool feeds_pixels(const cyg_build_input *in)
 {
-    return in->is_image && in->preprocess.normalize &&
-           (!in->config.has_processor || in->config.processor.normalize);
+    return in->is_image && (in->config.processor.normalize || !in->preprocess.normalize);
 }
 
 static bool is_bgr(cyg_config_color c)
@@ -38,18 +39,82 @@ static bool is_bgr(cyg_config_color c)
     return c == CYG_CONFIG_COLOR_BGR;
 }
 
-static void fill_normalize(const cyg_build_input *in, cyg_normalize *out)
+static bool swaps_channels(const cyg_build_input *in)
+{
+    const cyg_config_color fed = in->config.processor.src_format;
+    return in->is_image && cyg_preprocess_channels(&in->preprocess) == 3 &&
+           fed != CYG_CONFIG_COLOR_AutoColorSpace &&
+           is_bgr(fed) != (in->preprocess.order == CYG_ORDER_BGR);
+}
+
+/* Value c of a list of one or one a channel; `otherwise` when the list was not written. */
+static float pick(const cyg_float_list *list, const cyg_config_mark *mark, uint32_t c,
+                  float otherwise, float of_empty)
+{
+    if (mark->origin == CYG_CONFIG_DEFAULT && list->count == 0)
+        return otherwise;
+    return list->count == 0 ? of_empty : (float)list->items[list->count == 1 ? 0 : c];
+}
+
+static void fill_normalize(cyg_build *b, const cyg_build_input *in, cyg_normalize *out)
 {
     const cyg_preprocess *p = &in->preprocess;
     const cyg_config_input_processor *c = &in->config.processor;
-    out->enabled = normalises(in);
+    bool differs = false;
+    out->enabled = feeds_pixels(in);
+    if (!out->enabled)
+        return;
     out->channels = (uint32_t)cyg_preprocess_channels(p);
+    out->swap_channels = swaps_channels(in);
     for (uint32_t i = 0; i < out->channels && i < 3; i++) {
-        out->mean[i] = p->mean[i];
-        out->std[i] = p->std[i];
+        const float mean = p->normalize ? p->mean[i] : 0.0f, std = p->normalize ? p->std[i] : 1.0f;
+        out->mean[i] = c->normalize ? pick(&c->mean, &c->mean_at, i, mean, 0.0f) : mean;
+        out->std[i] = c->normalize ? pick(&c->std, &c->std_at, i, std, 1.0f) : std;
+        differs = differs || out->mean[i] < mean || out->mean[i] > mean || out->std[i] < std ||
+                  out->std[i] > std;
     }
-    if (c->src_format != CYG_CONFIG_COLOR_AutoColorSpace && out->channels == 3)
-        out->swap_channels = is_bgr(c->src_format) != (p->order == CYG_ORDER_BGR);
+    if (differs)
+        cyg_warn(&b->app->ctx,
+                 "input \"%s\": mean and std of input_processors differ from those of the "
+                 "calibration: the package normalises by the former",
+                 in->name);
+}
+
+/* What the runtime is to feed, against what there is. */
+static cyg_status check_source(cyg_build *b, const cyg_build_input *in)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    const cyg_config_input_processor *c = &in->config.processor;
+    if (c->src_dtype == CYG_CONFIG_DTYPE_U8 && !feeds_pixels(in))
+        return CYG_FAIL(
+            ctx, CYG_E_CONFIG,
+            "input \"%s\": src_dtype U8 is for pixels that the package normalises; %s", in->name,
+            in->is_image ? "here `normalize` is false" : "this input takes what the model takes");
+    if (!in->is_image && c->mean.count + c->std.count > 0) {
+        if (in->config.quant.calibration_format != CYG_CONFIG_FORMAT_Image)
+            return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
+                            "input \"%s\": mean and std with calibration data that are arrays are "
+                            "not built yet: calibrate on pictures, or feed what the model takes",
+                            in->name);
+        cyg_note(ctx,
+                 "input \"%s\": with several inputs the package takes what the model takes: "
+                 "normalise outside",
+                 in->name);
+    }
+    if (!in->is_image)
+        return CYG_OK;
+    if (c->src_format != CYG_CONFIG_COLOR_AutoColorSpace &&
+        (c->src_format == CYG_CONFIG_COLOR_GRAY) != (in->preprocess.order == CYG_ORDER_GRAY))
+        return CYG_FAIL(ctx, CYG_E_CONFIG,
+                        "input \"%s\": between grey and colour there is no conversion: src_format "
+                        "and tensor_format have to be of one kind",
+                        in->name);
+    if (swaps_channels(in) && !feeds_pixels(in))
+        return CYG_FAIL(ctx, CYG_E_CONFIG,
+                        "input \"%s\": src_format differs from tensor_format, but channels are "
+                        "swapped by the normalisation inside the package, and `normalize` is false",
+                        in->name);
+    return CYG_OK;
 }
 
 static cyg_status bind_inputs(cyg_build *b)
@@ -63,7 +128,7 @@ static cyg_status bind_inputs(cyg_build *b)
             continue;
         CYG_DO(
             cyg_quant_bind_input(&b->app->ctx, b->graph, i, u8 ? CYG_TYPE_U8 : CYG_TYPE_F32, nhwc));
-        if (normalises(in) && b->quant_normalize.swap_channels)
+        if (swaps_channels(in))
             cyg_note(&b->app->ctx,
                      "input \"%s\": the runtime feeds %s, the model wants %s: channels are swapped "
                      "inside the package",
@@ -105,7 +170,9 @@ cyg_status cyg_build_quantise(cyg_build *b)
     cyg_ctx *ctx = &b->app->ctx;
     cyg_quant_options options = {
         .transformer_level = 1, .on_output = keep_output, .user = &b->golden};
-    fill_normalize(&b->inputs[0], &options.normalize);
+    for (uint32_t i = 0; i < b->input_count; i++)
+        CYG_DO(check_source(b, &b->inputs[i]));
+    fill_normalize(b, &b->inputs[0], &options.normalize);
     b->quant_normalize = options.normalize;
     CYG_TRY(ctx, cyg_quantise(ctx, b->graph, &b->samples, &options, &b->quantised),
             "while quantising");
