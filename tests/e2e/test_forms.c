@@ -1,0 +1,274 @@
+/* One configuration, several spellings: JSON with comments, YAML, flags, and the vendor's own
+ * command line with one word changed all give the package of the plain file. */
+#include "e2e.h"
+
+static e2e_result result;
+static char wanted[65];
+
+static int setup(void **state)
+{
+    if (fixture_setup(state) != 0)
+        return -1;
+    e2e_cygnet(&result, (e2e_how){0}, "build --config build.json");
+    if (result.code != 0) {
+        fprintf(stderr, "the fixture does not build:\n%s%s", result.out, result.err);
+        return -1;
+    }
+    fixture_sha256(e2e_path("out/compiled.cyg"), wanted);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    e2e_free(&result);
+    return fixture_teardown(state);
+}
+
+static void expect_package(const char *path)
+{
+    char hash[65];
+    e2e_expect(&result, 0);
+    fixture_sha256(e2e_path("%s", path), hash);
+    if (strcmp(hash, wanted) != 0)
+        fail_msg("%s differs from the plain file's package", path);
+}
+
+static void commented_json(void **state)
+{
+    (void)state;
+    fixture_text("forms/relaxed.json",
+                 "{ // ours\n"
+                 "  \"input\": \"model.onnx\", # python's\n"
+                 "  \"output_dir\": \"relaxed\", \"target_hardware\": \"CPU\",\n"
+                 "  /* lowerCamelCase, a list of one without brackets, an enum by number */\n"
+                 "  \"quant\": {\"inputConfigs\": {\"tensorName\": \"DEFAULT\",\n"
+                 "    \"calibration_dataset\": \"calib\", \"calibration_size\": 4,\n"
+                 "    \"calibration_mean\": [120, 115, 105,],\n"
+                 "    \"calibration_std\": [58, 57, 59],},},\n"
+                 "  \"input_processors\": [{\"tensor_name\": \"DEFAULT\",\n"
+                 "    \"tensor_format\": 3, \"src_format\": \"RGB\",\n"
+                 "    \"src_layout\": 1, \"src_dtype\": 1,},],\n"
+                 "}\n");
+    e2e_cygnet(&result, (e2e_how){0}, "build --config forms/relaxed.json");
+    expect_package("relaxed/compiled.cyg");
+}
+
+static void yaml(void **state)
+{
+    (void)state;
+    fixture_text("forms/twin.yaml", "# the same in YAML\n"
+                                    "input: model.onnx\n"
+                                    "output_dir: from_yaml\n"
+                                    "target_hardware: CPU\n"
+                                    "quant:\n"
+                                    "  input_configs:\n"
+                                    "    - tensor_name: pixel_values\n"
+                                    "      calibration_dataset: calib\n"
+                                    "      calibration_size: 4\n"
+                                    "      calibration_mean: [120, 115, 105]\n"
+                                    "      calibration_std: [58, 57, 59]\n"
+                                    "input_processors:\n"
+                                    "  - {tensor_name: pixel_values, tensor_format: RGB,\n"
+                                    "     src_format: RGB, src_layout: NHWC, src_dtype: U8}\n");
+    e2e_cygnet(&result, (e2e_how){0}, "build --config forms/twin.yaml");
+    expect_package("from_yaml/compiled.cyg");
+}
+
+/* Entries of lists have no flags; everything else goes to the command line. The file says something
+ * else there, so that the order of precedence is tested too. */
+static void flags(void **state)
+{
+    (void)state;
+    fixture_text("forms/lists.json",
+                 "{\"input\": \"nowhere.onnx\", \"target_hardware\": \"AX650\",\n"
+                 " \"output_name\": \"other.cyg\",\n"
+                 " \"quant\": {\"min_sqnr_db\": 300, \"calibration_filter\": \"box\",\n"
+                 "  \"input_configs\": [{\"tensor_name\": \"pixel_values\",\n"
+                 "   \"calibration_dataset\": \"calib\", \"calibration_size\": 4,\n"
+                 "   \"calibration_mean\": [120, 115, 105], \"calibration_std\": [58, 57, 59]}]},\n"
+                 " \"input_processors\": [{\"tensor_name\": \"pixel_values\",\n"
+                 "   \"tensor_format\": \"RGB\", \"src_format\": \"RGB\",\n"
+                 "   \"src_layout\": \"NHWC\", \"src_dtype\": \"U8\"}]}\n");
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --input model.onnx --output_dir by_flags --config forms/lists.json "
+               "--target_hardware=CPU --output_name compiled.axmodel --quant.min_sqnr_db 3 "
+               "--quant.calibration_filter=bicubic --quant.calibration_method MinMax "
+               "--quant.calibration_resize stretch --quant.transformer_opt_level 1 "
+               "--onnx_opt.model_check --compiler.cpu_fallback true");
+    expect_package("by_flags/compiled.cyg");
+}
+
+/* Paths that are not there from the current folder start from the file's own. */
+static void from_other_folder(void **state)
+{
+    (void)state;
+    fixture_text("deep/config/c.json",
+                 "{\"input\": \"../../model.onnx\", \"target_hardware\": \"CPU\",\n"
+                 " \"quant\": {\"input_configs\": [{\"tensor_name\": \"pixel_values\",\n"
+                 "   \"calibration_dataset\": \"../../calib\", \"calibration_size\": 4,\n"
+                 "   \"calibration_mean\": [120, 115, 105], \"calibration_std\": [58, 57, 59]}]},\n"
+                 " \"input_processors\": [{\"tensor_name\": \"pixel_values\",\n"
+                 "   \"tensor_format\": \"RGB\", \"src_format\": \"RGB\",\n"
+                 "   \"src_layout\": \"NHWC\", \"src_dtype\": \"U8\"}]}\n");
+    e2e_cygnet(&result, (e2e_how){.folder = e2e_path("val")},
+               "build --config ../deep/config/c.json --output_dir %s/by_folder", e2e_root);
+    expect_package("by_folder/compiled.cyg");
+    assert_non_null(strstr(result.err, "note:"));
+}
+
+static void merged_configuration(void **state)
+{
+    (void)state;
+    e2e_cygnet(&result, (e2e_how){0}, "build --config build.json --output_dir merged --json");
+    e2e_expect(&result, 0);
+    static const char *const keys[] = {"config",    "stages",        "seconds",  "fused_steps",
+                                       "macs",      "weights_bytes", "sqnr_db",  "quantised_ops",
+                                       "float_ops", "cosine",        "agreement"};
+    for (size_t i = 0; i < CYG_COUNT(keys); i++)
+        e2e_json(&result, keys[i]);
+    assert_true(e2e_json(&result, "stages")->count >= 5);
+    for (size_t i = 0; i < e2e_json(&result, "stages")->count; i++) {
+        const cyg_doc_node *stage = e2e_json(&result, "stages")->items[i];
+        assert_non_null(cyg_doc_get(stage, "name"));
+        assert_non_null(cyg_doc_get(stage, "seconds"));
+        assert_non_null(cyg_doc_get(stage, "peak_rss_bytes"));
+    }
+    assert_true(e2e_number(&result, "agreement") >= 0 && e2e_number(&result, "agreement") <= 100);
+    /* What the build says it used is itself a config file, and makes the same package. */
+    cyg_ctx ctx;
+    cyg_doc *doc = NULL;
+    cyg_ctx_init(&ctx);
+    assert_int_equal(cyg_doc_open(&ctx, e2e_path("merged/build_context.json"), &doc), CYG_OK);
+    cyg_doc_close(doc);
+    const char *start = strstr(result.out, "\"config\": {"),
+               *end = strstr(result.out, "\"origins\"");
+    assert_true(start != NULL && end != NULL);
+    start += strlen("\"config\": ");
+    while (*end != '}')
+        end--;
+    fixture_write("forms/merged.json", start, (size_t)(end - start) + 1);
+    e2e_cygnet(&result, (e2e_how){0}, "build --config forms/merged.json --output_dir from_merged");
+    expect_package("from_merged/compiled.cyg");
+}
+
+/* The commands of a 2023 vendor article on Swin-T: first word and target changed. */
+static void vendor_commands(void **state)
+{
+    (void)state;
+    fixture_copy(e2e_path("model.onnx"), "vendor/model/swin-t.onnx");
+    for (unsigned i = 0; i < 4; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "vendor/dataset/calib/%u.png", i);
+        fixture_png(name, 40, 36, i);
+    }
+    fixture_text(
+        "vendor/config/swin-t.json",
+        "{ // float ONNX\n"
+        "  \"input\": \"model/swin-t.onnx\", \"output_dir\": \"out/swin-t\",\n"
+        "  \"model_type\": \"ONNX\", \"target_hardware\": \"AX650\",\n"
+        "  \"npu_mode\": \"NPU1\", \"onnx_opt\": { \"model_check\": true },\n"
+        "  \"quant\": { \"input_configs\": [ { \"tensor_name\": \"pixel_values\",\n"
+        "     \"calibration_dataset\": \"dataset/calib\", \"calibration_format\": \"Image\",\n"
+        "     \"calibration_size\": 4, \"calibration_mean\": [123.675, 116.28, 103.53],\n"
+        "     \"calibration_std\": [58.395, 57.12, 57.375] } ],\n"
+        "    \"calibration_method\": \"MinMax\", \"transformer_opt_level\": 1 },\n"
+        "  \"input_processors\": [ { \"tensor_name\": \"pixel_values\",\n"
+        "     \"tensor_format\": \"RGB\", \"tensor_layout\": \"NCHW\",\n"
+        "     \"src_format\": \"RGB\", \"src_layout\": \"NHWC\", \"src_dtype\": \"U8\" } ],\n"
+        "  \"output_processors\": [ { \"tensor_name\": \"DEFAULT\","
+        " \"output_dtype\": \"FP32\" } ],\n"
+        "  \"compiler\": { \"npu_perf\": true }  # python-style comment is legal too\n"
+        "}\n");
+    const e2e_how here = {.folder = e2e_path("vendor")};
+    e2e_cygnet(&result, here,
+               "build --input model/swin-t.onnx --output_dir output --config config/swin-t.json "
+               "--target_hardware=CPU");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.err, "npu_perf"));
+    fixture_text("vendor/list.txt", "0\r\none\n");
+    e2e_cygnet(&result, here,
+               "run --model output/compiled.axmodel --input_dir sim_inputs --output_dir "
+               "sim_outputs --list list.txt --random_input");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.out, ">>> [0] start"));
+    assert_non_null(strstr(result.out, ">>> [1] finish"));
+    e2e_cygnet(&result, here,
+               "run --model output/compiled.axmodel --input_dir sim_inputs --output_dir "
+               "sim_outputs --list list.txt");
+    e2e_expect(&result, 0);
+    assert_true(cyg_path_exists(e2e_path("vendor/sim_outputs/one/logits.bin")));
+    e2e_cygnet(&result, here, "bench -m output/compiled.axmodel -w 1 -r 3");
+    e2e_expect(&result, 0);
+    e2e_cygnet(&result, here,
+               "classify -m output/compiled.axmodel -i dataset/calib/0.png -g 32,32 -r 2");
+    e2e_expect(&result, 0);
+    e2e_cygnet(&result, here, "inspect output/compiled.axmodel");
+    e2e_expect(&result, 0);
+}
+
+/* ---- real models, where they are ---- */
+
+static void demo_model(void **state)
+{
+    (void)state;
+    const char *folder = CYG_SOURCE_ROOT "/demo";
+    if (fixture_count(CYG_SOURCE_ROOT "/demo/model", ".onnx") == 0 ||
+        !cyg_path_exists(CYG_SOURCE_ROOT "/demo/config.json")) {
+        print_message("   SKIPPED: demo/model holds no .onnx yet\n");
+        skip();
+    }
+    e2e_cygnet(&result, (e2e_how){.folder = folder},
+               "build --config config.json --output_dir %s/demo --json", e2e_root);
+    e2e_expect(&result, 0);
+    assert_true(e2e_number(&result, "sqnr_db") > 10);
+    assert_in_range((int64_t)e2e_number(&result, "peak_rss_bytes"), 1, 600 << 20);
+}
+
+/* Exports of four makers, calibrated on our pictures: they build, entirely in integers. */
+static void golden_models(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"hf_swin", "timm_vit", "torchvision_swin", "hf_swinv2"};
+    const char *shared = shared_folder();
+    if (shared == NULL) {
+        print_message("   SKIPPED: no shared folder\n");
+        skip();
+    }
+    for (size_t i = 0; i < CYG_COUNT(names); i++) {
+        char model[512];
+        if (snprintf(model, sizeof model, "%s/golden/%s/model.onnx", shared, names[i]) >=
+                (int)sizeof model ||
+            !cyg_path_exists(model)) {
+            print_message("   SKIPPED: %s\n", names[i]);
+            continue;
+        }
+        fixture_text(
+            "golden.json",
+            "{\"target_hardware\": \"CPU\", \"quant\": {\"input_configs\": "
+            "[{\"tensor_name\": \"DEFAULT\", \"calibration_dataset\": \"calib\","
+            " \"calibration_mean\": [120, 115, 105], \"calibration_std\": [58, 57, 59]}]}}");
+        e2e_cygnet(&result, (e2e_how){0},
+                   "build --config golden.json --input %s --output_dir %s --json", model, names[i]);
+        e2e_expect(&result, 0);
+        print_message("   %s: %.0f steps, %.0f float operators, SQNR %.1f dB\n", names[i],
+                      e2e_number(&result, "fused_steps"), e2e_number(&result, "float_ops"),
+                      e2e_number(&result, "sqnr_db"));
+        assert_int_equal((int)e2e_number(&result, "float_ops"), 0);
+        assert_true(e2e_number(&result, "sqnr_db") > 15);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(commented_json),
+        cmocka_unit_test(yaml),
+        cmocka_unit_test(flags),
+        cmocka_unit_test(from_other_folder),
+        cmocka_unit_test(merged_configuration),
+        cmocka_unit_test(vendor_commands),
+        cmocka_unit_test(demo_model),
+        cmocka_unit_test(golden_models),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

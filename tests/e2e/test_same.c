@@ -1,0 +1,252 @@
+/* One input, one result: the package's bytes and the bytes that it computes are the same for every
+ * ISA level and thread count, for a second build, from another folder; and they are those of the
+ * integer interpreter, which shares neither packing nor threading nor memory plan with the runtime.
+ */
+#include "e2e.h"
+
+#include "base/arena.h"
+#include "base/cpu.h"
+#include "base/hash.h"
+#include "format/package.h"
+#include "interp/interp.h"
+
+static e2e_result result;
+static char first_package[65], first_output[65];
+
+static int setup(void **state)
+{
+    if (fixture_setup(state) != 0)
+        return -1;
+    e2e_cygnet(&result, (e2e_how){0}, "build --config build.json");
+    if (result.code != 0) {
+        fprintf(stderr, "the fixture does not build:\n%s%s", result.out, result.err);
+        return -1;
+    }
+    fixture_sha256(e2e_path("out/compiled.cyg"), first_package);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    e2e_free(&result);
+    return fixture_teardown(state);
+}
+
+/* ---- levels and threads ---- */
+
+static const char *level_name(int level)
+{
+    return cyg_cpu_name((cyg_cpu_level_id)level);
+}
+
+static void package_by_level(void **state)
+{
+    (void)state;
+    char hash[65];
+    for (int level = 0; level < CYG_CPU_COUNT; level++) {
+        if (!cyg_cpu_has((cyg_cpu_level_id)level)) {
+            print_message("   SKIPPED level %s: this machine lacks it\n", level_name(level));
+            continue;
+        }
+        e2e_cygnet(&result, (e2e_how){.cpu = level_name(level), .threads = "1"},
+                   "build --config build.json --output_dir by_level --json");
+        e2e_expect(&result, 0);
+        fixture_sha256(e2e_path("by_level/compiled.cyg"), hash);
+        if (strcmp(hash, first_package) != 0)
+            fail_msg("the package of level %s differs", level_name(level));
+    }
+}
+
+static void package_by_threads(void **state)
+{
+    (void)state;
+    static const char *const counts[] = {"1", "2", "3"};
+    char hash[65];
+    for (size_t i = 0; i < 3; i++) {
+        e2e_cygnet(&result, (e2e_how){.threads = counts[i]},
+                   "build --config build.json --output_dir by_threads");
+        e2e_expect(&result, 0);
+        fixture_sha256(e2e_path("by_threads/compiled.cyg"), hash);
+        if (strcmp(hash, first_package) != 0)
+            fail_msg("the package of %s threads differs", counts[i]);
+    }
+}
+
+static const char *output_hash(void)
+{
+    const char *text = NULL;
+    const cyg_doc_node *outputs = e2e_json(&result, "outputs");
+    assert_int_equal(outputs->count, 1);
+    const cyg_doc_node *hash = cyg_doc_get(outputs->items[0], "sha256");
+    assert_non_null(hash);
+    assert_int_equal(cyg_doc_as_string(NULL, hash, &text), CYG_OK);
+    return text;
+}
+
+static void make_input(void)
+{
+    uint8_t pixels[E2E_SIDE * E2E_SIDE * 3];
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)((i * 7 + i / 96 * 13 + i % 3 * 80) % 256);
+    fixture_write("in/pixel_values.bin", pixels, sizeof pixels);
+}
+
+/* The integer interpreter with the plain bodies, on the package's own program. */
+static void interpret(const char *package_path, char out_hash[65])
+{
+    cyg_ctx ctx;
+    cyg_arena arena;
+    cyg_package package;
+    cyg_kbuf out[8];
+    size_t size;
+    cyg_ctx_init(&ctx);
+    cyg_arena_init(&arena);
+    if (cyg_package_open(&ctx, package_path, &arena, NULL, &package) != CYG_OK)
+        fail_msg("%s", cyg_ctx_message(&ctx, 0));
+    const cyg_program *p = &package.program;
+    assert_int_equal(p->input_count, 1);
+    assert_int_equal(p->output_count, 1);
+    const cyg_tensor *x = &p->tensors[p->inputs[0]];
+    char *pixels = fixture_read(e2e_path("in/pixel_values.bin"), &size);
+    assert_int_equal(size, cyg_tensor_bytes(x));
+    cyg_kbuf in = {.data = cyg_arena_alloc(&arena, size, 64), .type = x->type, .rank = x->rank};
+    memcpy(in.data, pixels, size);
+    memcpy(in.dims, x->dims, sizeof in.dims);
+    if (cyg_interp_run_program(&ctx, p, true, &in, 1, NULL, NULL, &arena, out) != CYG_OK)
+        fail_msg("%s", cyg_ctx_message(&ctx, 0));
+    cyg_sha256_hex(out[0].data, cyg_tensor_bytes(&p->tensors[p->outputs[0]]), out_hash);
+    free(pixels);
+    cyg_package_close(&package);
+    cyg_arena_deinit(&arena);
+}
+
+static void run_everywhere(void **state)
+{
+    (void)state;
+    char hash[65];
+    size_t size;
+    make_input();
+    interpret(e2e_path("out/compiled.cyg"), first_output);
+    for (int level = 0; level < CYG_CPU_COUNT; level++) {
+        if (!cyg_cpu_has((cyg_cpu_level_id)level)) {
+            print_message("   SKIPPED level %s: this machine lacks it\n", level_name(level));
+            continue;
+        }
+        for (int threads = 1; threads <= 3; threads++) {
+            char count[8];
+            snprintf(count, sizeof count, "%d", threads);
+            e2e_cygnet(&result, (e2e_how){.cpu = level_name(level), .threads = count},
+                       "run --model out/compiled.cyg --input_dir in --output_dir result --json");
+            e2e_expect(&result, 0);
+            assert_int_equal((int)e2e_number(&result, "samples"), 1);
+            if (strcmp(output_hash(), first_output) != 0)
+                fail_msg("level %s, %d threads: output differs from the interpreter's",
+                         level_name(level), threads);
+            char *bytes = fixture_read(e2e_path("result/logits.bin"), &size);
+            cyg_sha256_hex(bytes, size, hash);
+            free(bytes);
+            assert_int_equal(size, E2E_CLASSES * sizeof(float));
+            assert_string_equal(hash, first_output);
+        }
+    }
+}
+
+/* `run` need not say these two; what it says must hold. */
+static bool told(e2e_result *r, const char *key)
+{
+    const char *first = strstr(r->out, "\"outputs\"");
+    return first == NULL ||
+           (e2e_json(r, "outputs") != NULL && cyg_doc_get(cyg_doc_root(r->doc), key) != NULL);
+}
+
+/* The name in the JSON is the level that ran: that of the cap, never a better one. */
+static void level_is_told(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "bench -m out/compiled.cyg -r 2 -w 1 --json",
+        "eval out/compiled.cyg --dataset val --json",
+        "run --model out/compiled.cyg --input_dir in --output_dir result --json",
+    };
+    make_input();
+    for (int level = 0; level < CYG_CPU_COUNT; level++) {
+        if (!cyg_cpu_has((cyg_cpu_level_id)level))
+            continue;
+        for (size_t i = 0; i < CYG_COUNT(lines); i++) {
+            e2e_cygnet(&result, (e2e_how){.cpu = level_name(level), .threads = "1"}, "%s",
+                       lines[i]);
+            e2e_expect(&result, 0);
+            if (!told(&result, "isa"))
+                continue;
+            assert_string_equal(e2e_json(&result, "isa")->text, level_name(level));
+            assert_int_equal((int)e2e_number(&result, "threads"), 1);
+        }
+    }
+    e2e_cygnet(&result, (e2e_how){.cpu = "sse9"}, "%s", lines[0]);
+    e2e_expect_error(&result, 2, "sse9", NULL);
+}
+
+/* ---- two builds ---- */
+
+static void build_again(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"compiled.cyg", "frontend/optimized.onnx",
+                                        "quant/quant_axmodel.json"};
+    char hash[65], wanted[65];
+    fixture_copy(e2e_path("model.onnx"), "else/where/model.onnx");
+    for (int i = 0; i < 4; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "else/pictures/%d.png", i);
+        fixture_copy(e2e_path("calib/%d.png", i), name);
+    }
+    char *text = fixture_read(e2e_path("build.json"), NULL);
+    char *at = strstr(text, "\"calib\"");
+    assert_non_null(at);
+    fixture_text("else/c.json", "%.*s\"pictures\"%s", (int)(at - text), text, at + 7);
+    free(text);
+    e2e_cygnet(&result, (e2e_how){.folder = e2e_path("else")},
+               "build --config c.json --input where/model.onnx --output_dir %s/again", e2e_root);
+    e2e_expect(&result, 0);
+    for (size_t i = 0; i < CYG_COUNT(files); i++) {
+        fixture_sha256(e2e_path("out/%s", files[i]), wanted);
+        fixture_sha256(e2e_path("again/%s", files[i]), hash);
+        if (strcmp(hash, wanted) != 0)
+            fail_msg("%s differs between two builds", files[i]);
+    }
+    size_t size;
+    char *package = fixture_read(e2e_path("again/compiled.cyg"), &size);
+    assert_null(memmem(package, size, e2e_root, strlen(e2e_root)));
+    free(package);
+}
+
+/* ---- memory: far below the promises, which are for Swin-T; a leak by samples would show ---- */
+
+static void memory(void **state)
+{
+    (void)state;
+    make_input();
+    e2e_cygnet(&result, (e2e_how){0}, "build --config build.json --output_dir mem --json");
+    e2e_expect(&result, 0);
+    assert_in_range((int64_t)e2e_number(&result, "peak_rss_bytes"), 1, 128 << 20);
+    e2e_cygnet(&result, (e2e_how){0},
+               "run --model out/compiled.cyg --input_dir in --output_dir result --json");
+    e2e_expect(&result, 0);
+    if (!told(&result, "peak_rss_bytes"))
+        print_message("   SKIPPED memory of run: its JSON does not tell\n");
+    else
+        assert_in_range((int64_t)e2e_number(&result, "peak_rss_bytes"), 1, 60 << 20);
+    e2e_cygnet(&result, (e2e_how){0}, "bench -m out/compiled.cyg -r 1 -w 0 --json");
+    e2e_expect(&result, 0);
+    assert_in_range((int64_t)e2e_number(&result, "peak_rss_bytes"), 1, 60 << 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(package_by_level), cmocka_unit_test(package_by_threads),
+        cmocka_unit_test(run_everywhere),   cmocka_unit_test(level_is_told),
+        cmocka_unit_test(build_again),      cmocka_unit_test(memory),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
