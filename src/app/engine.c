@@ -27,7 +27,6 @@ struct cyg_engine {
     /* a float model */
     cyg_graph *graph;
     cyg_interp *interp;
-    /* both */
     cyg_kbuf *buffers; /* [input_count] */
 };
 
@@ -109,6 +108,22 @@ static cyg_status take_input(cyg_app *app, cyg_engine *e, const char *path, uint
     return CYG_OK;
 }
 
+static cyg_status make_buffers(cyg_app *app, cyg_engine *e)
+{
+    e->buffers = CYG_NEW_ARRAY(&e->arena, cyg_kbuf, (size_t)e->input_count + 1);
+    for (uint32_t i = 0; e->buffers != NULL && i < e->input_count; i++) {
+        const cyg_engine_tensor *t = &e->inputs[i];
+        cyg_kbuf *buf = &e->buffers[i];
+        *buf = (cyg_kbuf){.data = cyg_arena_zalloc(&e->arena, t->bytes + 64, 64),
+                          .type = (int32_t)t->type,
+                          .rank = t->rank};
+        memcpy(buf->dims, t->dims, sizeof buf->dims);
+        if (buf->data == NULL)
+            return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
+    }
+    return e->buffers != NULL ? CYG_OK : CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
+}
+
 static cyg_status open_float(cyg_app *app, cyg_engine *e, const char *path,
                              const cyg_engine_options *options)
 {
@@ -122,6 +137,7 @@ static cyg_status open_float(cyg_app *app, cyg_engine *e, const char *path,
     CYG_DO(make_lists(app, e, e->graph->input_count, e->graph->output_count));
     for (uint32_t i = 0; i < e->input_count; i++)
         CYG_DO(take_input(app, e, path, i));
+    CYG_DO(make_buffers(app, e));
     for (uint32_t i = 0; i < e->output_count; i++)
         e->outputs[i] =
             (cyg_engine_tensor){.name = cyg_val(e->graph, e->graph->outputs[i])->name, .rank = -1};
@@ -147,22 +163,6 @@ static cyg_status run_float(cyg_app *app, cyg_engine *e)
 
 /* ---- both ---- */
 
-static cyg_status make_buffers(cyg_app *app, cyg_engine *e)
-{
-    e->buffers = CYG_NEW_ARRAY(&e->arena, cyg_kbuf, (size_t)e->input_count + 1);
-    for (uint32_t i = 0; e->buffers != NULL && i < e->input_count; i++) {
-        const cyg_engine_tensor *t = &e->inputs[i];
-        cyg_kbuf *buf = &e->buffers[i];
-        *buf = (cyg_kbuf){.data = cyg_arena_zalloc(&e->arena, t->bytes + 64, 64),
-                          .type = (int32_t)t->type,
-                          .rank = t->rank};
-        memcpy(buf->dims, t->dims, sizeof buf->dims);
-        if (buf->data == NULL)
-            return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
-    }
-    return e->buffers != NULL ? CYG_OK : CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
-}
-
 cyg_status cyg_engine_open(cyg_app *app, const char *path, const cyg_engine_options *options,
                            cyg_engine **out_engine)
 {
@@ -176,10 +176,8 @@ cyg_status cyg_engine_open(cyg_app *app, const char *path, const cyg_engine_opti
     cyg_arena_init(&e->arena);
     if (options == NULL)
         options = &defaults;
-    cyg_status status =
+    const cyg_status status =
         is_package ? open_package(app, e, path, options) : open_float(app, e, path, options);
-    if (status == CYG_OK)
-        status = make_buffers(app, e);
     if (status != CYG_OK)
         cyg_engine_close(e);
     else
@@ -204,9 +202,6 @@ void cyg_engine_close(cyg_engine *e)
 cyg_status cyg_engine_run(cyg_app *app, cyg_engine *e, double *out_seconds)
 {
     CYG_DO(cyg_ctx_check_cancelled(&app->ctx));
-    for (uint32_t i = 0; e->session != NULL && i < e->input_count; i++)
-        if (e->inputs[i].bytes > 0)
-            memcpy(cyg_session_input(e->session, i), e->buffers[i].data, e->inputs[i].bytes);
     const double start = cyg_seconds();
     if (e->session != NULL)
         CYG_DO(cyg_app_rt(app, cyg_session_run(e->session)));
@@ -244,7 +239,7 @@ const cyg_engine_tensor *cyg_engine_output_info(const cyg_engine *e, uint32_t i)
 
 void *cyg_engine_input(const cyg_engine *e, uint32_t i)
 {
-    return e->buffers[i].data;
+    return e->session != NULL ? cyg_session_input(e->session, i) : e->buffers[i].data;
 }
 
 const void *cyg_engine_output(const cyg_engine *e, uint32_t i)

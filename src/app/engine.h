@@ -1,9 +1,8 @@
 /* One way to run a model for every command: a package through the runtime, or a float ONNX model
  * through the interpreter.
  *
- * Buffers belong to the engine: write inputs, run, read outputs. Inputs stay as written over any
- * number of runs (a session's own may be reused by its later steps). An ONNX model's output shapes
- * are known after the first run only. Confined to one thread. */
+ * Buffers belong to the engine: write inputs, run as often as you like, read outputs. An ONNX model's
+ * output shapes are known after the first run only. Confined to one thread. */
 #ifndef CYG_APP_ENGINE_H
 #define CYG_APP_ENGINE_H
 
@@ -43,7 +42,7 @@ const cyg_engine_tensor *cyg_engine_input_info(const cyg_engine *engine, uint32_
 const cyg_engine_tensor *cyg_engine_output_info(const cyg_engine *engine, uint32_t i);
 void *cyg_engine_input(const cyg_engine *engine, uint32_t i);
 const void *cyg_engine_output(const cyg_engine *engine, uint32_t i);
-/* out_seconds (may be NULL): of the model alone, without handing it its inputs. */
+/* out_seconds (may be NULL): of the model alone. */
 cyg_status cyg_engine_run(cyg_app *app, cyg_engine *engine, double *out_seconds) CYG_MUST_USE;
 /* META of a package; NULL for a float model. */
 const char *cyg_engine_meta(const cyg_engine *engine, size_t *out_size);

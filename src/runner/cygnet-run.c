@@ -164,15 +164,12 @@ static double milliseconds(void)
     return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
 }
 
-/* Inputs are fed before every run: an input's buffer may be reused by a later step. */
 static int run_all(const cyg_model *model, cyg_session *session, const arguments *a)
 {
     char first[65] = "", now[65] = "";
     double fastest = 0;
-    for (unsigned long r = 0; r < a->repeat; r++) {
-        int code = feed(model, session, a);
-        if (code != 0)
-            return code;
+    int code = feed(model, session, a);
+    for (unsigned long r = 0; code == 0 && r < a->repeat; r++) {
         const double start = milliseconds();
         const int status = cyg_session_run(session);
         const double ms = milliseconds() - start;
@@ -189,6 +186,8 @@ static int run_all(const cyg_model *model, cyg_session *session, const arguments
             return EXIT_DIFFERS;
         }
     }
+    if (code != 0)
+        return code;
     fprintf(stderr, "%s, %u threads, %lu runs, fastest %.3f ms\n", cyg_session_isa(session),
             cyg_session_threads(session), a->repeat, fastest);
     return 0;
