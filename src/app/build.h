@@ -56,6 +56,7 @@ typedef struct cyg_build {
     const char *config_file; /* NULL = none */
     const char *command_line;
     cyg_staging staging;
+    cyg_staging work;         /* of work_dir; zeros = everything goes to output_dir */
     const char *package_name; /* in the output folder */
 
     cyg_graph *graph;
@@ -88,7 +89,8 @@ void cyg_build_begin(cyg_build *b);
 /* Ends a stage: records it and prints its line ("  read   text ... 0.05 s"). */
 void cyg_build_end(cyg_build *b, const char *name, const char *fmt, ...) CYG_PRINTF(3, 4);
 cyg_status cyg_build_hash_file(cyg_build *b, const char *role, const char *path) CYG_MUST_USE;
-/* "<staging>/<relative>", in the app's arena; folders are made. */
+/* "<staging>/<relative>", in the app's arena; folders are made. What frontend, quant and compiler
+ * leave goes to work_dir where that is set. */
 cyg_status cyg_build_path(cyg_build *b, const char *relative, const char **out_path) CYG_MUST_USE;
 
 /* build_data.c: resolves the configuration of every input and opens the calibration data. */

@@ -47,13 +47,11 @@ static bool swaps_channels(const cyg_build_input *in)
            is_bgr(fed) != (in->preprocess.order == CYG_ORDER_BGR);
 }
 
-/* Value c of a list of one or one a channel; `otherwise` when the list was not written. */
-static float pick(const cyg_float_list *list, const cyg_config_mark *mark, uint32_t c,
-                  float otherwise, float of_empty)
+/* Value c of a list of one or one a channel. An empty list says nothing: a merged configuration
+ * that is read again spells every list out. */
+static float pick(const cyg_float_list *list, uint32_t c, float otherwise)
 {
-    if (mark->origin == CYG_CONFIG_DEFAULT && list->count == 0)
-        return otherwise;
-    return list->count == 0 ? of_empty : (float)list->items[list->count == 1 ? 0 : c];
+    return list->count == 0 ? otherwise : (float)list->items[list->count == 1 ? 0 : c];
 }
 
 static void fill_normalize(cyg_build *b, const cyg_build_input *in, cyg_normalize *out)
@@ -68,8 +66,8 @@ static void fill_normalize(cyg_build *b, const cyg_build_input *in, cyg_normaliz
     out->swap_channels = swaps_channels(in);
     for (uint32_t i = 0; i < out->channels && i < 3; i++) {
         const float mean = p->normalize ? p->mean[i] : 0.0f, std = p->normalize ? p->std[i] : 1.0f;
-        out->mean[i] = c->normalize ? pick(&c->mean, &c->mean_at, i, mean, 0.0f) : mean;
-        out->std[i] = c->normalize ? pick(&c->std, &c->std_at, i, std, 1.0f) : std;
+        out->mean[i] = c->normalize ? pick(&c->mean, i, mean) : mean;
+        out->std[i] = c->normalize ? pick(&c->std, i, std) : std;
         differs = differs || out->mean[i] < mean || out->mean[i] > mean || out->std[i] < std ||
                   out->std[i] > std;
     }

@@ -55,7 +55,10 @@ cyg_status cyg_build_hash_file(cyg_build *b, const char *role, const char *path)
 
 cyg_status cyg_build_path(cyg_build *b, const char *relative, const char **out_path)
 {
-    char *path = cyg_arena_printf(&b->app->arena, "%s/%s", b->staging.temp_path, relative);
+    /* Folders are those of the stages; what lies at the top is the result. */
+    const bool work = b->work.temp_path != NULL && strchr(relative, '/') != NULL;
+    char *path = cyg_arena_printf(&b->app->arena, "%s/%s",
+                                  work ? b->work.temp_path : b->staging.temp_path, relative);
     if (path == NULL)
         return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
     char *slash = strrchr(path, '/');

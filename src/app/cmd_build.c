@@ -210,10 +210,14 @@ static cyg_status finish(cyg_build *b)
     CYG_DO(cyg_map_open(&app->ctx, path, &map));
     bytes = map.size;
     cyg_map_close(&map);
-    const char *out = cyg_arena_strdup(&app->arena, b->staging.final_path);
+    const char *out = b->config.output_dir;
     cyg_strbuf context = {0};
     cyg_build_write_context(b, &context);
-    cyg_status status = cyg_staging_commit(&app->ctx, &b->staging);
+    cyg_status status = CYG_OK;
+    if (b->work.temp_path != NULL)
+        status = cyg_staging_commit(&app->ctx, &b->work);
+    if (status == CYG_OK)
+        status = cyg_staging_commit(&app->ctx, &b->staging);
     cyg_text_bytes(bytes, size);
     cyg_text_bytes(cyg_peak_rss_bytes(), rss);
     if (status == CYG_OK && app->json)
@@ -222,6 +226,29 @@ static cyg_status finish(cyg_build *b)
         printf("wrote %s/%s (%s), %s/report.html   %.1f s, %s\n", out, b->package_name, size, out,
                cyg_seconds() - b->start, rss);
     cyg_strbuf_deinit(&context);
+    return status;
+}
+
+/* Opens what the build writes to, builds, and leaves nothing behind that is not whole. */
+static cyg_status build_into_folders(cyg_build *b)
+{
+    const cyg_config_build *c = &b->config;
+    const bool was_there = cyg_path_exists(c->output_dir);
+    const bool apart =
+        c->work_dir != NULL && c->work_dir[0] != '\0' && strcmp(c->work_dir, c->output_dir) != 0;
+    cyg_status status = cyg_staging_open(&b->app->ctx, c->output_dir, &b->staging);
+    if (status == CYG_OK && apart)
+        status = cyg_staging_open(&b->app->ctx, c->work_dir, &b->work);
+    if (status == CYG_OK)
+        status = run_stages(b);
+    if (status == CYG_OK)
+        status = finish(b);
+    if (status != CYG_OK) {
+        cyg_staging_abort(&b->work);
+        cyg_staging_abort(&b->staging);
+        if (apart && !was_there)
+            rmdir(c->output_dir); /* made for a work_dir inside it; stays when it holds something */
+    }
     return status;
 }
 
@@ -262,14 +289,7 @@ cyg_status cyg_cmd_build(cyg_app *app, int argc, const char *const *argv)
         cyg_app_print(app, "cygnet %s   %s → CPU   %s\n", CYG_VERSION, b->config.input,
                       b->config_file != NULL ? b->config_file : "");
         if (status == CYG_OK)
-            status = cyg_staging_open(&app->ctx, b->config.output_dir, &b->staging);
-        if (status == CYG_OK) {
-            status = run_stages(b);
-            if (status == CYG_OK)
-                status = finish(b);
-            if (status != CYG_OK)
-                cyg_staging_abort(&b->staging);
-        }
+            status = build_into_folders(b);
     }
     cyg_build_close_data(b);
     cyg_graph_destroy(b->graph);

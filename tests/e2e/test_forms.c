@@ -206,6 +206,30 @@ static void vendor_commands(void **state)
     e2e_expect(&result, 0);
 }
 
+/* The stages' files elsewhere: beside, inside, or in the output folder itself. */
+static void work_folder(void **state)
+{
+    (void)state;
+    static const char *const folders[] = {"work", "result/inner", "result"};
+    for (size_t i = 0; i < CYG_COUNT(folders); i++) {
+        const char *work = folders[i];
+        e2e_cygnet(&result, (e2e_how){0},
+                   "build --config build.json --output_dir result --work_dir %s "
+                   "--quant.min_sqnr_db 200",
+                   work);
+        e2e_expect_error(&result, 6, "SQNR", "result");
+        assert_false(cyg_path_exists(e2e_path("%s", work)));
+        e2e_cygnet(&result, (e2e_how){0},
+                   "build --config build.json --output_dir result --work_dir %s", work);
+        expect_package("result/compiled.cyg");
+        assert_true(cyg_path_exists(e2e_path("%s/frontend/optimized.onnx", work)));
+        assert_true(cyg_path_exists(e2e_path("%s/quant/quant_axmodel.json", work)));
+        assert_int_equal(cyg_path_exists(e2e_path("result/frontend")), i == 2);
+        assert_true(cyg_path_exists(e2e_path("result/build_context.json")));
+        assert_int_equal(cyg_remove_tree(NULL, e2e_path("result")), CYG_OK);
+    }
+}
+
 /* ---- real models, where they are ---- */
 
 static void demo_model(void **state)
@@ -267,6 +291,7 @@ int main(void)
         cmocka_unit_test(from_other_folder),
         cmocka_unit_test(merged_configuration),
         cmocka_unit_test(vendor_commands),
+        cmocka_unit_test(work_folder),
         cmocka_unit_test(demo_model),
         cmocka_unit_test(golden_models),
     };
