@@ -207,6 +207,7 @@ void cyg_terminal_init(cyg_app *app)
     const char *kind = getenv("TERM"), *no_colour = getenv("NO_COLOR");
     const bool able = cyg_terminal_is_tty(stderr) && kind != NULL && strcmp(kind, "dumb") != 0;
     memset(&term, 0, sizeof term);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* a pipe's reader sees each line when it is said */
 
     term.bars = able;
     term.colour = able && (no_colour == NULL || no_colour[0] == '\0');

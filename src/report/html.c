@@ -27,10 +27,10 @@ static const char *entity(char c)
     }
 }
 
-void cyg_html_text(cyg_strbuf *out, const char *text)
+void cyg_html_text_n(cyg_strbuf *out, const char *text, size_t size)
 {
-    for (size_t left = strlen(text); left > 0;) {
-        const size_t n = cyg_utf8_length(text, left);
+    while (size > 0) {
+        const size_t n = cyg_utf8_length(text, size);
         const char *replaced = entity(*text);
         if (n == 0 || ((unsigned char)*text < 0x20 && *text != '\n' && *text != '\t') ||
             *text == 0x7f)
@@ -40,8 +40,13 @@ void cyg_html_text(cyg_strbuf *out, const char *text)
         else
             cyg_strbuf_add(out, text, n);
         text += n > 0 ? n : 1;
-        left -= n > 0 ? n : 1;
+        size -= n > 0 ? n : 1;
     }
+}
+
+void cyg_html_text(cyg_strbuf *out, const char *text)
+{
+    cyg_html_text_n(out, text, strlen(text));
 }
 
 void cyg_html_count(cyg_strbuf *out, int64_t n)

@@ -8,6 +8,7 @@
 /* Text with &, <, >, " and ' escaped, control characters and broken UTF-8 replaced: safe in element
  * content and in quoted attributes. */
 void cyg_html_text(cyg_strbuf *out, const char *text);
+void cyg_html_text_n(cyg_strbuf *out, const char *text, size_t size);
 /* "12,345" */
 void cyg_html_count(cyg_strbuf *out, int64_t n);
 /* Text of a scalar entry; "" when it is absent or no scalar. */

@@ -217,13 +217,14 @@ static void sources_cell(cyg_strbuf *out, const char *sources)
     cyg_strbuf_puts(out, "<td class=\"w\">");
     if (count > 1)
         cyg_strbuf_printf(out, "<details><summary>%zu nodes</summary><div>", count);
-    for (const char *p = sources; *p != '\0'; p += strcspn(p, ",")) {
-        char name[512];
-        p += *p == ',';
+    for (const char *p = sources; *p != '\0';) {
         const size_t len = strcspn(p, ",");
-        snprintf(name, sizeof name, "%.*s", len < sizeof name ? (int)len : (int)sizeof name - 1, p);
-        cyg_strbuf_puts(out, p != sources ? ", " : "");
-        cyg_html_text(out, name);
+        cyg_html_text_n(out, p, len);
+        p += len;
+        if (*p == ',') {
+            cyg_strbuf_puts(out, ", ");
+            p++;
+        }
     }
     cyg_strbuf_puts(out, count > 1 ? "</div></details></td>" : "</td>");
 }

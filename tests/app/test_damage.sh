@@ -5,21 +5,19 @@
 "$MAKE_PACKAGE" f32 good.cyg || exit 1
 mkdir in
 run 0 run --model good.cyg --input_dir in --output_dir good --random_input --quiet
-cat >flip.py <<'END'
-import sys
+"$python" - <<'END' || fail 'making damaged files'
 data = bytearray(open('good.cyg', 'rb').read())
-at = int(sys.argv[2])
-open('bad.cyg', 'wb').write(data[:at] if sys.argv[1] == 'cut' else data[:at] + bytes([data[at] ^ 0x41]) + data[at + 1:])
+places = range(0, len(data), len(data) // 30 + 1)
+for at in places:
+    open(f'cut-{at}.cyg', 'wb').write(data[:at])
+    flipped = data[:at] + bytes([data[at] ^ 0x41]) + data[at + 1:]
+    open(f'flip-{at}.cyg', 'wb').write(flipped)
+open('places', 'w').write(' '.join(map(str, places)))
 END
-size=$(wc -c <good.cyg)
-step=$((size / 30 + 1))
-at=0
-while [ $at -lt "$size" ]; do
-    "$python" flip.py cut $at
-    refused 4 'bad.cyg' run --model bad.cyg --input_dir in --output_dir o --quiet
+for at in $(cat places); do
+    refused 4 "cut-$at.cyg" run --model cut-$at.cyg --input_dir in --output_dir o --quiet
     [ -e o ] && fail "cut at $at: an output folder"
-    "$python" flip.py flip $at
-    "$CYGNET" run --model bad.cyg --input_dir in --output_dir o --quiet >out 2>err
+    "$CYGNET" run --model flip-$at.cyg --input_dir in --output_dir o --quiet >out 2>err
     status=$?
     if [ $status -eq 0 ]; then
         # Padding, or a byte that nothing depends on.
@@ -28,10 +26,9 @@ while [ $at -lt "$size" ]; do
     elif [ $status -ne 4 ] || [ "$(grep -c '^error: ' err)" -ne 1 ] || [ -e o ]; then
         fail "flip at $at: exit status $status: $(cat err)"
     fi
-    "$CYGNET" inspect bad.cyg >out 2>err
+    "$CYGNET" inspect flip-$at.cyg >out 2>err
     status=$?
     [ $status -eq 0 ] || [ $status -eq 4 ] || fail "inspect, flip at $at: exit status $status"
-    at=$((at + step))
 done
 leftovers damage
 finish
