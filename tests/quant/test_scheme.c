@@ -117,7 +117,7 @@ static void integer_run(cyg_ctx *ctx, const cyg_graph *g, void *input, cyg_type 
     cyg_arena_init(&arena);
     cyg_program p;
     OK(ctx, cyg_lower_graph(ctx, g, &arena, &p));
-    const cyg_kbuf in = {.data = input, .type = type, .rank = 1, .dims = {TINY_PIXELS}};
+    const cyg_kbuf in = {.data = input, .type = (int32_t)type, .rank = 1, .dims = {TINY_PIXELS}};
     cyg_kbuf y;
     OK(ctx, cyg_interp_run_program(ctx, &p, true, &in, 1, NULL, NULL, &arena, &y));
     memcpy(out, y.data, sizeof(float) * TINY_CLASSES);
