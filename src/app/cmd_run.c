@@ -95,7 +95,8 @@ static cyg_status run_all(run_job *job)
 static cyg_status run_model(cyg_app *app, const cyg_config_run *config)
 {
     run_job job = {.app = app, .config = config};
-    CYG_DO(cyg_engine_open(app, config->model, NULL, &job.engine));
+    const cyg_engine_options options = {.patient = true};
+    CYG_DO(cyg_engine_open(app, config->model, &options, &job.engine));
     cyg_status status = cyg_sample_layout_open(app, job.engine, config->list, &job.layout);
     cyg_json_init(&job.json, &job.text, 2);
     cyg_json_begin_object(&job.json);

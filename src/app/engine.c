@@ -28,6 +28,7 @@ struct cyg_engine {
     cyg_graph *graph;
     cyg_interp *interp;
     cyg_kbuf *buffers; /* [input_count] */
+    unsigned threads;
 };
 
 cyg_status cyg_engine_is_package(cyg_app *app, const char *path, bool *out_is)
@@ -75,6 +76,7 @@ static cyg_status open_package(cyg_app *app, cyg_engine *e, const char *path,
     o.isa = options->isa;
     o.on_step = options->on_step;
     o.user = options->user;
+    o.patient = options->patient;
     CYG_DO(cyg_app_rt(app, cyg_model_open(path, &e->model)));
     CYG_TRY(&app->ctx, cyg_app_rt(app, cyg_session_create(e->model, &o, &e->session)), "%s", path);
     CYG_DO(make_lists(app, e, cyg_model_input_count(e->model), cyg_model_output_count(e->model)));
@@ -133,6 +135,7 @@ static cyg_status open_float(cyg_app *app, cyg_engine *e, const char *path,
         return CYG_FAIL(&app->ctx, CYG_E_USAGE, "%s: an ISA level can be chosen for packages only",
                         path);
     CYG_DO(cyg_app_use_threads(app, options->threads));
+    e->threads = cyg_pool_threads(app->ctx.pool);
     CYG_DO(cyg_onnx_import(&app->ctx, path, &import, &e->graph, &info));
     CYG_DO(make_lists(app, e, e->graph->input_count, e->graph->output_count));
     for (uint32_t i = 0; i < e->input_count; i++)
@@ -265,7 +268,7 @@ const char *cyg_engine_isa(const cyg_engine *e)
 
 unsigned cyg_engine_threads(const cyg_engine *e)
 {
-    return e->session != NULL ? cyg_session_threads(e->session) : 0;
+    return e->session != NULL ? cyg_session_threads(e->session) : e->threads;
 }
 
 size_t cyg_engine_memory(const cyg_engine *e)

@@ -1,8 +1,8 @@
 /* One way to run a model for every command: a package through the runtime, or a float ONNX model
  * through the interpreter.
  *
- * Buffers belong to the engine: write inputs, run as often as you like, read outputs. An ONNX model's
- * output shapes are known after the first run only. Confined to one thread. */
+ * Buffers belong to the engine: write inputs, run as often as you like, read outputs. An ONNX
+ * model's output shapes are known after the first run only. Confined to one thread. */
 #ifndef CYG_APP_ENGINE_H
 #define CYG_APP_ENGINE_H
 
@@ -25,6 +25,7 @@ typedef struct cyg_engine_options {
     void (*on_step)(void *user, uint32_t step, const char *name,
                     double seconds); /* packages only */
     void *user;
+    bool patient; /* waiting threads sleep: right for everything that is not a measurement */
 } cyg_engine_options;
 
 typedef struct cyg_engine cyg_engine;
