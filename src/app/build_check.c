@@ -10,17 +10,14 @@
 
 static const double warn_below_db = 10.0;
 
-/* A sample's values to an input of the package: its element type, and its layout when the build
- * put the channels last. */
+/* A sample's values to a float input of the package, channels last where the build moved them. */
 static cyg_status feed_array(cyg_build *b, const cyg_model *model, uint32_t index,
-                             const cyg_sample_tensor *values, void *out)
+                             const cyg_sample_tensor *values, float *out)
 {
     cyg_tensor_info info = {.struct_size = sizeof info};
     CYG_DO(cyg_app_rt(b->app, cyg_model_input_info(model, index, &info)));
-    const size_t size = cyg_type_size((cyg_type)info.type), count = values->count;
-    const bool known = info.type == CYG_TYPE_F32 || info.type == CYG_TYPE_S64 ||
-                       info.type == CYG_TYPE_S32 || info.type == CYG_TYPE_BOOL;
-    if (!known || info.bytes != count * size)
+    const size_t count = values->count;
+    if (info.type != CYG_TYPE_F32 || info.bytes != count * sizeof *out)
         return CYG_FAIL(&b->app->ctx, CYG_E_INTERNAL,
                         "input \"%s\" of the package differs from the model's", info.name);
     const bool nhwc =
@@ -29,17 +26,8 @@ static cyg_status feed_array(cyg_build *b, const cyg_model *model, uint32_t inde
     const size_t plane = nhwc ? (size_t)(info.dims[1] * info.dims[2]) : count;
     const size_t image = channels * plane;
     for (size_t i = 0; i < count; i++) {
-        const size_t at = i % image, c = at / plane, k = at % plane;
-        const size_t to = i - at + k * channels + c;
-        const float x = values->data[i];
-        if (info.type == CYG_TYPE_F32)
-            ((float *)out)[to] = x;
-        else if (info.type == CYG_TYPE_S64)
-            ((int64_t *)out)[to] = (int64_t)x;
-        else if (info.type == CYG_TYPE_S32)
-            ((int32_t *)out)[to] = (int32_t)x;
-        else
-            ((uint8_t *)out)[to] = (uint8_t)(x > 0.0f || x < 0.0f);
+        const size_t at = i % image;
+        out[i - at + at % plane * channels + at / plane] = values->data[i];
     }
     return CYG_OK;
 }
