@@ -37,11 +37,10 @@ static cyg_status filter_from(cyg_ctx *ctx, cyg_config_filter wanted, cyg_resize
     return CYG_FAIL(ctx, CYG_E_INTERNAL, "unknown filter");
 }
 
-static cyg_status keep_labels(cyg_build *b, cyg_build_input *in, const cyg_doc_node *root)
+/* Takes names over. */
+static cyg_status keep_names(cyg_build *b, cyg_build_input *in, cyg_class_names *names)
 {
     cyg_ctx *ctx = &b->app->ctx;
-    cyg_class_names *names = NULL;
-    CYG_DO(cyg_class_names_from_doc(ctx, root, &names));
     const size_t count = cyg_class_names_count(names);
     const char **labels = CYG_NEW_ARRAY(&b->app->arena, const char *, count + 1);
     bool ok = labels != NULL;
@@ -55,6 +54,38 @@ static cyg_status keep_labels(cyg_build *b, cyg_build_input *in, const cyg_doc_n
     return ok ? CYG_OK : CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
 }
 
+static cyg_status keep_labels(cyg_build *b, cyg_build_input *in, const cyg_doc_node *root)
+{
+    cyg_class_names *names = NULL;
+    CYG_DO(cyg_class_names_from_doc(&b->app->ctx, root, &names));
+    return keep_names(b, in, names);
+}
+
+static cyg_status read_labels(cyg_build *b, cyg_build_input *in, const char *path)
+{
+    cyg_class_names *names = NULL;
+    CYG_DO(cyg_build_hash_file(b, "labels", path));
+    CYG_DO(cyg_class_names_open(&b->app->ctx, path, &names));
+    return keep_names(b, in, names);
+}
+
+/* Hugging Face keeps the names of the classes in config.json, beside the preprocessor's file. */
+static cyg_status labels_beside(cyg_build *b, cyg_build_input *in, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const int folder = slash != NULL ? (int)(slash - path) + 1 : 0;
+    const char *config = cyg_arena_printf(&b->app->arena, "%.*sconfig.json", folder, path);
+    if (config == NULL)
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    if (!cyg_path_exists(config))
+        return CYG_OK;
+    cyg_doc *doc;
+    CYG_DO(cyg_doc_open(&b->app->ctx, config, &doc));
+    const cyg_status status = keep_labels(b, in, cyg_doc_root(doc));
+    cyg_doc_close(doc);
+    return status;
+}
+
 static cyg_status read_preprocessor(cyg_build *b, cyg_build_input *in, const char *path)
 {
     cyg_ctx *ctx = &b->app->ctx;
@@ -65,7 +96,7 @@ static cyg_status read_preprocessor(cyg_build *b, cyg_build_input *in, const cha
     if (status == CYG_OK)
         status = keep_labels(b, in, cyg_doc_root(doc));
     cyg_doc_close(doc);
-    return status;
+    return status != CYG_OK || in->label_count > 0 ? status : labels_beside(b, in, path);
 }
 
 static void take_numbers(const cyg_float_list *list, float out[3])
@@ -98,6 +129,8 @@ static cyg_status resolve_image(cyg_build *b, cyg_build_input *in, const cyg_val
         cyg_preprocess_set_crop(p);
     if (b->config.quant.preprocessor != NULL && b->config.quant.preprocessor[0] != '\0')
         CYG_DO(read_preprocessor(b, in, b->config.quant.preprocessor));
+    if (b->config.quant.labels != NULL && b->config.quant.labels[0] != '\0')
+        CYG_DO(read_labels(b, in, b->config.quant.labels));
     if (q->calibration_mean.count > 0 || q->calibration_std.count > 0) {
         p->normalize = true;
         for (size_t i = 0; i < 3; i++) {
