@@ -13,7 +13,7 @@
 #include "models/net.h"
 
 static const struct {
-    cyg_model_info info;
+    cyg_arch_info info;
     cyg_family family;
     cyg_role sign;
 } table[] = {
@@ -23,12 +23,12 @@ static const struct {
 #undef CYG_MODEL
 };
 
-size_t cyg_model_count(void)
+size_t cyg_arch_count(void)
 {
     return CYG_COUNT(table);
 }
 
-const cyg_model_info *cyg_model_at(size_t i)
+const cyg_arch_info *cyg_arch_at(size_t i)
 {
     return &table[i].info;
 }
@@ -86,7 +86,7 @@ static cyg_status read_activation(cyg_net *n)
 static cyg_status read_labels(cyg_net *n)
 {
     const cyg_doc_node *map = cyg_settings_find(&n->settings, CYG_SETTING_ID2LABEL);
-    cyg_model *m = n->model;
+    cyg_converted *m = n->model;
     if (map == NULL || map->kind != CYG_DOC_MAP || map->count == 0)
         return CYG_OK;
     const char **labels = CYG_NEW_ARRAY(&m->arena, const char *, map->count);
@@ -115,7 +115,7 @@ static cyg_status read_labels(cyg_net *n)
 /* preprocessor_config.json beside the checkpoint, or a config.json that holds timm's. */
 static void find_preprocessor(cyg_net *n, const char *path)
 {
-    cyg_model *m = n->model;
+    cyg_converted *m = n->model;
     const char *slash = strrchr(path, '/');
     const int folder = cyg_path_is_dir(path) ? (int)strlen(path)
                        : slash != NULL       ? (int)(slash - path)
@@ -172,10 +172,10 @@ static cyg_status complain(cyg_net *n)
 
 /* ---- opening ---- */
 
-static cyg_status build(cyg_net *n, const cyg_model_options *o)
+static cyg_status build(cyg_net *n, const cyg_convert_options *o)
 {
     cyg_value_id result = CYG_NO_VALUE;
-    cyg_model *m = n->model;
+    cyg_converted *m = n->model;
     CYG_DO(cyg_bind(n->ctx, m->checkpoint, &m->arena, &n->bound));
     name_architecture(n);
     CYG_DO(cyg_settings_open(n->ctx, &m->arena, o->path, o->config_file, o->sets, o->set_count,
@@ -200,12 +200,13 @@ static cyg_status build(cyg_net *n, const cyg_model_options *o)
     return CYG_OK;
 }
 
-cyg_status cyg_model_open(cyg_ctx *ctx, const cyg_model_options *options, cyg_model **out_model)
+cyg_status cyg_convert_open(cyg_ctx *ctx, const cyg_convert_options *options,
+                            cyg_converted **out_model)
 {
     cyg_status st;
     cyg_net n = {.ctx = ctx};
     *out_model = NULL;
-    cyg_model *m = calloc(1, sizeof *m);
+    cyg_converted *m = calloc(1, sizeof *m);
     if (m == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     cyg_arena_init(&m->arena);
@@ -227,13 +228,13 @@ done:
     cyg_strbuf_deinit(&n.missing);
     cyg_strbuf_deinit(&n.shapes);
     if (st != CYG_OK)
-        cyg_model_close(m);
+        cyg_convert_close(m);
     else
         *out_model = m;
     return st;
 }
 
-void cyg_model_close(cyg_model *model)
+void cyg_convert_close(cyg_converted *model)
 {
     if (model == NULL)
         return;

@@ -373,7 +373,7 @@ cyg_value_id cyg_net_patches(cyg_net *n, bool pad, cyg_patches *out_patches)
 {
     const cyg_slot slot = {.role = CYG_ROLE_PATCH};
     const int64_t any[] = {-1, -1, -1, -1};
-    cyg_model *m = n->model;
+    cyg_converted *m = n->model;
     cyg_patches *p = out_patches;
     const cyg_checkpoint_tensor *t = cyg_net_take(n, slot, 4, any);
     if (t == NULL || m->height < p->size_h || m->width < p->size_w) {

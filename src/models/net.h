@@ -17,7 +17,7 @@ enum {
 typedef struct cyg_net {
     cyg_ctx *ctx;
     cyg_graph *g;
-    cyg_model *model;
+    cyg_converted *model;
     cyg_binding bound;
     cyg_settings settings;
     int64_t batch; /* a size or a symbol */

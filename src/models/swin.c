@@ -117,7 +117,7 @@ static int64_t grid_from_masks(const swin *m)
 static cyg_status read_image_size(swin *m, const cyg_patches *p)
 {
     cyg_net *n = m->n;
-    cyg_model *model = n->model;
+    cyg_converted *model = n->model;
     const int64_t tokens = cyg_net_dim(n, SLOT(POSITION, 0, 0), 1);
     const int64_t side = tokens > 0 ? (int64_t)(sqrt((double)tokens) + 0.5) : 0;
     const int64_t masks = grid_from_masks(m);

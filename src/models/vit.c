@@ -68,7 +68,7 @@ static int64_t side_of(int64_t area)
 static cyg_status read_image_size(vit *m, const cyg_patches *p)
 {
     cyg_net *n = m->n;
-    cyg_model *model = n->model;
+    cyg_converted *model = n->model;
     const int64_t rows = cyg_net_dim(n, SLOT(POSITION, 0), 1);
     const int64_t biases = cyg_net_dim(n, SLOT(BIAS_TABLE, 0), 0);
     bool given;
