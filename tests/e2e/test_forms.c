@@ -232,22 +232,6 @@ static void work_folder(void **state)
 
 /* ---- real models, where they are ---- */
 
-static void demo_model(void **state)
-{
-    (void)state;
-    const char *folder = CYG_SOURCE_ROOT "/demo";
-    if (fixture_count(CYG_SOURCE_ROOT "/demo/model", ".onnx") == 0 ||
-        !cyg_path_exists(CYG_SOURCE_ROOT "/demo/config.json")) {
-        print_message("   SKIPPED: demo/model holds no .onnx yet\n");
-        skip();
-    }
-    e2e_cygnet(&result, (e2e_how){.folder = folder},
-               "build --config config.json --output_dir %s/demo --json", e2e_root);
-    e2e_expect(&result, 0);
-    assert_true(e2e_number(&result, "sqnr_db") > 10);
-    assert_in_range((int64_t)e2e_number(&result, "peak_rss_bytes"), 1, 600 << 20);
-}
-
 /* Exports of four makers, calibrated on our pictures: they build, entirely in integers. */
 static void golden_models(void **state)
 {
@@ -292,7 +276,7 @@ int main(void)
         cmocka_unit_test(merged_configuration),
         cmocka_unit_test(vendor_commands),
         cmocka_unit_test(work_folder),
-        cmocka_unit_test(demo_model),
+
         cmocka_unit_test(golden_models),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -11,7 +11,7 @@
 #include "interp/interp.h"
 
 static e2e_result result;
-static char first_package[65], first_output[65];
+static char first_package[65];
 
 static int setup(void **state)
 {
@@ -83,12 +83,16 @@ static const char *output_hash(void)
     return text;
 }
 
-static void make_input(void)
+/* Bytes without meaning, as many as one picture of this side has. */
+static void make_input(size_t side)
 {
-    uint8_t pixels[E2E_SIDE * E2E_SIDE * 3];
-    for (size_t i = 0; i < sizeof pixels; i++)
+    const size_t size = side * side * 3;
+    uint8_t *pixels = malloc(size);
+    assert_non_null(pixels);
+    for (size_t i = 0; i < size; i++)
         pixels[i] = (uint8_t)((i * 7 + i / 96 * 13 + i % 3 * 80) % 256);
-    fixture_write("in/pixel_values.bin", pixels, sizeof pixels);
+    fixture_write("in/pixel_values.bin", pixels, size);
+    free(pixels);
 }
 
 /* The integer interpreter with the plain bodies, on the package's own program. */
@@ -120,35 +124,73 @@ static void interpret(const char *package_path, char out_hash[65])
     cyg_arena_deinit(&arena);
 }
 
-static void run_everywhere(void **state)
+/* The input in in/, on every level with 1 to `threads` threads, against the interpreter. */
+static void same_everywhere(const char *package, int threads)
 {
-    (void)state;
-    char hash[65];
+    char wanted[65], hash[65];
     size_t size;
-    make_input();
-    interpret(e2e_path("out/compiled.cyg"), first_output);
+    interpret(e2e_path("%s", package), wanted);
     for (int level = 0; level < CYG_CPU_COUNT; level++) {
         if (!cyg_cpu_has((cyg_cpu_level_id)level)) {
             print_message("   SKIPPED level %s: this machine lacks it\n", level_name(level));
             continue;
         }
-        for (int threads = 1; threads <= 3; threads++) {
+        for (int n = 1; n <= threads; n++) {
             char count[8];
-            snprintf(count, sizeof count, "%d", threads);
+            snprintf(count, sizeof count, "%d", n);
             e2e_cygnet(&result, (e2e_how){.cpu = level_name(level), .threads = count},
-                       "run --model out/compiled.cyg --input_dir in --output_dir result --json");
+                       "run --model %s --input_dir in --output_dir result --json", package);
             e2e_expect(&result, 0);
             assert_int_equal((int)e2e_number(&result, "samples"), 1);
-            if (strcmp(output_hash(), first_output) != 0)
+            if (strcmp(output_hash(), wanted) != 0)
                 fail_msg("level %s, %d threads: output differs from the interpreter's",
-                         level_name(level), threads);
+                         level_name(level), n);
             char *bytes = fixture_read(e2e_path("result/logits.bin"), &size);
             cyg_sha256_hex(bytes, size, hash);
             free(bytes);
-            assert_int_equal(size, E2E_CLASSES * sizeof(float));
-            assert_string_equal(hash, first_output);
+            assert_string_equal(hash, wanted);
         }
     }
+}
+
+static void run_everywhere(void **state)
+{
+    (void)state;
+    make_input(E2E_SIDE);
+    same_everywhere("out/compiled.cyg", 3);
+}
+
+/* The model that comes with the sources, calibrated on our pictures. */
+static void demo_model(void **state)
+{
+    (void)state;
+    const char *folder = CYG_SOURCE_ROOT "/demo/model";
+    if (!cyg_path_exists(CYG_SOURCE_ROOT "/demo/model/swin-scenes.onnx") ||
+        !cyg_path_exists(CYG_SOURCE_ROOT "/demo/model/preprocessor_config.json")) {
+        print_message("   SKIPPED: demo/model is not there\n");
+        skip();
+    }
+    fixture_text("demo.json",
+                 "{\"quant\": {\"input_configs\": [{\"tensor_name\": \"DEFAULT\","
+                 " \"calibration_dataset\": \"calib\", \"calibration_size\": 4}]},"
+                 " \"input_processors\": [{\"tensor_name\": \"DEFAULT\", \"src_dtype\": \"U8\","
+                 " \"src_layout\": \"NHWC\"}]}");
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --config demo.json --input %s/swin-scenes.onnx --output_dir demo "
+               "--target_hardware CPU --quant.preprocessor %s/preprocessor_config.json --json",
+               folder, folder);
+    e2e_expect(&result, 0);
+    assert_int_equal((int)e2e_number(&result, "float_ops"), 0);
+    assert_true(e2e_number(&result, "sqnr_db") > 20);
+    assert_in_range((int64_t)e2e_number(&result, "peak_rss_bytes"), 1, 600 << 20);
+    make_input(224);
+    same_everywhere("demo/compiled.cyg", 1);
+    e2e_cygnet(&result, (e2e_how){0}, "bench -m demo/compiled.cyg -r 1 -w 0 --json");
+    e2e_expect(&result, 0);
+    assert_in_range((int64_t)e2e_number(&result, "peak_rss_bytes"), 1, 60 << 20);
+    e2e_cygnet(&result, (e2e_how){0}, "classify demo/compiled.cyg calib/0.png");
+    e2e_expect(&result, 0);
+    assert_null(strstr(result.out, "class ")); /* told by name */
 }
 
 /* `run` need not say these two; what it says must hold. */
@@ -168,7 +210,7 @@ static void level_is_told(void **state)
         "eval out/compiled.cyg --dataset val --json",
         "run --model out/compiled.cyg --input_dir in --output_dir result --json",
     };
-    make_input();
+    make_input(E2E_SIDE);
     for (int level = 0; level < CYG_CPU_COUNT; level++) {
         if (!cyg_cpu_has((cyg_cpu_level_id)level))
             continue;
@@ -225,7 +267,7 @@ static void build_again(void **state)
 static void memory(void **state)
 {
     (void)state;
-    make_input();
+    make_input(E2E_SIDE);
     e2e_cygnet(&result, (e2e_how){0}, "build --config build.json --output_dir mem --json");
     e2e_expect(&result, 0);
     assert_in_range((int64_t)e2e_number(&result, "peak_rss_bytes"), 1, 128 << 20);
@@ -247,6 +289,7 @@ int main(void)
         cmocka_unit_test(package_by_level), cmocka_unit_test(package_by_threads),
         cmocka_unit_test(run_everywhere),   cmocka_unit_test(level_is_told),
         cmocka_unit_test(build_again),      cmocka_unit_test(memory),
+        cmocka_unit_test(demo_model),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
