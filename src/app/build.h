@@ -7,6 +7,7 @@
 #include "app/meta.h"
 #include "base/samples.h"
 #include "config/config.h"
+#include "models/models.h"
 #include "onnx/onnx.h"
 #include "pass/pass.h"
 #include "quant/quant.h"
@@ -60,6 +61,7 @@ typedef struct cyg_build {
     const char *package_name; /* in the output folder */
 
     cyg_graph *graph;
+    cyg_converted *model; /* owns graph when the input is a checkpoint; else NULL */
     cyg_onnx_info source;
     int64_t parameters;
     cyg_optimise_report optimised;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/build.h"
+#include "app/model_source.h"
 
 /* ---- configuration
  * ------------------------------------------------------------------------------------------ */
@@ -87,21 +88,49 @@ static cyg_status check_names(cyg_build *b)
                                   names + g->input_count, g->output_count);
 }
 
+/* A checkpoint becomes the same fused graph that import and optimiser make of an ONNX file. */
+static cyg_status read_checkpoint(cyg_build *b, const char *path)
+{
+    const cyg_convert_options options = {.path = path, .batch = 1};
+    CYG_DO(cyg_convert_open(&b->app->ctx, &options, &b->model));
+    for (size_t i = 0; i < cyg_checkpoint_file_count(b->model->checkpoint); i++)
+        CYG_DO(cyg_build_hash_file(b, "model", cyg_checkpoint_file(b->model->checkpoint, i)));
+    b->graph = b->model->graph;
+    b->source.opset = b->graph->opset;
+    b->source.nodes = b->source.nodes_without_constant = b->graph->order_count;
+    if (b->model->preprocessor != NULL &&
+        (b->config.quant.preprocessor == NULL || b->config.quant.preprocessor[0] == '\0')) {
+        cyg_note(&b->app->ctx, "preprocessing and labels from %s", b->model->preprocessor);
+        b->config.quant.preprocessor = b->model->preprocessor;
+    }
+    return CYG_OK;
+}
+
+static cyg_status read_onnx(cyg_build *b, const char *path)
+{
+    const cyg_onnx_import_options options = {.input_shapes = b->config.input_shapes};
+    CYG_DO(cyg_build_hash_file(b, "model", path));
+    return cyg_onnx_import(&b->app->ctx, path, &options, &b->graph, &b->source);
+}
+
 static cyg_status read_model(cyg_build *b)
 {
-    cyg_ctx *ctx = &b->app->ctx;
-    const cyg_onnx_import_options options = {.input_shapes = b->config.input_shapes};
     char nodes[32];
+    const char *path;
     cyg_build_begin(b);
-    CYG_DO(cyg_build_hash_file(b, "model", b->config.input));
+    CYG_DO(cyg_source_locate(b->app, b->config.input, &path));
+    CYG_DO(cyg_source_is_checkpoint(path) ? read_checkpoint(b, path) : read_onnx(b, path));
     if (b->config_file != NULL)
         CYG_DO(cyg_build_hash_file(b, "config", b->config_file));
-    CYG_DO(cyg_onnx_import(ctx, b->config.input, &options, &b->graph, &b->source));
     b->parameters = count_parameters(b->graph);
     CYG_DO(check_names(b));
-    cyg_build_end(b, "read", "%s nodes · opset %d · %.1f M parameters",
-                  cyg_text_count(b->source.nodes, nodes), b->source.opset,
-                  (double)b->parameters / 1e6);
+    if (b->model != NULL)
+        cyg_build_end(b, "read", "%s as %s writes it · %.1f M parameters", b->model->title,
+                      b->model->library, (double)b->model->parameters / 1e6);
+    else
+        cyg_build_end(b, "read", "%s nodes · opset %d · %.1f M parameters",
+                      cyg_text_count(b->source.nodes, nodes), b->source.opset,
+                      (double)b->parameters / 1e6);
     return CYG_OK;
 }
 
@@ -292,7 +321,10 @@ cyg_status cyg_cmd_build(cyg_app *app, int argc, const char *const *argv)
             status = build_into_folders(b);
     }
     cyg_build_close_data(b);
-    cyg_graph_destroy(b->graph);
+    if (b->model != NULL)
+        cyg_convert_close(b->model); /* with its graph */
+    else
+        cyg_graph_destroy(b->graph);
     free(b->golden.data);
     app->ctx.log = t.next;
     return status;

@@ -1,0 +1,303 @@
+/* `cygnet convert`: a checkpoint to a compact standard ONNX file.
+ *
+ * The graph comes from the same builder that `cygnet build` uses; the ONNX writer expands its fused
+ * operators at the chosen opset. What was written is read back once, which checks it and counts its
+ * nodes. --image shows what the float model says about one picture, so that a wrong assumption
+ * (eps, preprocessing, window) is seen right away. */
+#include "app/model_source.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "interp/interp.h"
+#include "onnx/onnx.h"
+
+enum { TOP = 5 };
+
+typedef struct convert_job {
+    cyg_app *app;
+    const char *output, *config, *batch, *image;
+    cyg_string_list sets;
+    int64_t opset;
+    cyg_converted *model;
+    cyg_onnx_info written;
+    uint32_t steps; /* nodes of the graph, fused */
+    double seconds;
+    float *scores; /* of --image; NULL = none */
+    size_t classes, best[TOP], shown;
+} convert_job;
+
+/* ---- one picture ---- */
+
+static cyg_status read_picture(convert_job *job, cyg_preprocess *p, float *out)
+{
+    cyg_ctx *ctx = &job->app->ctx;
+    cyg_map map = {0};
+    uint8_t *pixels = malloc(cyg_preprocess_count(p));
+    cyg_status st = pixels == NULL ? CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory")
+                                   : cyg_map_open(ctx, job->image, &map);
+    if (st == CYG_OK)
+        st = cyg_preprocess_decode(ctx, p, job->image, map.data, map.size, pixels, NULL);
+    if (st == CYG_OK)
+        cyg_preprocess_normalise(p, pixels, out);
+    cyg_map_close(&map);
+    free(pixels);
+    return st;
+}
+
+static void rank(convert_job *job)
+{
+    for (job->shown = 0; job->shown < TOP && job->shown < job->classes; job->shown++) {
+        size_t best = job->classes;
+        for (size_t i = 0; i < job->classes; i++) {
+            bool taken = false;
+            for (size_t k = 0; k < job->shown; k++)
+                taken = taken || job->best[k] == i;
+            if (!taken && (best == job->classes || job->scores[i] > job->scores[best]))
+                best = i;
+        }
+        job->best[job->shown] = best;
+    }
+}
+
+static cyg_status run_float(convert_job *job, float *pixels, int64_t images)
+{
+    cyg_ctx *ctx = &job->app->ctx;
+    cyg_converted *m = job->model;
+    cyg_interp *interp = NULL;
+    const cyg_kbuf in = {.data = pixels,
+                         .type = CYG_TYPE_F32,
+                         .rank = 4,
+                         .dims = {images, m->channels, m->height, m->width}};
+    cyg_status st = cyg_interp_create(ctx, m->graph, NULL, &interp);
+    if (st == CYG_OK)
+        st = cyg_interp_run(ctx, interp, &in, 1);
+    const cyg_kbuf *out = st == CYG_OK ? cyg_interp_value(interp, m->graph->outputs[0]) : NULL;
+    if (st == CYG_OK && (out == NULL || out->rank != 2))
+        st = CYG_FAIL(ctx, CYG_E_INTERNAL, "the output has no classes");
+    if (st == CYG_OK) {
+        job->classes = (size_t)out->dims[1];
+        job->scores = malloc(job->classes * sizeof *job->scores + 1);
+        if (job->scores == NULL)
+            st = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+        else
+            memcpy(job->scores, out->data, job->classes * sizeof *job->scores);
+    }
+    cyg_interp_destroy(interp);
+    return st;
+}
+
+static cyg_status classify(convert_job *job)
+{
+    cyg_ctx *ctx = &job->app->ctx;
+    const cyg_value *in = cyg_val(job->model->graph, job->model->graph->inputs[0]);
+    const int64_t images = in->dims[0] > 0 ? in->dims[0] : 1;
+    cyg_preprocess p;
+    bool assumed;
+    CYG_DO(cyg_source_preprocess(job->app, job->model, &p, &assumed));
+    p.source_nhwc = false;
+    if (assumed)
+        cyg_note(ctx, "assumed preprocessing: short side, centre, ImageNet's mean and deviation");
+    CYG_DO(cyg_preprocess_check(ctx, &p));
+    if (cyg_preprocess_channels(&p) != job->model->channels)
+        return CYG_FAIL(ctx, CYG_E_UNSUPPORTED, "--image: the model takes %lld channels",
+                        (long long)job->model->channels);
+    const size_t count = cyg_preprocess_count(&p);
+    float *pixels = calloc((size_t)images * count, sizeof *pixels);
+    if (pixels == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    cyg_status st = read_picture(job, &p, pixels);
+    if (st == CYG_OK)
+        st = run_float(job, pixels, images);
+    free(pixels);
+    if (st == CYG_OK)
+        rank(job);
+    return st;
+}
+
+static double probability(const convert_job *job, size_t i)
+{
+    double sum = 0;
+    for (size_t k = 0; k < job->classes; k++)
+        sum += exp((double)job->scores[k] - (double)job->scores[job->best[0]]);
+    return exp((double)job->scores[i] - (double)job->scores[job->best[0]]) / sum;
+}
+
+/* ---- saying it ---- */
+
+static const char *label_of(const convert_job *job, size_t i)
+{
+    return i < job->model->label_count ? job->model->labels[i] : NULL;
+}
+
+static void print_text(const convert_job *job, uint64_t bytes)
+{
+    cyg_app *app = job->app;
+    char size[32], rss[32];
+    cyg_app_print(app, "%s as %s writes it, %.1f M parameters, %lld x %lld pixels\n",
+                  job->model->title, job->model->library, (double)job->model->parameters / 1e6,
+                  (long long)job->model->height, (long long)job->model->width);
+    cyg_app_print_result(app, "wrote %s (%s, opset %lld, %lld nodes)   %.2f s, %s\n", job->output,
+                         cyg_text_bytes(bytes, size), (long long)job->opset,
+                         (long long)job->written.nodes_without_constant, job->seconds,
+                         cyg_text_bytes(cyg_peak_rss_bytes(), rss));
+    if (job->scores == NULL)
+        return;
+    cyg_app_print_result(app, "%s\n", job->image);
+    for (size_t k = 0; k < job->shown; k++) {
+        const char *label = label_of(job, job->best[k]);
+        cyg_app_print_result(app, "  %5.1f %%  %4zu  %s\n", 100 * probability(job, job->best[k]),
+                             job->best[k], label != NULL ? label : "");
+    }
+}
+
+static cyg_status print_json(const convert_job *job)
+{
+    cyg_strbuf text = {0};
+    cyg_json j;
+    cyg_json_init(&j, &text, 2);
+    cyg_json_begin_object(&j);
+    cyg_json_key_string(&j, "output", job->output);
+    cyg_json_key_string(&j, "architecture", job->model->architecture);
+    cyg_json_key_string(&j, "library", job->model->library);
+    cyg_json_key_int(&j, "parameters", job->model->parameters);
+    cyg_json_key_int(&j, "nodes_before", job->steps);
+    cyg_json_key_int(&j, "nodes_after", job->written.nodes_without_constant);
+    cyg_json_key_int(&j, "opset", job->opset);
+    cyg_json_key_double(&j, "seconds", job->seconds);
+    cyg_json_key_int(&j, "peak_rss_bytes", (int64_t)cyg_peak_rss_bytes());
+    cyg_json_key(&j, "max_abs_diff"); /* nothing to compare with: there was no graph before */
+    cyg_json_null(&j);
+    cyg_json_key(&j, "top");
+    cyg_json_begin_array(&j);
+    for (size_t k = 0; k < job->shown; k++) {
+        cyg_json_begin_object(&j);
+        cyg_json_key_int(&j, "class", (int64_t)job->best[k]);
+        cyg_json_key_string(&j, "label", label_of(job, job->best[k]));
+        cyg_json_key_double(&j, "score", (double)job->scores[job->best[k]]);
+        cyg_json_key_double(&j, "probability", probability(job, job->best[k]));
+        cyg_json_end_object(&j);
+    }
+    cyg_json_end_array(&j);
+    cyg_json_end_object(&j);
+    const cyg_status st = cyg_app_print_json(job->app, &text);
+    cyg_strbuf_deinit(&text);
+    return st;
+}
+
+/* ---- the command ---- */
+
+static cyg_status parse_batch(convert_job *job, int64_t *out_batch)
+{
+    char *end;
+    *out_batch = 0;
+    if (strcmp(job->batch, "dynamic") == 0)
+        return CYG_OK;
+    const long long n = strtoll(job->batch, &end, 10);
+    if (end == job->batch || *end != '\0' || n < 1 || n > 65536)
+        return CYG_FAIL(&job->app->ctx, CYG_E_USAGE,
+                        "--batch: expected 1 to 65536 or dynamic, found \"%.40s\"", job->batch);
+    *out_batch = n;
+    return CYG_OK;
+}
+
+/* --set may come several times and takes one word each: they are taken out before the rest is
+ * parsed. */
+static cyg_status take_sets(convert_job *job, int argc, const char *const *argv,
+                            const char ***out_rest, int *out_count)
+{
+    cyg_arena *arena = &job->app->arena;
+    const char **sets = CYG_NEW_ARRAY(arena, const char *, argc + 1);
+    const char **rest = CYG_NEW_ARRAY(arena, const char *, argc + 1);
+    int count = 0;
+    if (sets == NULL || rest == NULL)
+        return CYG_FAIL(&job->app->ctx, CYG_E_NOMEM, "out of memory");
+    job->sets = (cyg_string_list){sets, 0};
+    for (int i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "--set=", 6) == 0)
+            sets[job->sets.count++] = argv[i] + 6;
+        else if (strcmp(argv[i], "--set") != 0)
+            rest[count++] = argv[i];
+        else if (i + 1 < argc)
+            sets[job->sets.count++] = argv[++i];
+        else
+            return CYG_FAIL(&job->app->ctx, CYG_E_USAGE, "--set: expected key=value behind it");
+    }
+    *out_rest = rest;
+    *out_count = count;
+    return CYG_OK;
+}
+
+static cyg_status convert(convert_job *job, const char *name)
+{
+    cyg_app *app = job->app;
+    cyg_ctx *ctx = &app->ctx;
+    cyg_convert_options options = {
+        .config_file = job->config, .sets = job->sets.items, .set_count = job->sets.count};
+    const cyg_onnx_export_options export = {.opset = (int)job->opset};
+    cyg_graph *back = NULL;
+    cyg_map map;
+    CYG_DO(parse_batch(job, &options.batch));
+    CYG_DO(cyg_source_locate(app, name, &options.path));
+    const double start = cyg_seconds();
+    CYG_DO(cyg_convert_open(ctx, &options, &job->model));
+    CYG_DO(cyg_source_describe(app, job->model));
+    job->steps = job->model->graph->order_count;
+    CYG_DO(cyg_onnx_export(ctx, job->model->graph, job->output, &export));
+    CYG_TRY(ctx,
+            cyg_onnx_import(ctx, job->output, &(cyg_onnx_import_options){.keep_symbolic = true},
+                            &back, &job->written),
+            "while reading %s back", job->output);
+    cyg_graph_destroy(back);
+    job->seconds = cyg_seconds() - start;
+    if (job->image != NULL)
+        CYG_DO(classify(job));
+    if (app->json)
+        return print_json(job);
+    CYG_DO(cyg_map_open(ctx, job->output, &map));
+    const uint64_t bytes = map.size;
+    cyg_map_close(&map);
+    print_text(job, bytes);
+    return CYG_OK;
+}
+
+cyg_status cyg_cmd_convert(cyg_app *app, int argc, const char *const *argv)
+{
+    convert_job job = {.app = app};
+    cyg_string_list words = {0}, unused = {0};
+    const cyg_value_type in = {.kind = CYG_VALUE_IN_PATH}, out = {.kind = CYG_VALUE_OUT_PATH};
+    const cyg_value_type text = {.kind = CYG_VALUE_STRING};
+    const cyg_value_type list = {.kind = CYG_VALUE_STRINGS};
+    const cyg_value_type opset = {.kind = CYG_VALUE_INT, .valid = "13..20"};
+    const cyg_flag flags[] = {
+        {"output", 'o', false, out, &job.output, NULL, NULL, NULL, "the ONNX file to write", NULL},
+        {"opset", 0, false, opset, &job.opset, NULL, "17", NULL, "of the ONNX file, 13 to 20",
+         NULL},
+        {"batch", 0, false, text, &job.batch, NULL, "1", NULL, "pictures at once, or dynamic",
+         NULL},
+        {"model_config", 0, false, in, &job.config, NULL, NULL, NULL,
+         "JSON file with the library's own constructor arguments", NULL},
+        {"set", 0, false, list, &unused, NULL, NULL, NULL,
+         "key=value: one such argument; may come several times", NULL},
+        {"image", 0, false, in, &job.image, NULL, NULL, NULL,
+         "picture: shows the float model's first five classes", NULL},
+    };
+    const char **rest = NULL;
+    int count = 0;
+    CYG_DO(take_sets(&job, argc, argv, &rest, &count));
+    CYG_DO(cyg_app_parse(app, "convert", flags, CYG_COUNT(flags), count, rest, &words));
+    if (app->help)
+        return CYG_OK;
+    if (words.count != 1 || job.output == NULL)
+        return CYG_FAIL(&app->ctx, CYG_E_USAGE,
+                        "expected one checkpoint and -o model.onnx, as in: cygnet convert "
+                        "model.safetensors -o model.onnx");
+    if (app->ctx.pool == NULL && job.image != NULL)
+        CYG_DO(cyg_app_use_threads(app, 0));
+    const cyg_status st = convert(&job, words.items[0]);
+    cyg_convert_close(job.model);
+    free(job.scores);
+    return st;
+}
