@@ -61,11 +61,18 @@ static cyg_status open_package(eval_job *e)
     CYG_DO(cyg_app_rt(e->app, cyg_model_open(e->package, &e->model)));
     CYG_DO(cyg_app_rt(e->app, cyg_session_create(e->model, &options, &e->session)));
     const char *text = cyg_model_meta(e->model, &size);
-    CYG_DO(cyg_meta_read(e->app, text, size, &e->meta));
+    CYG_TRY(ctx, cyg_meta_read(e->app, text, size, &e->meta), "%s", e->package);
     if (!e->meta.has_preprocess)
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
                         "%s: not built from images, so eval can't feed it pictures", e->package);
     cyg_tensor_info info = {.struct_size = sizeof info};
+    CYG_DO(cyg_app_rt(e->app, cyg_model_input_info(e->model, 0, &info)));
+    const size_t fed =
+        cyg_preprocess_count(&e->meta.preprocess) * (e->meta.input_u8 ? 1 : sizeof(float));
+    if (info.bytes != fed || cyg_model_input_count(e->model) != 1)
+        return CYG_FAIL(ctx, CYG_E_FORMAT,
+                        "%s: its preprocessing makes %zu bytes, its %u inputs take %zu", e->package,
+                        fed, cyg_model_input_count(e->model), info.bytes);
     CYG_DO(cyg_app_rt(e->app, cyg_model_output_info(e->model, 0, &info)));
     if (info.type != CYG_TYPE_F32 || info.bytes < sizeof(float))
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED, "%s: output \"%s\" does not hold float scores",

@@ -2,6 +2,9 @@
  * output folder, or the former one as it was. */
 #include "e2e.h"
 
+#include "base/arena.h"
+#include "format/package.h"
+
 static e2e_result result;
 
 static int teardown(void **state)
@@ -364,12 +367,57 @@ static int without_output(void **state)
 
 #define CASE(name) cmocka_unit_test_setup(name, without_output)
 
+static const char *replace(cyg_arena *arena, const char *text, const char *from, const char *to)
+{
+    const char *at = strstr(text, from);
+    if (at == NULL)
+        fail_msg("no %s in %s", from, text);
+    char *out = cyg_arena_printf(arena, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    assert_non_null(out);
+    return out;
+}
+
+/* A well-formed package whose description of its input is a lie. */
+static void lying_package(void **state)
+{
+    (void)state;
+    cyg_arena arena;
+    cyg_package package;
+    e2e_cygnet(&result, (e2e_how){0}, "build --config build.json --output_dir honest");
+    e2e_expect(&result, 0);
+    cyg_arena_init(&arena);
+    assert_int_equal(
+        cyg_package_open(NULL, e2e_path("honest/compiled.cyg"), &arena, NULL, &package), CYG_OK);
+    static const struct {
+        const char *from, *to, *second, *then;
+    } lies[] = {
+        {"\"height\": 32", "\"height\": 3200", "\"resize_height\": 32", "\"resize_height\": 3200"},
+        {"\"height\": 32", "\"height\": 3200", "", ""},
+        {"\"height\": 32", "\"height\": -32", "", ""},
+        {"\"dtype\": \"u8\"", "\"dtype\": \"f32\"", "", ""},
+        {"\"dtype\": \"u8\"", "\"dtype\": [1, {}]", "", ""}};
+    for (size_t i = 0; i < CYG_COUNT(lies); i++) {
+        const char *meta = replace(&arena, package.meta, lies[i].from, lies[i].to);
+        meta = replace(&arena, meta, lies[i].second, lies[i].then);
+        assert_int_equal(cyg_package_write(NULL, e2e_path("liar.cyg"), &package.program, meta),
+                         CYG_OK);
+        e2e_cygnet(&result, (e2e_how){0}, "eval liar.cyg -d val");
+        assert_in_range(result.code, 2, 5);
+        e2e_expect_error(&result, result.code, "liar.cyg", NULL);
+        e2e_cygnet(&result, (e2e_how){0}, "classify liar.cyg val/ant/a.png");
+        assert_in_range(result.code, 2, 5);
+        e2e_expect_error(&result, result.code, "", NULL);
+    }
+    cyg_package_close(&package);
+    cyg_arena_deinit(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(truncated_model), CASE(broken_graphs),  CASE(wrong_configs),
-        CASE(wrong_flags),     CASE(wrong_pictures), CASE(tars),
-        CASE(arrays),          CASE(wrong_outputs),  CASE(former_output_stays),
+        CASE(truncated_model),     CASE(broken_graphs), CASE(wrong_configs), CASE(wrong_flags),
+        CASE(wrong_pictures),      CASE(tars),          CASE(arrays),        CASE(wrong_outputs),
+        CASE(former_output_stays), CASE(lying_package),
     };
     return cmocka_run_group_tests(tests, fixture_setup, teardown);
 }
