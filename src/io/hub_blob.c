@@ -194,9 +194,9 @@ static cyg_status pull(download *d)
         d->best = d->have > d->best ? d->have : d->best;
         if (fruitless >= d->s->tries || ++all >= MOST_TRIES)
             return CYG_FAIL(d->ctx, CYG_E_IO,
-                            "%s: gave up at byte %" PRId64 " after %d tries: %s; the next call "
-                            "goes on from there",
-                            r.url, d->have, fruitless >= d->s->tries ? fruitless : all, r.why);
+                            "%s: gave up at byte %" PRId64 " after %d tries: %s%s", r.url, d->have,
+                            fruitless >= d->s->tries ? fruitless : all, r.why,
+                            d->have > 0 ? "; the next call goes on from there" : "");
         CYG_DO(cyg_hub_pause(d->ctx, d->s, fruitless > 0 ? fruitless : 1, r.retry_after));
     }
     return CYG_OK;

@@ -108,8 +108,9 @@ static cyg_status ask(cyg_ctx *ctx, cyg_hub_session *s, const char *file, cyg_hu
             return CYG_OK;
         /* nothing has ever answered: most likely there is no network, and waiting is no help */
         if (tries >= s->tries || (tries >= 2 && !s->contacted))
-            return CYG_FAIL(ctx, CYG_E_IO, "%s: %s: %s (%d %s)", s->name, r->url, r->why, tries,
-                            tries == 1 ? "try" : "tries");
+            return CYG_FAIL(ctx, CYG_E_IO, "%s: %s: %s (%d %s)%s", s->name, r->url, r->why, tries,
+                            tries == 1 ? "try" : "tries",
+                            s->contacted ? "" : "; no file or folder here has that name either");
         CYG_DO(cyg_hub_pause(ctx, s, tries, r->retry_after));
     }
 }
@@ -165,7 +166,9 @@ cyg_status cyg_hub_file(cyg_ctx *ctx, cyg_hub_session *s, const char *file, bool
     if (!cyg_hub_blob_name(r.etag, blob.name))
         return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: %s: the ETag header is no usable name: \"%s\"",
                         s->name, r.url, cyg_hub_clean(r.etag, shown, sizeof shown));
-    CYG_DO(cyg_hub_blob_fetch(ctx, s, &blob));
+    const cyg_status status = cyg_hub_blob_fetch(ctx, s, &blob);
+    if (status != CYG_OK) /* storage has addresses that say nothing: name the model */
+        return CYG_FAIL(ctx, status, "%s: while downloading %s", s->name, file);
     CYG_DO(link_blob(ctx, s, file, blob.name));
     *out_found = true;
     return CYG_OK;

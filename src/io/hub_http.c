@@ -26,7 +26,13 @@
 #include "base/ctx.h"
 #include "base/file.h"
 
-enum { MOST_HOPS = 10, ERROR_BODY = 1 << 16, POLL_MS = 100, LONGEST_PAUSE = 60 };
+enum {
+    MOST_HOPS = 10,
+    ERROR_BODY = 1 << 16,
+    MOST_HEADERS = 1 << 18,
+    POLL_MS = 100,
+    LONGEST_PAUSE = 60
+};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static CURLcode started;
@@ -92,8 +98,8 @@ typedef struct hop {
     cyg_hub_session *s;
     const cyg_hub_request *request;
     cyg_hub_reply *reply;
-    double last_byte;   /* when something arrived */
-    size_t error_bytes; /* of a body that nobody wants */
+    double last_byte;                 /* when something arrived */
+    size_t header_bytes, error_bytes; /* error: of a body that nobody wants */
     bool any, refused, enough;
     char detail[CURL_ERROR_SIZE];
 } hop;
@@ -188,6 +194,9 @@ static size_t on_header(char *line, size_t one, size_t size, void *user)
     (void)one; /* libcurl: always 1 */
     h->last_byte = cyg_seconds();
     h->any = true;
+    h->header_bytes += size;
+    if (h->header_bytes > MOST_HEADERS)
+        return 0; /* not every libcurl bounds their number */
     size_t end = size;
     while (end > 0 && strchr("\r\n \t", line[end - 1]) != NULL && line[end - 1] != '\0')
         end--;
@@ -347,6 +356,9 @@ static cyg_status judge(cyg_ctx *ctx, hop *h, CURLcode code)
             snprintf(r->why, sizeof r->why, "HTTP %d", s);
         return CYG_OK;
     }
+    if (h->header_bytes > MOST_HEADERS)
+        return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: more than %d bytes of headers", r->url,
+                        MOST_HEADERS);
     char text[CURL_ERROR_SIZE + 4];
     cyg_hub_clean(h->detail[0] != '\0' ? h->detail : curl_easy_strerror(code), text, sizeof text);
     if (is_passing(code)) {
@@ -371,7 +383,7 @@ static cyg_status run_hop(cyg_ctx *ctx, hop *h, const char *url)
     struct curl_slist *headers = header_list(h);
     h->detail[0] = '\0';
     h->any = h->refused = h->enough = false;
-    h->error_bytes = 0;
+    h->header_bytes = h->error_bytes = 0;
     if (headers == NULL || (code = set_options(h, url, headers)) != CURLE_OK)
         goto done;
     if (curl_multi_add_handle(h->s->multi, h->s->curl) != CURLM_OK) {
@@ -436,16 +448,12 @@ static cyg_status check_redirect(cyg_ctx *ctx, const cyg_hub_session *s, cyg_hub
     const bool known = origin_init(&home, s->endpoint);
     const bool came = origin_init(&here, from), goes = origin_init(&there, to);
     cyg_status status = CYG_OK;
-    char shown[300], bare[300];
-    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(to, "?#@"), to);
-    cyg_hub_clean(bare, shown, sizeof shown);
     if (!known || !came || !goes)
-        status = CYG_FAIL(ctx, CYG_E_IO, "%s: redirects to %s, which is no plain http(s) address",
-                          reply->url, shown);
+        status = CYG_FAIL(ctx, CYG_E_IO, "%s: redirects to what is no plain http(s) address",
+                          reply->url);
     else if (strcasecmp(here.scheme, "https") == 0 && strcasecmp(there.scheme, "http") == 0 &&
              strcasecmp(home.scheme, "https") == 0)
-        status =
-            CYG_FAIL(ctx, CYG_E_IO, "%s: redirects from https to %s: refused", reply->url, shown);
+        status = CYG_FAIL(ctx, CYG_E_IO, "%s: redirects from https to http: refused", reply->url);
     else if (!same_origin(&home, &there))
         reply->left = true;
     origin_deinit(&home);

@@ -215,6 +215,8 @@ static inline void serve_one(server *s, int fd)
             return;
         have += (size_t)n;
         text[have] = '\0';
+        if (text[0] == 0x16) /* a TLS greeting */
+            return;
     }
     request r = {0};
     sscanf(text, "%7s %299s", r.method, r.path);

@@ -13,7 +13,7 @@ static void test_names(void **state)
                                        "o/m@v1.0",
                                        "o/m@refs/pr/1",
                                        "o/m.onnx@main",
-                                       "o/m@" COMMIT};
+                                       ("o/m@" COMMIT)};
     static const char *const bad[] = {"",
                                       "m",
                                       "/m",

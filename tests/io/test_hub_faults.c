@@ -1,0 +1,665 @@
+/* The hub download in bad weather: servers that refuse, cut, stall and lie, hostile names, Ctrl-C,
+ * a full disk. Whatever happens, the cache holds whole files, or a partial that the next call
+ * resumes, and the error says what and where. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+
+#include "hub_case.h"
+
+#define BLOB "blobs/" WEIGHTS_SHA
+#define PARTIAL BLOB ".incomplete"
+#define SERVE(items) server_start(items, CYG_COUNT(items))
+
+static void assert_no_weights(void **state)
+{
+    assert_int_equal(file_size(repo_path(state, BLOB)), -1);
+    assert_int_equal(file_size(snapshot_path(state, "model.safetensors")), -1);
+    assert_int_equal(file_size(repo_path(state, "refs/main")), -1);
+}
+
+/* The n-th request (from 0) for something that ends in text; NULL when there is none. */
+static const request *nth(const server *s, const char *method, const char *text, int n)
+{
+    for (int i = 0; i < s->count; i++)
+        if (strcmp(s->log[i].method, method) == 0 && strstr(s->log[i].path, text) != NULL &&
+            n-- == 0)
+            return &s->log[i];
+    return NULL;
+}
+
+static const char *range_of(const server *s, int n)
+{
+    const request *r = nth(s, "GET", "/cdn/model.safetensors", n);
+    return r != NULL ? r->range : "no such request";
+}
+
+static void test_not_there(void **state)
+{
+    server *s = SERVE(whole_model);
+    cyg_hub_options o = quick(s, state);
+    fetch_fails(&o, "o/none", CYG_E_IO, "o/none", "no such model", "404",
+                "/o/none/resolve/main/config.json", NULL);
+    fetch_fails(&o, "o/m@v9", CYG_E_IO, "o/m@v9", "no revision \"v9\"", NULL);
+    s->item_count = 1;
+    fetch_fails(&o, "o/m", CYG_E_IO, "model.safetensors, model.safetensors.index.json",
+                "pytorch_model.bin, pytorch_model.bin.index.json", NULL);
+    assert_no_weights(state);
+    s->items = &whole_model[1];
+    o.cache = scratch_path(state, "other");
+    fetch_fails(&o, "o/m", CYG_E_IO, "no config.json", COMMIT, NULL);
+    server_stop(s);
+}
+
+static bool refuse(server *s, int fd, const request *r)
+{
+    (void)r;
+    say_status(fd, s->hook_user, "X-Error-Code: GatedRepo\r\n");
+    return true;
+}
+
+static void test_refused(void **state)
+{
+    server *s = SERVE(whole_model);
+    cyg_hub_options o = quick(s, state);
+    s->hook = refuse;
+    s->hook_user = (char[]){"401 Unauthorized"};
+    fetch_fails(&o, "o/m", CYG_E_IO, "401", "set HF_TOKEN", "config.json", NULL);
+    o.token = "hf_unseen42";
+    fetch_fails(&o, "o/m", CYG_E_IO, "401", "the token in HF_TOKEN does not open it", NULL);
+    s->hook_user = (char[]){"403 Forbidden"};
+    fetch_fails(&o, "o/m", CYG_E_IO, "403", "gated", NULL);
+    assert_int_equal(server_count(s), 3);
+    s->hook_user = (char[]){"418 Teapot"};
+    fetch_fails(&o, "o/m", CYG_E_IO, "HTTP 418", NULL);
+    s->hook_user = (char[]){"502 Bad Gateway"};
+    fetch_fails(&o, "o/m", CYG_E_IO, "HTTP 502", "3 tries", NULL);
+    server_stop(s);
+}
+
+static bool busy_twice(server *s, int fd, const request *r)
+{
+    (void)r;
+    if (s->count > 2)
+        return false;
+    say_status(fd, "503 Busy", "");
+    return true;
+}
+
+static void test_busy_then_fine(void **state)
+{
+    server *s = SERVE(whole_model);
+    s->hook = busy_twice;
+    const cyg_hub_options o = quick(s, state);
+    fetch_fine(&o, "o/m");
+    assert_weights(state);
+    server_stop(s);
+}
+
+static void test_cut_and_resumed(void **state)
+{
+    server *s = SERVE(whole_model);
+    const cyg_hub_options o = quick(s, state);
+    s->only = "model.safetensors";
+    s->cut_after = 100000;
+    s->cuts = 2;
+    fetch_fine(&o, "o/m");
+    assert_weights(state);
+    assert_string_equal(range_of(s, 0), "");
+    assert_string_equal(range_of(s, 1), "bytes=100000-");
+    assert_string_equal(range_of(s, 2), "bytes=200000-");
+    assert_string_equal(nth(s, "GET", "/cdn/", 2)->if_range, "\"cdn-model.safetensors\"");
+    server_stop(s);
+}
+
+static void test_small_file_cut_and_resumed(void **state)
+{
+    server *s = SERVE(whole_model);
+    const cyg_hub_options o = quick(s, state);
+    s->only = "config.json";
+    s->cut_after = 10;
+    s->cuts = 1;
+    fetch_fine(&o, "o/m");
+    assert_content(snapshot_path(state, "config.json"), CONFIG_TEXT, strlen(CONFIG_TEXT));
+    assert_string_equal(nth(s, "GET", "/config.json", 1)->if_range, "\"" CONFIG_SHA1 "\"");
+    server_stop(s);
+}
+
+static bool storage_down_after_first(server *s, int fd, const request *r)
+{
+    if (strncmp(r->path, "/cdn/", 5) != 0 || nth(s, "GET", "/cdn/", 1) == NULL)
+        return false;
+    say_status(fd, "503 Busy", "");
+    return true;
+}
+
+static void test_resumed_by_the_next_call(void **state)
+{
+    server *s = SERVE(whole_model);
+    const cyg_hub_options o = quick(s, state);
+    s->only = "model.safetensors";
+    s->cut_after = 120000;
+    s->cuts = 1;
+    s->hook = storage_down_after_first;
+    fetch_fails(&o, "o/m", CYG_E_IO, "gave up at byte 120000", "HTTP 503", "model.safetensors",
+                NULL);
+    assert_int_equal(file_size(repo_path(state, PARTIAL)), 120000);
+    assert_no_weights(state);
+    s->hook = NULL;
+    s->count = 0;
+    fetch_fine(&o, "o/m");
+    assert_string_equal(range_of(s, 0), "bytes=120000-");
+    assert_weights(state);
+    assert_int_equal(file_size(repo_path(state, PARTIAL)), -1);
+    server_stop(s);
+}
+
+static void test_server_without_ranges(void **state)
+{
+    server *s = SERVE(whole_model);
+    const cyg_hub_options o = quick(s, state);
+    s->only = "model.safetensors";
+    s->cut_after = 100000;
+    s->cuts = 2; /* at the same place: no gain, but fewer than the tries */
+    s->ignore_range = true;
+    fetch_fine(&o, "o/m");
+    assert_weights(state);
+    assert_string_equal(range_of(s, 1), "bytes=100000-");
+
+    /* always cut there: bounded */
+    cyg_hub_options other = quick(s, state);
+    other.cache = scratch_path(state, "other");
+    s->cuts = 1000;
+    s->count = 0;
+    fetch_fails(&other, "o/m", CYG_E_IO, "gave up", NULL);
+    assert_null(nth(s, "GET", "/cdn/", 5));
+    server_stop(s);
+}
+
+static void test_wrong_hash(void **state)
+{
+    static const item items[] = {CONFIG_ITEM,
+                                 {"model.safetensors", weights, WEIGHTS, SHARD_SHA, true}};
+    server *s = SERVE(items);
+    const cyg_hub_options o = quick(s, state);
+    fetch_fails(&o, "o/m", CYG_E_FORMAT, "SHA-256 " WEIGHTS_SHA, "expected " SHARD_SHA,
+                "/o/m/resolve/" COMMIT "/model.safetensors", NULL);
+    assert_no_weights(state);
+    assert_int_equal(file_size(repo_path(state, "blobs/" SHARD_SHA)), -1);
+    assert_int_equal(file_size(repo_path(state, "blobs/" SHARD_SHA ".incomplete")), -1);
+    server_stop(s);
+}
+
+static void test_damaged_partial(void **state)
+{
+    server *s = SERVE(whole_model);
+    const cyg_hub_options o = quick(s, state);
+    static const size_t sizes[] = {1, 1000, WEIGHTS, WEIGHTS + 5000};
+    uint8_t *junk = calloc(1, WEIGHTS + 5000);
+    assert_non_null(junk);
+    assert_int_equal(cyg_make_dirs(NULL, repo_path(state, "blobs")), CYG_OK);
+    for (size_t i = 0; i < CYG_COUNT(sizes); i++) {
+        junk[0] = 99;
+        assert_int_equal(cyg_write_file(NULL, repo_path(state, PARTIAL), junk, sizes[i]), CYG_OK);
+        fetch_fine(&o, "o/m");
+        assert_weights(state);
+        assert_int_equal(unlink(repo_path(state, BLOB)), 0);
+    }
+    /* a whole one, of a process that died before the rename, needs no storage */
+    assert_int_equal(cyg_write_file(NULL, repo_path(state, PARTIAL), weights, WEIGHTS), CYG_OK);
+    s->count = 0;
+    fetch_fine(&o, "o/m");
+    assert_weights(state);
+    assert_null(nth(s, "GET", "/cdn/", 0));
+    free(junk);
+    server_stop(s);
+}
+
+static void test_content_length_lies(void **state)
+{
+    server *s = SERVE(whole_model);
+    const cyg_hub_options o = quick(s, state);
+    s->only = "model.safetensors";
+    for (int i = 0; i < 4; i++) {
+        s->length_lie = i % 2 == 0 ? 10 : -10;
+        s->no_linked_size = i >= 2;
+        if (i < 2)
+            fetch_fails(&o, "o/m", CYG_E_FORMAT, "Content-Length says", "expected 300000", NULL);
+        else if (i == 2) /* ten bytes that never come */
+            fetch_fails(&o, "o/m", CYG_E_IO, "gave up", NULL);
+        else
+            fetch_fails(&o, "o/m", CYG_E_FORMAT, "wrong content", NULL);
+        assert_no_weights(state);
+    }
+    s->only = "config.json";
+    s->length_lie = 5;
+    cyg_hub_options other = quick(s, state);
+    other.cache = scratch_path(state, "other");
+    fetch_fails(&other, "o/m", CYG_E_IO, "gave up", "config.json", NULL);
+    server_stop(s);
+}
+
+static bool small_linked_size(server *s, int fd, const request *r)
+{
+    if (strstr(r->path, "/resolve/") == NULL || strstr(r->path, "/model.safetensors") == NULL)
+        return false;
+    (void)s;
+    say_status(fd, "302 Found",
+               "Location: /cdn/model.safetensors\r\nX-Linked-Size: 1000\r\n"
+               "X-Linked-Etag: \"" WEIGHTS_SHA "\"\r\nX-Repo-Commit: " COMMIT "\r\n");
+    return true;
+}
+
+static void test_more_than_stated(void **state)
+{
+    server *s = SERVE(whole_model);
+    const cyg_hub_options o = quick(s, state);
+    s->hook = small_linked_size;
+    fetch_fails(&o, "o/m", CYG_E_FORMAT, "Content-Length says 300000", "expected 1000", NULL);
+    s->only = "model.safetensors";
+    s->chunked = true;
+    fetch_fails(&o, "o/m", CYG_E_FORMAT, "sends more than 1000 bytes", NULL);
+    assert_no_weights(state);
+    server_stop(s);
+}
+
+static void test_chunked(void **state)
+{
+    server *s = SERVE(whole_model);
+    const cyg_hub_options o = quick(s, state);
+    s->only = "model.safetensors";
+    s->chunked = s->no_linked_size = true;
+    s->cut_after = 70000;
+    s->cuts = 1;
+    fetch_fine(&o, "o/m");
+    assert_weights(state);
+    cyg_hub_options other = quick(s, state);
+    other.cache = scratch_path(state, "other");
+    s->only = "config.json";
+    fetch_fine(&other, "o/m");
+    server_stop(s);
+}
+
+static void test_no_length_at_all(void **state)
+{
+    server *s = SERVE(whole_model);
+    const cyg_hub_options o = quick(s, state);
+    s->only = "model.safetensors"; /* a hash tells that it is whole */
+    s->no_length = s->no_linked_size = true;
+    fetch_fine(&o, "o/m");
+    assert_weights(state);
+    s->only = "config.json"; /* nothing does */
+    cyg_hub_options other = quick(s, state);
+    other.cache = scratch_path(state, "other");
+    fetch_fails(&other, "o/m", CYG_E_FORMAT, "neither size nor hash", "config.json", NULL);
+    server_stop(s);
+}
+
+static bool redirect_to_user(server *s, int fd, const request *r)
+{
+    (void)r;
+    char header[500];
+    snprintf(header, sizeof header, "Location: %s\r\n", (const char *)s->hook_user);
+    say_status(fd, "302 Found", header);
+    return true;
+}
+
+static void test_bad_redirects(void **state)
+{
+    server *s = SERVE(whole_model);
+    const cyg_hub_options o = quick(s, state);
+    s->hook = redirect_to_user;
+    s->hook_user = (char[]){"/o/m/resolve/main/config.json?again=SECRET"};
+    fetch_fails(&o, "o/m", CYG_E_IO, "more than 10 redirects", NULL);
+    assert_int_equal(server_count(s), 11);
+    static char *const places[] = {"ftp://127.0.0.1/x", "file:///etc/passwd",
+                                   "gopher://h/",       "http://user:SECRET@127.0.0.1/",
+                                   "http://",           "http://[::bad/"};
+    for (size_t i = 0; i < CYG_COUNT(places); i++) {
+        s->hook_user = places[i];
+        fetch_fails(&o, "o/m", CYG_E_IO, s->base, NULL);
+    }
+    assert_int_equal(server_count(s), 11 + (int)CYG_COUNT(places));
+    server_stop(s);
+}
+
+static void test_hostile_index(void **state)
+{
+    static const char *const texts[] = {"{\"weight_map\": {\"a\": \"../../../evil.safetensors\"}}",
+                                        "{\"weight_map\": {\"a\": \"/tmp/evil.safetensors\"}}",
+                                        "{\"weight_map\": {\"a\": \"sub/evil.safetensors\"}}",
+                                        "{\"weight_map\": {\"a\": \".evil.safetensors\"}}",
+                                        "{\"weight_map\": {\"a\": \"evil\\u0001.safetensors\"}}",
+                                        "{\"weight_map\": {\"a\": \"evil\\r\\nX: y.safetensors\"}}",
+                                        "{\"weight_map\": {\"a\": \"C:\\\\evil.safetensors\"}}",
+                                        "{\"weight_map\": {\"a\": \"evil.bin\"}}",
+                                        "{\"weight_map\": {\"a\": \".safetensors\"}}",
+                                        "{\"weight_map\": {\"a\": \"\"}}",
+                                        "{\"weight_map\": {\"a\": 1}}",
+                                        "{\"weight_map\": {}}",
+                                        "{\"weight_map\": []}",
+                                        "{}",
+                                        "[]",
+                                        "",
+                                        "{\"weight_map\": {\"a\":"};
+    for (size_t i = 0; i < CYG_COUNT(texts); i++) {
+        const item items[] = {
+            CONFIG_ITEM,
+            {"model.safetensors.index.json", texts[i], strlen(texts[i]), "index", false}};
+        server *s = SERVE(items);
+        cyg_hub_options o = quick(s, state);
+        char cache[100];
+        snprintf(cache, sizeof cache, "%s/%zu", (const char *)*state, i);
+        o.cache = cache;
+        cyg_ctx ctx;
+        cyg_ctx_init(&ctx);
+        char *folder = NULL;
+        const cyg_status status = cyg_hub_fetch(&ctx, &o, "o/m", &folder);
+        if (status == CYG_OK || !ctx_says(&ctx, "model.safetensors.index.json"))
+            fail_msg("index %s: status %d, %s", texts[i], (int)status, cyg_ctx_message(&ctx, 0));
+        assert_null(folder);
+        for (int k = 0; k < s->count; k++)
+            assert_null(strstr(s->log[k].path, "evil"));
+        server_stop(s);
+    }
+}
+
+static bool odd_headers(server *s, int fd, const request *r)
+{
+    (void)r;
+    sayf(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n%s\r\n%s", (const char *)s->hook_user,
+         strcmp(r->method, "HEAD") == 0 ? "" : "{}");
+    return true;
+}
+
+static bool changed_etag(server *s, int fd, const request *r)
+{
+    s->hook_user = strcmp(r->method, "HEAD") == 0
+                       ? (char[]){"X-Repo-Commit: " COMMIT "\r\nETag: \"one\"\r\n"}
+                       : (char[]){"X-Repo-Commit: " COMMIT "\r\nETag: \"two\"\r\n"};
+    return odd_headers(s, fd, r);
+}
+
+static void test_odd_headers(void **state)
+{
+    server *s = SERVE(whole_model);
+    const cyg_hub_options o = quick(s, state);
+    s->hook = odd_headers;
+    s->hook_user = (char[]){"ETag: \"abc\"\r\n"};
+    fetch_fails(&o, "o/m", CYG_E_FORMAT, "no X-Repo-Commit", "HF_ENDPOINT", NULL);
+    s->hook_user = (char[]){"ETag: \"abc\"\r\nX-Repo-Commit: ../../../../evil\r\n"};
+    fetch_fails(&o, "o/m", CYG_E_FORMAT, "no X-Repo-Commit", NULL);
+    s->hook_user = (char[]){"ETag: \"../../evil\"\r\nX-Repo-Commit: " COMMIT "\r\n"};
+    fetch_fails(&o, "o/m", CYG_E_FORMAT, "ETag", "../../evil", NULL);
+    s->hook_user = (char[]){"X-Repo-Commit: " COMMIT "\r\n"};
+    fetch_fails(&o, "o/m", CYG_E_FORMAT, "ETag", NULL);
+    s->hook = changed_etag;
+    fetch_fails(&o, "o/m", CYG_E_FORMAT, "changed under way", NULL);
+    assert_no_weights(state);
+    server_stop(s);
+}
+
+static bool say_user_raw(server *s, int fd, const request *r)
+{
+    (void)r;
+    say(fd, s->hook_user, strlen(s->hook_user));
+    return true;
+}
+
+static bool endless_headers(server *s, int fd, const request *r)
+{
+    (void)s;
+    (void)r;
+    sayf(fd, "HTTP/1.1 200 OK\r\n");
+    for (int i = 0; i < 40000; i++)
+        sayf(fd, "X-Filler-%d: abcdefghijklmnopqrstuvwxyz0123456789\r\n", i);
+    return true;
+}
+
+static void test_no_http(void **state)
+{
+    server *s = SERVE(whole_model);
+    cyg_hub_options o = quick(s, state);
+    o.tries = 2;
+    s->hook = say_user_raw;
+    static char *const texts[] = {"",
+                                  "220 mail ready\r\n",
+                                  "HTTP/1.1 abc\r\n\r\n",
+                                  "HTTP/1.1 200 OK\r\nno colon here\r\n\r\n",
+                                  "HTTP/1.1 2",
+                                  "HTTP/1.1 302 Found\r\n\r\n"};
+    for (size_t i = 0; i < CYG_COUNT(texts); i++) {
+        s->hook_user = texts[i];
+        cyg_ctx ctx;
+        cyg_ctx_init(&ctx);
+        char *folder = NULL;
+        assert_int_not_equal(cyg_hub_fetch(&ctx, &o, "o/m", &folder), CYG_OK);
+        assert_true(ctx_says(&ctx, s->base));
+    }
+    s->hook = endless_headers;
+    fetch_fails(&o, "o/m", CYG_E_FORMAT, "bytes of headers", NULL);
+    server_stop(s);
+}
+
+/* Answers with one byte changed: any outcome but a crash, a hang, or wrong bytes called right. */
+static bool one_byte_off(server *s, int fd, const request *r)
+{
+    const int n = *(int *)s->hook_user;
+    if (s->count != 1 + n % 3 || n < 0)
+        return false;
+    char text[512];
+    const int size =
+        snprintf(text, sizeof text,
+                 "HTTP/1.1 200 OK\r\nETag: \"" CONFIG_SHA1 "\"\r\nX-Repo-Commit: " COMMIT
+                 "\r\nContent-Length: %zu\r\n\r\n%s",
+                 strlen(CONFIG_TEXT), strcmp(r->method, "HEAD") == 0 ? "" : CONFIG_TEXT);
+    text[(n * 7919) % size] ^= (char)(1 << (n % 7));
+    say(fd, text, (size_t)size);
+    return true;
+}
+
+static void test_flipped_answers(void **state)
+{
+    server *s = SERVE(whole_model);
+    cyg_hub_options o = quick(s, state);
+    o.tries = 1;
+    o.stall_seconds = 0.05;
+    o.connect_seconds = 0.15;
+    int n = 0;
+    s->hook = one_byte_off;
+    s->hook_user = &n;
+    for (n = 0; n < 60; n++) {
+        char cache[100], path[300];
+        snprintf(cache, sizeof cache, "%s/%d", (const char *)*state, n);
+        o.cache = cache;
+        s->count = 0;
+        char *folder = NULL;
+        if (cyg_hub_fetch(NULL, &o, "o/m", &folder) == CYG_OK) {
+            snprintf(path, sizeof path, "%s/model.safetensors", folder);
+            assert_content(path, weights, WEIGHTS);
+        }
+        free(folder);
+    }
+    server_stop(s);
+}
+
+static volatile int cancelled;
+
+static void cancel_at_first_byte(void *user, const cyg_log_event *e)
+{
+    (void)user;
+    if (e->kind == CYG_LOG_PROGRESS && strstr(e->text, "model.safetensors") != NULL && e->done > 0)
+        cancelled = 1;
+}
+
+static void test_cancel(void **state)
+{
+    server *s = SERVE(whole_model);
+    const cyg_hub_options o = quick(s, state);
+    cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    ctx.cancelled = &cancelled;
+    ctx.log.sink = cancel_at_first_byte;
+    char *folder = NULL;
+    cancelled = 1; /* before anything */
+    assert_int_equal(cyg_hub_fetch(&ctx, &o, "o/m", &folder), CYG_E_CANCELLED);
+    assert_null(folder);
+    assert_no_weights(state);
+    cancelled = 0; /* amid a silence */
+    s->only = "model.safetensors";
+    s->cut_after = 100000;
+    s->cuts = 1;
+    s->stall = true;
+    cyg_ctx_clear(&ctx);
+    assert_int_equal(cyg_hub_fetch(&ctx, &o, "o/m", &folder), CYG_E_CANCELLED);
+    assert_null(folder);
+    const long part = file_size(repo_path(state, PARTIAL));
+    assert_in_range(part, 1, 100000);
+    assert_no_weights(state);
+    cancelled = 0;
+    ctx.log.sink = NULL;
+    s->count = 0;
+    assert_int_equal(cyg_hub_fetch(&ctx, &o, "o/m", &folder), CYG_OK);
+    free(folder);
+    char range[40];
+    snprintf(range, sizeof range, "bytes=%ld-", part);
+    assert_string_equal(range_of(s, 0), range);
+    assert_weights(state);
+    server_stop(s);
+}
+
+static void test_silence(void **state)
+{
+    server *s = SERVE(whole_model);
+    cyg_hub_options o = quick(s, state);
+    o.stall_seconds = 0.2;
+    s->only = "model.safetensors";
+    s->cut_after = 100000;
+    s->cuts = 1;
+    s->stall = true;
+    fetch_fine(&o, "o/m");
+    assert_string_equal(range_of(s, 1), "bytes=100000-");
+    assert_weights(state);
+    server_stop(s);
+}
+
+static void test_full_disk(void **state)
+{
+    server *s = SERVE(whole_model);
+    const cyg_hub_options o = quick(s, state);
+    struct rlimit old, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = old;
+    small.rlim_cur = 150000;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    fetch_fails(&o, "o/m", CYG_E_IO, PARTIAL, "cannot write", strerror(EFBIG), NULL);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(file_size(repo_path(state, PARTIAL)), 150000);
+    assert_no_weights(state);
+    fetch_fine(&o, "o/m");
+    assert_string_equal(range_of(s, 1), "bytes=150000-");
+    assert_weights(state);
+
+    write_scratch(state, "file", "x", 1);
+    cyg_hub_options other = quick(s, state);
+    other.cache = scratch_path(state, "file");
+    fetch_fails(&other, "o/m", CYG_E_IO, "file", strerror(ENOTDIR), NULL);
+    server_stop(s);
+}
+
+static void test_no_server(void **state)
+{
+    server *s = SERVE(whole_model);
+    cyg_hub_options o = quick(s, state);
+    char base[80];
+    snprintf(base, sizeof base, "https%s", s->base + 4); /* TLS to a server that speaks none */
+    const char *plain = o.endpoint;
+    o.endpoint = base;
+    fetch_fails(&o, "o/m", CYG_E_IO, base, "SSL", "2 tries", NULL);
+    server_stop(s);
+    o.endpoint = plain;
+    fetch_fails(&o, "o/m", CYG_E_IO, plain, "connect", "2 tries", NULL);
+}
+
+static void test_wrong_use(void **state)
+{
+    server *s = SERVE(whole_model);
+    cyg_hub_options o = quick(s, state);
+    fetch_fails(&o, "../../etc", CYG_E_USAGE, "owner/name", NULL);
+    fetch_fails(&o, "o/m\033[2J", CYG_E_USAGE, "o/m?[2J", NULL);
+    o.token = "hf_x\r\nX-Evil: 1";
+    fetch_fails(&o, "o/m", CYG_E_CONFIG, "HF_TOKEN", NULL);
+    o.token = NULL;
+    static const char *const endpoints[] = {
+        "", "ftp://h", "h", "http://", "http://u:p@h", "http://h?x", "http://h\r\nX: y"};
+    for (size_t i = 0; i < CYG_COUNT(endpoints); i++) {
+        o.endpoint = endpoints[i];
+        fetch_fails(&o, "o/m", CYG_E_CONFIG, "HF_ENDPOINT", NULL);
+    }
+    assert_int_equal(server_count(s), 0);
+    server_stop(s);
+}
+
+static void *unlock_soon(void *user)
+{
+    usleep(120000);
+    flock(*(int *)user, LOCK_UN);
+    return NULL;
+}
+
+static void test_waits_for_another_process(void **state)
+{
+    server *s = SERVE(whole_model);
+    const cyg_hub_options o = quick(s, state);
+    const char *locks = scratch_path(state, ".locks/models--o--m");
+    assert_int_equal(cyg_make_dirs(NULL, locks), CYG_OK);
+    char path[700];
+    snprintf(path, sizeof path, "%s/" WEIGHTS_SHA ".lock", locks);
+    write_scratch(state, ".locks/models--o--m/" WEIGHTS_SHA ".lock", "", 0);
+    FILE *f = fopen(path, "r+e");
+    assert_non_null(f);
+    int fd = fileno(f);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, unlock_soon, &fd), 0);
+    fetch_fine(&o, "o/m");
+    assert_weights(state);
+    pthread_join(thread, NULL);
+    fclose(f);
+    server_stop(s);
+}
+
+int main(void)
+{
+    fill_bodies();
+#define SCRATCH(test) cmocka_unit_test_setup_teardown(test, setup_scratch, teardown_scratch)
+    const struct CMUnitTest tests[] = {
+        SCRATCH(test_not_there),
+        SCRATCH(test_refused),
+        SCRATCH(test_busy_then_fine),
+        SCRATCH(test_cut_and_resumed),
+        SCRATCH(test_small_file_cut_and_resumed),
+        SCRATCH(test_resumed_by_the_next_call),
+        SCRATCH(test_server_without_ranges),
+        SCRATCH(test_wrong_hash),
+        SCRATCH(test_damaged_partial),
+        SCRATCH(test_content_length_lies),
+        SCRATCH(test_more_than_stated),
+        SCRATCH(test_chunked),
+        SCRATCH(test_no_length_at_all),
+        SCRATCH(test_bad_redirects),
+        SCRATCH(test_hostile_index),
+        SCRATCH(test_odd_headers),
+        SCRATCH(test_no_http),
+        SCRATCH(test_flipped_answers),
+        SCRATCH(test_cancel),
+        SCRATCH(test_silence),
+        SCRATCH(test_full_disk),
+        SCRATCH(test_no_server),
+        SCRATCH(test_wrong_use),
+        SCRATCH(test_waits_for_another_process),
+    };
+    return CYG_TEST_MAIN(tests);
+}
