@@ -79,24 +79,39 @@ bool cyg_expand_target(const cyg_value *v, int64_t *out_dims)
 
 /* ---- emitting ---- */
 
-cyg_value_id cyg_emit(cyg_expander *x, cyg_op op, const char *suffix, const cyg_value_id *in,
-                      uint32_t count)
+static void emit_all(cyg_expander *x, cyg_op op, const char *suffix, const cyg_value_id *in,
+                     uint32_t count, cyg_value_id *out_values, uint32_t out_count)
 {
     char name[256];
     /* The name is a suggestion; the adders make it unique. */
     const size_t len = strnlen(x->stem, 200);
     memcpy(name, x->stem, len);
     snprintf(name + len, sizeof name - len, "%s%s", suffix[0] == '\0' ? "" : "/", suffix);
-    const cyg_value_id out =
-        cyg_graph_add_value(x->to, name, CYG_TYPE_NONE, CYG_RANK_UNKNOWN, NULL);
-    if (cyg_value_is_none(out))
-        return out;
-    const cyg_node_id n = cyg_graph_add_node(x->to, CYG_NO_NODE, op, name, in, count, &out, 1);
-    if (cyg_node_is_none(n))
-        return CYG_NO_VALUE;
-    for (uint32_t i = 0; i < x->n->source_count; i++)
+    for (uint32_t i = 0; i < out_count; i++)
+        out_values[i] = cyg_graph_add_value(x->to, name, CYG_TYPE_NONE, CYG_RANK_UNKNOWN, NULL);
+    const cyg_node_id n =
+        cyg_value_is_none(out_values[out_count - 1])
+            ? CYG_NO_NODE
+            : cyg_graph_add_node(x->to, CYG_NO_NODE, op, name, in, count, out_values, out_count);
+    for (uint32_t i = 0; i < out_count && cyg_node_is_none(n); i++)
+        out_values[i] = CYG_NO_VALUE;
+    for (uint32_t i = 0; i < x->n->source_count && !cyg_node_is_none(n); i++)
         cyg_node_add_source(x->to, n, x->n->sources[i]);
+}
+
+cyg_value_id cyg_emit(cyg_expander *x, cyg_op op, const char *suffix, const cyg_value_id *in,
+                      uint32_t count)
+{
+    cyg_value_id out;
+    emit_all(x, op, suffix, in, count, &out, 1);
     return out;
+}
+
+void cyg_emit_split(cyg_expander *x, const char *suffix, cyg_value_id a, cyg_value_id sizes,
+                    int axis, cyg_value_id *out_parts, uint32_t count)
+{
+    emit_all(x, CYG_OP_split, suffix, (const cyg_value_id[]){a, sizes}, 2, out_parts, count);
+    CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, out_parts[0]), CYG_ATTR_axis, axis));
 }
 
 cyg_value_id cyg_emit1(cyg_expander *x, cyg_op op, const char *suffix, cyg_value_id a)

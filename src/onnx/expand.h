@@ -43,6 +43,9 @@ cyg_value_id cyg_emit_reshape(cyg_expander *x, const char *suffix, cyg_value_id 
                               const int64_t *dims, int rank);
 cyg_value_id cyg_emit_gather(cyg_expander *x, const char *suffix, cyg_value_id a,
                              cyg_value_id index, int axis);
+/* Parts of a along axis, of the sizes that a constant holds. */
+void cyg_emit_split(cyg_expander *x, const char *suffix, cyg_value_id a, cyg_value_id sizes,
+                    int axis, cyg_value_id *out_parts, uint32_t count);
 /* Element-wise with a scalar on the right. */
 cyg_value_id cyg_emit_with(cyg_expander *x, cyg_op op, const char *suffix, cyg_value_id a, float b);
 cyg_value_id cyg_expand_scalar(cyg_expander *x, float v);

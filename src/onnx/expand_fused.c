@@ -122,6 +122,18 @@ static cyg_value_id normalised(cyg_expander *x, cyg_value_id v)
                      cyg_emit_with(x, CYG_OP_max, "AtLeast", norm, 1e-12f));
 }
 
+/* Rows of v in the order of the entries, as [images, rows, channels]. */
+static cyg_value_id ordered(cyg_expander *x, const geometry *g, const cyg_value *shape,
+                            cyg_value_id v, int64_t width)
+{
+    const int64_t count = g->entries * g->tokens;
+    if (cyg_value_is_none(g->rows))
+        return v;
+    if (shape->rank != 3 || shape->dims[1] != count)
+        v = cyg_emit_reshape(x, "Images", v, (const int64_t[]){-1, count, width}, 3);
+    return cyg_emit_gather(x, "Rows", v, g->rows, 1);
+}
+
 /* Rows of one operand as [(images,) entries, heads, tokens, dim], or with the last two swapped. */
 static cyg_value_id head_rows(cyg_expander *x, const geometry *g, uint32_t i, cyg_attr_key offset,
                               bool swapped)
@@ -130,11 +142,7 @@ static cyg_value_id head_rows(cyg_expander *x, const geometry *g, uint32_t i, cy
                                            {{0, 1, 3, 2, 4}, {0, 1, 3, 4, 2}}};
     const int64_t width = g->heads * g->dim;
     cyg_value_id v = slice_channels(x, i, offset, width);
-    if (!cyg_value_is_none(g->rows)) {
-        v = cyg_emit_reshape(x, "Images", v, (const int64_t[]){-1, g->entries * g->tokens, width},
-                             3);
-        v = cyg_emit_gather(x, "Rows", v, g->rows, 1);
-    }
+    v = ordered(x, g, cyg_expand_operand(x, i), v, width);
     const int64_t all[] = {-1, g->entries, g->tokens, g->heads, g->dim};
     const int64_t merged[] = {-1, g->tokens, g->heads, g->dim};
     v = cyg_emit_reshape(x, "Heads", v, g->apart ? all : merged, g->apart ? 5 : 4);
@@ -143,11 +151,56 @@ static cyg_value_id head_rows(cyg_expander *x, const geometry *g, uint32_t i, cy
     return cyg_emit_transpose(x, "Turn", v, perms[g->apart][swapped], g->apart ? 5 : 4);
 }
 
-static cyg_value_id scores(cyg_expander *x, const geometry *g)
+/* Q, V: [(images,) entries, heads, tokens, dim]; K with the last two swapped. */
+typedef struct heads {
+    cyg_value_id q, k, v;
+} heads;
+
+/* All of q, all of k, all of v side by side in one value: reordered and turned at once. */
+static bool side_by_side(const cyg_expander *x, const geometry *g)
 {
+    const cyg_value *in = cyg_expand_operand(x, 0);
+    const int64_t width = g->heads * g->dim;
+    return x->n->in[0].i == x->n->in[1].i && x->n->in[0].i == x->n->in[2].i &&
+           cyg_node_int(x->n, CYG_ATTR_q_offset, 0) == 0 &&
+           cyg_node_int(x->n, CYG_ATTR_k_offset, 0) == width &&
+           cyg_node_int(x->n, CYG_ATTR_v_offset, 0) == 2 * width && in->rank != CYG_RANK_UNKNOWN &&
+           in->dims[in->rank - 1] == 3 * width;
+}
+
+static heads split_heads(cyg_expander *x, const geometry *g)
+{
+    static const int64_t turn[2][5] = {{0, 2, 1, 3, -1}, {0, 1, 3, 2, 4}};
+    static const int64_t swap[2][5] = {{0, 1, 3, 2, -1}, {0, 1, 2, 4, 3}};
+    const int rank = g->apart ? 5 : 4;
+    const int64_t all[] = {-1, g->entries, g->tokens, 3 * g->heads, g->dim};
+    const int64_t merged[] = {-1, g->tokens, 3 * g->heads, g->dim};
+    const int64_t sizes[] = {g->heads, g->heads, g->heads};
+    cyg_value_id v =
+        ordered(x, g, cyg_expand_operand(x, 0), cyg_expand_in(x, 0), 3 * g->heads * g->dim);
+    v = cyg_emit_reshape(x, "Heads", v, g->apart ? all : merged, rank);
+    v = cyg_emit_transpose(x, "Turn", v, turn[g->apart], rank);
+    cyg_value_id out[3];
+    cyg_emit_split(x, "Split", v, cyg_expand_ints(x, sizes, 3), rank - 3, out, 3);
+    if (cyg_node_int(x->n, CYG_ATTR_cosine, 0) != 0) {
+        out[0] = normalised(x, out[0]);
+        out[1] = normalised(x, out[1]);
+    }
+    return (heads){out[0], cyg_emit_transpose(x, "Swap", out[1], swap[g->apart], rank), out[2]};
+}
+
+static heads read_heads(cyg_expander *x, const geometry *g)
+{
+    if (side_by_side(x, g))
+        return split_heads(x, g);
     const cyg_value_id q = head_rows(x, g, 0, CYG_ATTR_q_offset, false);
     const cyg_value_id k = head_rows(x, g, 1, CYG_ATTR_k_offset, true);
-    cyg_value_id s = cyg_emit2(x, CYG_OP_matmul, "Scores", q, k);
+    return (heads){q, k, head_rows(x, g, 2, CYG_ATTR_v_offset, false)};
+}
+
+static cyg_value_id scores(cyg_expander *x, const geometry *g, const heads *h)
+{
+    cyg_value_id s = cyg_emit2(x, CYG_OP_matmul, "Scores", h->q, h->k);
     const float scale = cyg_node_float(x->n, CYG_ATTR_scale, 1.0f);
     cyg_value_id head_scale = cyg_expand_in(x, 6);
     if (!cyg_value_is_none(head_scale)) {
@@ -238,17 +291,21 @@ cyg_status cyg_expand_attention(cyg_expander *x, cyg_value_id *out_result)
     CYG_DO(read_geometry(x, &g));
     if (!cyg_expand_target(y, target))
         return CYG_EXPAND_FAIL(x, "the shape of %s is not known", y->name);
-    const cyg_value_id s = scores(x, &g);
+    const heads h = read_heads(x, &g);
+    const cyg_value_id s = scores(x, &g, &h);
     const cyg_value_id p = cyg_emit1(x, CYG_OP_softmax, "", s);
     CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, p), CYG_ATTR_axis, -1));
-    const cyg_value_id v = head_rows(x, &g, 2, CYG_ATTR_v_offset, false);
-    cyg_value_id o = cyg_emit2(x, CYG_OP_matmul, "Context", p, v);
+    cyg_value_id o = cyg_emit2(x, CYG_OP_matmul, "Context", p, h.v);
     static const int64_t merged[] = {0, 2, 1, 3}, apart[] = {0, 1, 3, 2, 4};
     o = cyg_emit_transpose(x, "TurnBack", o, g.apart ? apart : merged, g.apart ? 5 : 4);
     if (!cyg_value_is_none(g.rows)) {
         o = cyg_emit_reshape(x, "ImagesBack", o,
                              (const int64_t[]){-1, g.entries * g.tokens, g.heads * g.dim}, 3);
         o = cyg_emit_gather(x, "RowsBack", o, inverse_rows(x, &g), 1);
+        if (y->rank == 3 && y->dims[1] == g.entries * g.tokens) {
+            *out_result = o;
+            return CYG_OK;
+        }
     }
     *out_result = cyg_emit_reshape(x, "Merge", o, target, y->rank);
     return CYG_OK;
