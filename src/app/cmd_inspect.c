@@ -1,7 +1,8 @@
-/* `cygnet inspect FILE`: what is in a model or a package. The file's kind is told by its content;
- * inspect_package.c and inspect_onnx.c describe it. */
+/* `cygnet inspect FILE`: what is in a model, a checkpoint or a package. The file's kind is told by
+ * its content; inspect_package.c, inspect_checkpoint.c and inspect_onnx.c describe it. */
 #include "app/engine.h"
 #include "app/inspect.h"
+#include "io/checkpoint.h"
 
 cyg_status cyg_cmd_inspect(cyg_app *app, int argc, const char *const *argv)
 {
@@ -12,6 +13,8 @@ cyg_status cyg_cmd_inspect(cyg_app *app, int argc, const char *const *argv)
         return CYG_OK;
     if (words.count != 1)
         return CYG_FAIL(&app->ctx, CYG_E_USAGE, "expected one file, found %zu", words.count);
+    if (cyg_checkpoint_is(words.items[0]))
+        return cyg_inspect_checkpoint(app, words.items[0]);
     CYG_DO(cyg_engine_is_package(app, words.items[0], &is_package));
     return is_package ? cyg_inspect_package(app, words.items[0])
                       : cyg_inspect_onnx(app, words.items[0]);

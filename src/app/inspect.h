@@ -1,10 +1,11 @@
-/* The two halves of `cygnet inspect`, private to it. */
+/* The parts of `cygnet inspect`, private to it. */
 #ifndef CYG_APP_INSPECT_H
 #define CYG_APP_INSPECT_H
 
 #include "app/app.h"
 
 cyg_status cyg_inspect_package(cyg_app *app, const char *path) CYG_MUST_USE;
+cyg_status cyg_inspect_checkpoint(cyg_app *app, const char *path) CYG_MUST_USE;
 cyg_status cyg_inspect_onnx(cyg_app *app, const char *path) CYG_MUST_USE;
 
 #endif
