@@ -139,8 +139,8 @@ static cyg_status check_kind(cyg_ctx *ctx, const torch_zip *t)
                         "%s: a TorchScript archive (it holds code), expected a checkpoint; save "
                         "the model's state_dict() instead",
                         t->path);
-    if (order != NULL &&
-        (order->method != 0 || order->size != 6 || memcmp(order->data, "little", 6) != 0))
+    if (order != NULL && order->method == 0 &&
+        (order->size != 6 || memcmp(order->data, "little", 6) != 0))
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED, "%s: not in little-endian byte order", t->path);
     return CYG_OK;
 }
