@@ -160,6 +160,33 @@ static void run_everywhere(void **state)
     same_everywhere("out/compiled.cyg", 3);
 }
 
+/* The promises of design.md section 7 on the real size; the graph lies in the folder that
+ * CYG_GRAPHS names. */
+static void swin_t_memory(void **state)
+{
+    (void)state;
+    const char *folder = getenv("CYG_GRAPHS");
+    char model[512] = "";
+    if (folder != NULL)
+        snprintf(model, sizeof model, "%s/swin_t_hf.onnx", folder);
+    if (!cyg_path_exists(model)) {
+        print_message("   SKIPPED: CYG_GRAPHS names no folder with swin_t_hf.onnx\n");
+        skip();
+    }
+    fixture_text("swin.json", "{\"target_hardware\": \"CPU\", \"quant\": {\"input_configs\":"
+                              " [{\"tensor_name\": \"DEFAULT\", \"calibration_dataset\": \"calib\","
+                              " \"calibration_size\": 4, \"calibration_mean\": [120, 115, 105],"
+                              " \"calibration_std\": [58, 57, 59]}]}}");
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --config swin.json --input %s --output_dir swin --json", model);
+    e2e_expect(&result, 0);
+    assert_in_range((int64_t)e2e_number(&result, "peak_rss_bytes"), 1, 600 << 20);
+    e2e_cygnet(&result, (e2e_how){0}, "bench -m swin/compiled.cyg -r 1 -w 0 --json");
+    e2e_expect(&result, 0);
+    print_message("   run: %.1f MiB\n", e2e_number(&result, "peak_rss_bytes") / 1048576);
+    assert_in_range((int64_t)e2e_number(&result, "peak_rss_bytes"), 1, 60 << 20);
+}
+
 /* The model that comes with the sources, calibrated on our pictures. */
 static void demo_model(void **state)
 {
@@ -289,7 +316,7 @@ int main(void)
         cmocka_unit_test(package_by_level), cmocka_unit_test(package_by_threads),
         cmocka_unit_test(run_everywhere),   cmocka_unit_test(level_is_told),
         cmocka_unit_test(build_again),      cmocka_unit_test(memory),
-        cmocka_unit_test(demo_model),
+        cmocka_unit_test(demo_model),       cmocka_unit_test(swin_t_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
