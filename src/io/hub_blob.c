@@ -40,6 +40,7 @@ typedef struct download {
     const char *partial, *path; /* blobs/<name>.incomplete, blobs/<name> */
     int fd, lock;
     int64_t have, best, size; /* size: -1 unknown */
+    int64_t base;             /* bytes of an earlier call: progress and its ETA count the rest */
     bool hashed;              /* the blob's name is a SHA-256 */
     bool old_part;            /* some of the bytes are from an earlier answer */
     bool begun;               /* this answer's headers were looked at */
@@ -58,9 +59,23 @@ static cyg_status write_failed(download *d)
     return CYG_FAIL(d->ctx, CYG_E_IO, "%s: cannot write: %s", d->partial, strerror(why));
 }
 
+/* done reaches total when all is checked and renamed, not before. */
+static void report(const download *d, bool ended)
+{
+    const int64_t done = d->have - d->base;
+    int64_t total = d->size > d->base ? d->size - d->base : 0;
+    if (ended)
+        total = done > 0 ? done : 1;
+    cyg_progress(d->ctx, d->stage,
+                 ended                        ? total
+                 : total > 0 && done >= total ? total - 1
+                                              : done,
+                 total);
+}
+
 static cyg_status drop_bytes(download *d)
 {
-    d->have = 0;
+    d->have = d->base = 0;
     d->old_part = false;
     cyg_sha256_init(&d->hash);
     if (ftruncate(d->fd, 0) != 0 || lseek(d->fd, 0, SEEK_SET) != 0)
@@ -125,8 +140,7 @@ static cyg_status append(download *d, const uint8_t *data, size_t size)
         d->have += n;
         done += (size_t)n;
     }
-    cyg_progress(d->ctx, d->stage, d->have < d->size ? d->have : d->have - 1,
-                 d->size > 0 ? d->size : 0);
+    report(d, false);
     return CYG_OK;
 }
 
@@ -254,7 +268,7 @@ static cyg_status open_partial(download *d)
     free(buffer);
     if (d->have > 0 && status == CYG_OK) {
         d->old_part = true;
-        d->best = d->have;
+        d->best = d->base = d->have;
     }
     return status;
 }
@@ -284,6 +298,9 @@ static cyg_status finish(download *d)
                         d->blob->url, found, d->blob->name);
     }
     /* A blob counts as whole for ever: it must not lose its tail to a power cut. */
+    struct stat st;
+    if (fstat(d->fd, &st) != 0 || st.st_size != d->have)
+        return CYG_FAIL(d->ctx, CYG_E_IO, "%s: another process changed it under way", d->partial);
     if (fdatasync(d->fd) != 0 && errno != EINVAL && errno != EROFS)
         return write_failed(d);
     const int closed = close(d->fd);
@@ -293,8 +310,7 @@ static cyg_status finish(download *d)
     if (rename(d->partial, d->path) != 0)
         return CYG_FAIL(d->ctx, CYG_E_IO, "%s: cannot rename %s to it: %s", d->path, d->partial,
                         strerror(errno));
-    const int64_t total = d->have > 0 ? d->have : 1;
-    cyg_progress(d->ctx, d->stage, total, total);
+    report(d, true);
     return CYG_OK;
 }
 
@@ -332,7 +348,7 @@ cyg_status cyg_hub_blob_fetch(cyg_ctx *ctx, cyg_hub_session *s, const cyg_hub_bl
     if ((status = cyg_make_dirs(ctx, folder)) != CYG_OK || (status = take_lock(d)) != CYG_OK ||
         is_there(d) || (status = open_partial(d)) != CYG_OK)
         goto done;
-    cyg_progress(ctx, d->stage, 0, d->size > 0 ? d->size : 0);
+    report(d, false);
     if ((status = pull(d)) == CYG_OK)
         status = finish(d);
 
