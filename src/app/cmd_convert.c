@@ -1,8 +1,8 @@
 /* `cygnet convert`: a checkpoint to a compact standard ONNX file.
  *
  * The graph comes from the same builder that `cygnet build` uses; the ONNX writer expands its fused
- * operators at the chosen opset. What was written is read back once, which checks it and counts its
- * nodes. --image shows what the float model says about one picture, so that a wrong assumption
+ * operators at the chosen opset, tensor by tensor, and the input's pages go back behind it. --image
+ * shows what the float model says about one picture, so that a wrong assumption
  * (eps, preprocessing, window) is seen right away. */
 #include "app/model_source.h"
 
@@ -22,8 +22,8 @@ typedef struct convert_job {
     cyg_string_list sets;
     int64_t opset;
     cyg_converted *model;
-    cyg_onnx_info written;
     uint32_t steps; /* nodes of the graph, fused */
+    int64_t nodes;  /* of the file */
     double seconds;
     float *scores; /* of --image; NULL = none */
     size_t classes, best[TOP], shown;
@@ -140,9 +140,8 @@ static void print_text(const convert_job *job, uint64_t bytes)
                   job->model->title, job->model->library, (double)job->model->parameters / 1e6,
                   (long long)job->model->height, (long long)job->model->width);
     cyg_app_print_result(app, "wrote %s (%s, opset %lld, %lld nodes)   %.2f s, %s\n", job->output,
-                         cyg_text_bytes(bytes, size), (long long)job->opset,
-                         (long long)job->written.nodes_without_constant, job->seconds,
-                         cyg_text_bytes(cyg_peak_rss_bytes(), rss));
+                         cyg_text_bytes(bytes, size), (long long)job->opset, (long long)job->nodes,
+                         job->seconds, cyg_text_bytes(cyg_peak_rss_bytes(), rss));
     if (job->scores == NULL)
         return;
     cyg_app_print_result(app, "%s\n", job->image);
@@ -164,7 +163,7 @@ static cyg_status print_json(const convert_job *job)
     cyg_json_key_string(&j, "library", job->model->library);
     cyg_json_key_int(&j, "parameters", job->model->parameters);
     cyg_json_key_int(&j, "nodes_before", job->steps);
-    cyg_json_key_int(&j, "nodes_after", job->written.nodes_without_constant);
+    cyg_json_key_int(&j, "nodes_after", job->nodes);
     cyg_json_key_int(&j, "opset", job->opset);
     cyg_json_key_double(&j, "seconds", job->seconds);
     cyg_json_key_int(&j, "peak_rss_bytes", (int64_t)cyg_peak_rss_bytes());
@@ -230,14 +229,39 @@ static cyg_status take_sets(convert_job *job, int argc, const char *const *argv,
     return CYG_OK;
 }
 
+/* What is in the output need not stay in memory: the pages of its tensor go back. */
+static void release(void *user, const void *data, size_t bytes)
+{
+    const cyg_checkpoint *c = user;
+    for (size_t i = 0; i < cyg_checkpoint_count(c); i++) {
+        const cyg_checkpoint_tensor *t = cyg_checkpoint_at(c, i);
+        if (t->data == data && t->type == CYG_TYPE_F32 && t->elements * sizeof(float) == bytes)
+            cyg_checkpoint_release(c, t);
+    }
+}
+
+/* Nodes of the file: those of the expanded graph, but transpositions of constants, which the writer
+ * does itself. */
+static cyg_status count_nodes(convert_job *job)
+{
+    cyg_graph *g;
+    CYG_DO(cyg_onnx_expand(&job->app->ctx, job->model->graph, (int)job->opset, &g));
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        job->nodes += n->op != CYG_OP_removed &&
+                      !(n->op == CYG_OP_transpose && cyg_val(g, n->in[0])->is_const);
+    }
+    cyg_graph_destroy(g);
+    return CYG_OK;
+}
+
 static cyg_status convert(convert_job *job, const char *name)
 {
     cyg_app *app = job->app;
     cyg_ctx *ctx = &app->ctx;
     cyg_convert_options options = {
         .config_file = job->config, .sets = job->sets.items, .set_count = job->sets.count};
-    const cyg_onnx_export_options export = {.opset = (int)job->opset};
-    cyg_graph *back = NULL;
+    cyg_onnx_export_options export = {.opset = (int)job->opset, .written = release};
     cyg_map map;
     CYG_DO(parse_batch(job, &options.batch));
     CYG_DO(cyg_source_locate(app, name, &options.path));
@@ -245,12 +269,9 @@ static cyg_status convert(convert_job *job, const char *name)
     CYG_DO(cyg_convert_open(ctx, &options, &job->model));
     CYG_DO(cyg_source_describe(app, job->model));
     job->steps = job->model->graph->order_count;
+    export.user = job->model->checkpoint;
     CYG_DO(cyg_onnx_export(ctx, job->model->graph, job->output, &export));
-    CYG_TRY(ctx,
-            cyg_onnx_import(ctx, job->output, &(cyg_onnx_import_options){.keep_symbolic = true},
-                            &back, &job->written),
-            "while reading %s back", job->output);
-    cyg_graph_destroy(back);
+    CYG_DO(count_nodes(job));
     job->seconds = cyg_seconds() - start;
     if (job->image != NULL)
         CYG_DO(classify(job));

@@ -162,6 +162,8 @@ static cyg_status write_initializers(cyg_exporter *x, cyg_writer *w)
                 cyg_writer_write(w, (const char *)v->data + at,
                                  v->bytes - at < CHUNK ? v->bytes - at : CHUNK);
         }
+        if (x->written != NULL && v->bytes > 0)
+            x->written(x->user, v->data, v->bytes);
         st = head.failed || tag.failed ? CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory")
                                        : cyg_ctx_check_cancelled(x->ctx);
     }
@@ -203,6 +205,25 @@ static void find_folded(cyg_exporter *x)
             !cyg_graph_is_output(x->g, n->out[0]))
             x->folded[n->out[0].i] = x->g->order[k];
     }
+}
+
+/* A constant that only a folded Transpose reads gives its name to the result: in the file stands
+ * one tensor, and it is called what the source calls it. */
+static cyg_status keep_names(cyg_exporter *x, cyg_graph *g, cyg_arena *scratch)
+{
+    cyg_uses uses;
+    CYG_DO(cyg_uses_build(x->ctx, g, scratch, &uses));
+    for (uint32_t i = 0; i < g->value_count; i++) {
+        if (cyg_node_is_none(x->folded[i]))
+            continue;
+        const cyg_value_id from = cyg_nod(g, x->folded[i])->in[0];
+        const char *name = cyg_val(g, from)->name;
+        if (uses.first[from.i + 1] - uses.first[from.i] == 1 && !cyg_graph_is_output(g, from) &&
+            (!cyg_graph_rename_value(g, from, "folded") ||
+             !cyg_graph_rename_value(g, (cyg_value_id){i}, name)))
+            return CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory");
+    }
+    return CYG_OK;
 }
 
 static cyg_status put_graph(cyg_exporter *x, cyg_strbuf *out)
@@ -269,7 +290,6 @@ static cyg_status write_model(cyg_exporter *x, const char *path, const char *not
     cyg_strbuf graph = {0}, model = {0};
     cyg_writer *w = NULL;
     cyg_status st;
-    find_folded(x);
     st = put_graph(x, &graph);
     if (st != CYG_OK)
         goto done;
@@ -304,6 +324,12 @@ done:
     return st;
 }
 
+static cyg_status prepare(cyg_exporter *x, cyg_graph *g, cyg_arena *scratch)
+{
+    find_folded(x);
+    return keep_names(x, g, scratch);
+}
+
 cyg_status cyg_onnx_export(cyg_ctx *ctx, const cyg_graph *g, const char *path,
                            const cyg_onnx_export_options *options)
 {
@@ -313,12 +339,18 @@ cyg_status cyg_onnx_export(cyg_ctx *ctx, const cyg_graph *g, const char *path,
     CYG_TRY(ctx, cyg_onnx_expand(ctx, g, opset, &expanded), "while exporting %s", path);
     cyg_arena_init(&scratch);
     cyg_exporter x = {.ctx = ctx, .g = expanded, .opset = opset};
+    if (options != NULL) {
+        x.written = options->written;
+        x.user = options->user;
+    }
     x.needed = CYG_NEW_ARRAY(&scratch, bool, (size_t)expanded->value_count + 1);
     x.folded = CYG_NEW_ARRAY(&scratch, cyg_node_id, (size_t)expanded->value_count + 1);
-    cyg_status st;
+    cyg_status st = CYG_OK;
     if (x.needed == NULL || x.folded == NULL)
         st = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     else
+        st = prepare(&x, expanded, &scratch);
+    if (st == CYG_OK)
         st = write_model(&x, path, options == NULL ? NULL : options->producer_note);
     if (st != CYG_OK)
         st = CYG_FAIL(ctx, st, "while exporting %s", path);

@@ -25,6 +25,9 @@ cyg_status cyg_onnx_import(cyg_ctx *ctx, const char *path, const cyg_onnx_import
 typedef struct cyg_onnx_export_options {
     int opset; /* 0 = 17 */
     const char *producer_note;
+    /* Called once the bytes of a constant are in the file, so that a mapped source can give its pages back; NULL = nobody cares. */
+    void (*written)(void *user, const void *data, size_t bytes);
+    void *user;
 } cyg_onnx_export_options;
 cyg_status cyg_onnx_export(cyg_ctx *ctx, const cyg_graph *g, const char *path, const cyg_onnx_export_options *options) CYG_MUST_USE;
 /* The graph that export writes: only standard operators that exist at the opset (13 to 20), quantised values as QuantizeLinear / DequantizeLinear pairs. Nothing in
