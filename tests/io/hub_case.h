@@ -1,4 +1,4 @@
-/* What test_hub.c and test_hub_faults.c share: a model to serve, options that do not wait, checks.
+/* What the tests of the hub download share: a model to serve, options that do not wait, checks.
  * The hashes of the bodies are from Python's hashlib. */
 #ifndef CYG_TESTS_HUB_CASE_H
 #define CYG_TESTS_HUB_CASE_H
@@ -31,6 +31,10 @@ static uint8_t weights[WEIGHTS], shard[SHARD];
     {                                                                                              \
         "model.safetensors", weights, WEIGHTS, WEIGHTS_SHA, true                                   \
     }
+
+#define BLOB "blobs/" WEIGHTS_SHA
+#define PARTIAL BLOB ".incomplete"
+#define SERVE(items) server_start(items, CYG_COUNT(items))
 
 static const item whole_model[] = {CONFIG_ITEM, PREPROCESSOR_ITEM, WEIGHTS_ITEM};
 
@@ -97,6 +101,13 @@ static inline long file_size(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 ? (long)st.st_size : -1;
+}
+
+static inline void assert_no_weights(void **state)
+{
+    assert_int_equal(file_size(repo_path(state, BLOB)), -1);
+    assert_int_equal(file_size(snapshot_path(state, "model.safetensors")), -1);
+    assert_int_equal(file_size(repo_path(state, "refs/main")), -1);
 }
 
 /* Fetches and expects success. */

@@ -13,7 +13,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#include "testing.h"
+#include "../testing.h"
 
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"
 enum { MOST_REQUESTS = 128 };
