@@ -50,6 +50,11 @@ static bool starts(const zip_file *z, uint64_t at, size_t size, const char *magi
     return cyg_range_ok(at, size, z->size) && memcmp(z->data + at, magic, 4) == 0;
 }
 
+static bool agrees(uint64_t narrow, uint64_t all_ones, uint64_t wide)
+{
+    return narrow == wide || narrow == all_ones;
+}
+
 /* Replaces the 16- and 32-bit fields by those of the 64-bit end record, if there is one. */
 static cyg_status read_end64(zip_file *z, size_t end)
 {
@@ -58,9 +63,16 @@ static cyg_status read_end64(zip_file *z, size_t end)
     const uint64_t at = cyg_load_u64(z->data + end - LOCATOR_SIZE + 8);
     if (!starts(z, at, END64_SIZE, "PK\6\6"))
         return damaged(z, end - LOCATOR_SIZE, "the 64-bit end record is not where it should be");
-    z->entries = cyg_load_u64(z->data + at + 32);
-    z->directory_size = cyg_load_u64(z->data + at + 40);
-    z->directory = cyg_load_u64(z->data + at + 48);
+    const uint64_t entries = cyg_load_u64(z->data + at + 32);
+    const uint64_t directory_size = cyg_load_u64(z->data + at + 40);
+    const uint64_t directory = cyg_load_u64(z->data + at + 48);
+    if (!agrees(z->entries, UINT16_MAX, entries) ||
+        !agrees(z->directory_size, UINT32_MAX, directory_size) ||
+        !agrees(z->directory, UINT32_MAX, directory))
+        return damaged(z, at, "the two end records disagree");
+    z->entries = entries;
+    z->directory_size = directory_size;
+    z->directory = directory;
     return CYG_OK;
 }
 

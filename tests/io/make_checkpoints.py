@@ -85,6 +85,11 @@ for name, which in [("packed_pickle.pth", lambda n: n.endswith("data.pkl")), ("p
 note("packed_pickle.pth", plain)
 torch.jit.script(net).save(out / "script.pth")
 
+# pickles alone, for the fuzz entry
+for name in ["training", "types_protocol4"]:
+    with zipfile.ZipFile(out / f"{name}.pth") as a:
+        (out / f"{name}.pkl").write_bytes(a.read(f"{name}/data.pkl"))
+
 with open(out / "tensors.tsv", "w") as f:
     f.write("file\tname\ttype\tshape\tcrc32\tmin\tmax\tmean\tstd\n")
     for row in rows:
