@@ -185,7 +185,8 @@ static cyg_status read_rest(swin *m)
  * which size. */
 static bool shrinks(const swin *m, int a, int64_t *out_window)
 {
-    const int64_t *const size = m->nominal;
+    const bool made_with = m->n->bound.library != CYG_LIBRARY_HF || m->v2;
+    const int64_t *const size = made_with ? m->nominal : m->size; /* HF's V1 looks at run time */
     switch (m->n->bound.library) {
     case CYG_LIBRARY_TORCHVISION: /* keeps the window and pads */
         return false;
@@ -213,12 +214,13 @@ static cyg_status place_windows(swin *m, int stage, int64_t block, cyg_windows *
         const int64_t window = m->window[a];
         w->window[a] = window;
         w->shift[a] = block % 2 == 1 ? window / 2 : 0;
-        if (shrinks(m, a, &w->window[a]))
+        int64_t smaller;
+        if (shrinks(m, a, &smaller)) {
+            w->window[a] = smaller;
             w->shift[a] = 0;
-        else if (w->size[a] <= window) /* one window, padded */
-            w->shift[a] = 0;
-        else
-            w->window[a] = window;
+        } else if (library == CYG_LIBRARY_TORCHVISION && w->size[a] <= window) {
+            w->shift[a] = 0; /* one window, padded */
+        }
     }
     if (w->window[0] < 1 || w->window[1] < 1)
         return CYG_FAIL(n->ctx, CYG_E_CONFIG, "stage %d: the grid is empty; the image is too small",
@@ -451,8 +453,10 @@ static cyg_status embed(swin *m, const cyg_patches *given, cyg_value_id *out_x)
     if (absolute)
         x = cyg_net_add(n, "positions", x,
                         cyg_net_tensor(n, SLOT(POSITION, 0, 0), 3, (int64_t[]){1, tokens, p.dim}));
-    m->size[0] = m->nominal[0] = p.rows;
-    m->size[1] = m->nominal[1] = p.columns;
+    m->size[0] = p.rows;
+    m->size[1] = p.columns;
+    m->nominal[0] = n->model->height / p.size_h;
+    m->nominal[1] = n->model->width / p.size_w;
     *out_x = x;
     return n->status;
 }
