@@ -108,6 +108,9 @@ static cyg_status run_model(cyg_app *app, const cyg_config_run *config)
     if (status == CYG_OK)
         status = run_all(&job);
     cyg_json_end_array(&job.json);
+    cyg_json_key_string(&job.json, "isa", cyg_engine_isa(job.engine));
+    cyg_json_key_int(&job.json, "threads", cyg_engine_threads(job.engine));
+    cyg_json_key_int(&job.json, "peak_rss_bytes", (int64_t)cyg_peak_rss_bytes());
     cyg_json_end_object(&job.json);
     if (status == CYG_OK && app->json)
         status = cyg_app_print_json(app, &job.text);

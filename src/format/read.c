@@ -138,6 +138,8 @@ static cyg_status check_weights(reader *r)
         if (bytes == 0)
             continue;
         sum = cyg_hash64(t->data, bytes, sum);
+        cyg_map_release_pages(
+            &r->out->map, (size_t)(r->out->weights - r->out->map.data) + (size_t)t->offset, bytes);
         next = cyg_align_up(t->offset + bytes, CYG_PK_ALIGN);
     }
     if (sum != weights_expected(r))

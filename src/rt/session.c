@@ -153,6 +153,21 @@ static cyg_status bind_steps(cyg_ctx *ctx, cyg_session *s)
     return CYG_OK;
 }
 
+/* What was packed is not read from the file again; the little that still is comes back page by
+ * page. Step by step, so that file and packed weights are never resident together. */
+static void release_constants(const cyg_session *s, const cyg_step *step)
+{
+    const cyg_package *k = &s->model->package;
+    for (uint32_t i = 0; i < step->in_count; i++) {
+        if (step->in[i] == CYG_NO_TENSOR ||
+            k->program.tensors[step->in[i]].kind != CYG_TENSOR_CONST)
+            continue;
+        const cyg_tensor *t = &k->program.tensors[step->in[i]];
+        cyg_map_release_pages(&k->map, (size_t)(k->weights - k->map.data) + (size_t)t->offset,
+                              cyg_tensor_bytes(t));
+    }
+}
+
 static cyg_status pack_weights(cyg_ctx *ctx, cyg_session *s)
 {
     s->packed = aligned_alloc(64, s->packed_bytes + 64);
@@ -170,11 +185,8 @@ static cyg_status pack_weights(cyg_ctx *ctx, cyg_session *s)
         info->prepare(&s->steps[i].call, s->packed + at);
         s->steps[i].call.prepared = s->packed + at;
         at += cyg_align_up(bytes, 64);
+        release_constants(s, &s->model->package.program.steps[i]);
     }
-    /* What was packed is not read from the file again; the little that still is comes back page by
-     * page. */
-    const cyg_package *k = &s->model->package;
-    cyg_map_release_pages(&k->map, (size_t)(k->weights - k->map.data), k->weights_size);
     return CYG_OK;
 }
 
