@@ -195,6 +195,7 @@ static cyg_status complete(cyg_ctx *ctx, cyg_hub_session *s)
     if (s->offline || cyg_hub_has(s, PREPROCESSOR) || cyg_hub_knows_absent(s, PREPROCESSOR))
         return CYG_OK;
     bool found = false;
+    s->tries = 1; /* without a network nobody should wait for it */
     const cyg_status status = cyg_hub_file(ctx, s, PREPROCESSOR, &found);
     if (status == CYG_OK || status == CYG_E_CANCELLED || status == CYG_E_NOMEM)
         return status;

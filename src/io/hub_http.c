@@ -276,7 +276,6 @@ static CURLcode set_options(hop *h, const char *url, struct curl_slist *headers)
     SET(CURLOPT_NOBODY, h->request->head ? 1L : 0L);
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's headers are not the hub's */
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(h->s->connect_seconds * 1000));
-    SET(CURLOPT_BUFFERSIZE, 256L * 1024);
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_HEADERDATA, h);
     SET(CURLOPT_WRITEFUNCTION, on_body);
@@ -285,6 +284,8 @@ static CURLcode set_options(hop *h, const char *url, struct curl_slist *headers)
     if (authorities != NULL && authorities[0] != '\0')
         SET(CURLOPT_CAINFO, authorities);
 #undef SET
+    /* a wish only: a handle whose last try found no host keeps its buffer and refuses */
+    (void)curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 256L * 1024);
     return code;
 }
 

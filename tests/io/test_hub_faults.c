@@ -380,8 +380,12 @@ static void test_no_server(void **state)
     o.endpoint = base;
     fetch_fails(&o, "o/m", CYG_E_IO, base, "SSL", "2 tries", NULL);
     server_stop(s);
+    char nowhere[100] = "http://"; /* too long a label for a host: found out without a query */
+    memset(nowhere + strlen(nowhere), 'a', 70);
+    o.endpoint = nowhere;
+    fetch_fails(&o, "o/m", CYG_E_IO, nowhere, "resolve", "2 tries", NULL);
     o.endpoint = plain;
-    fetch_fails(&o, "o/m", CYG_E_IO, plain, "connect", "2 tries", NULL);
+    fetch_fails(&o, "o/m", CYG_E_IO, plain, "connect", "2 tries", "no file or folder here", NULL);
 }
 
 static void *unlock_soon(void *user)
