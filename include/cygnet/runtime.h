@@ -1,5 +1,5 @@
-/* Cygnet's runtime: load a package, bind buffers, run. The deployable library: needs libc, libm and
- * pthreadpool only.
+/* Cygnet's runtime: load a package, bind buffers, run. The deployable library: needs libc
+ * and libm only.
  *
  * Ownership: create and open give an object to the caller, destroy and close take it back. Getters
  * lend. Every function that can fail returns a status and leaves a message for

@@ -1,5 +1,6 @@
-/* Thread pool: parallel loops over index ranges, on pthreadpool (or serial where it is absent, as
- * in a bare cross build).
+/* Thread pool: parallel loops over index ranges. A loop never waits for a thread that has no work
+ * left to do, so a busy machine costs no more than its share (pool.c says how, and why not
+ * pthreadpool).
  *
  * The split never changes a result: every loop body writes disjoint outputs (docs/numerics.md rule
  * 1). The body runs with round-to-nearest, denormals kept, whatever the caller's floating-point
