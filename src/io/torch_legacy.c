@@ -15,9 +15,10 @@
 #include "base/checked.h"
 #include "io/torch_state.h"
 
-/* pickle of 0x1950a86a20f9469cfc6c */
-static const uint8_t magic[] = {0x80, 2,    0x8a, 10,   0x6c, 0xfc, 0x9c, 0x46,
-                                0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};
+/* 0x1950a86a20f9469cfc6c as a LONG1, and the STOP behind it; as protocols 0 and 1 write it */
+static const uint8_t magic[] = {0x8a, 10,   0x6c, 0xfc, 0x9c, 0x46, 0xf9,
+                                0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};
+static const char magic_text[] = "L119547037146038801333356L\n.";
 
 typedef struct storage_place {
     cyg_torch_storage as; /* as the object's pickle describes it */
@@ -33,9 +34,24 @@ typedef struct torch_legacy {
     size_t count, cap;
 } torch_legacy;
 
+/* Size of the pickle of the magic number at the front; 0 = it is none. Protocols 2 and 3 put two
+ * bytes before the number, 4 and 5 a frame besides. */
+static size_t magic_size(const uint8_t *data, size_t size)
+{
+    static const size_t places[] = {2, 11};
+    const size_t text_size = sizeof magic_text - 1;
+    if (size >= text_size && memcmp(data, magic_text, text_size) == 0)
+        return text_size;
+    for (size_t i = 0; i < CYG_COUNT(places); i++)
+        if (size >= places[i] + sizeof magic && data[0] == 0x80 &&
+            memcmp(data + places[i], magic, sizeof magic) == 0)
+            return places[i] + sizeof magic;
+    return 0;
+}
+
 bool cyg_torch_legacy_is(const void *data, size_t size)
 {
-    return size >= sizeof magic && memcmp(data, magic, sizeof magic) == 0;
+    return magic_size(data, size) > 0;
 }
 
 /* The next pickle of the file; what is for messages. */
@@ -202,7 +218,8 @@ static cyg_status find_storage(cyg_ctx *ctx, void *self, const cyg_torch_storage
 
 cyg_status cyg_torch_legacy_read(cyg_ctx *ctx, cyg_checkpoint *c, const char *path, cyg_map map)
 {
-    torch_legacy t = {.path = path, .data = map.data, .size = map.size, .at = sizeof magic};
+    torch_legacy t = {
+        .path = path, .data = map.data, .size = map.size, .at = magic_size(map.data, map.size)};
     cyg_pickle object = {0};
     const cyg_torch_source source = {&t, find_storage};
     c->format = "PyTorch (before 1.6)";

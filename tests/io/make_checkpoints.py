@@ -60,6 +60,8 @@ note("types.safetensors", t)
 v = views()
 save("views.pth", v, v)
 save("views_old.pth", v, v, _use_new_zipfile_serialization=False)
+save("views_old_protocol1.pth", v, v, _use_new_zipfile_serialization=False, pickle_protocol=1)
+save("views_old_protocol5.pth", v, v, _use_new_zipfile_serialization=False, pickle_protocol=5)
 
 # A training script's checkpoint: wrapped, with optimizer, arguments, averaged weights, DataParallel's prefix.
 net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
@@ -83,7 +85,13 @@ for name, which in [("packed_pickle.pth", lambda n: n.endswith("data.pkl")), ("p
             info.compress_type = zipfile.ZIP_DEFLATED if which(m) else zipfile.ZIP_STORED
             b.writestr(info, a.read(m))
 note("packed_pickle.pth", plain)
-torch.jit.script(net).save(out / "script.pth")
+# TorchScript without its debug_pkl members, which hold the paths of the machine
+torch.jit.script(net).save(out / "script.full")
+with zipfile.ZipFile(out / "script.full") as a, zipfile.ZipFile(out / "script.pth", "w") as b:
+    for m in a.namelist():
+        if not m.endswith(".debug_pkl"):
+            b.writestr(zipfile.ZipInfo(m), a.read(m))
+(out / "script.full").unlink()
 
 # pickles alone, for the fuzz entry
 for name in ["training", "types_protocol4"]:
