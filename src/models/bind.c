@@ -47,6 +47,11 @@ const char *cyg_library_name(cyg_library library)
     return names[library];
 }
 
+const char *cyg_layout_name(cyg_layout_id id)
+{
+    return layouts[id].id;
+}
+
 static uint64_t key_of(cyg_slot s)
 {
     return (uint64_t)s.role << 40 | (uint64_t)s.stage << 24 | (uint64_t)s.block << 8 |

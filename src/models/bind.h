@@ -68,5 +68,6 @@ int cyg_binding_blocks(const cyg_binding *b, int stage);
 /* The name that the layout gives a slot, in arena; NULL when it has none (or no memory). */
 const char *cyg_binding_name(const cyg_binding *b, cyg_slot slot, cyg_arena *arena);
 const char *cyg_library_name(cyg_library library);
+const char *cyg_layout_name(cyg_layout_id id); /* "swin_hf" */
 
 #endif

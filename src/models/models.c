@@ -43,17 +43,19 @@ static bool has_role(const cyg_binding *b, cyg_role role)
 
 static void name_architecture(cyg_net *n)
 {
-    for (size_t i = 0; i < CYG_COUNT(table); i++)
+    const char *layout = cyg_layout_name(n->bound.layout);
+    const size_t stem = strcspn(layout, "_");
+    size_t found = CYG_COUNT(table);
+    for (size_t i = 0; i < CYG_COUNT(table) && found == CYG_COUNT(table); i++)
         if (table[i].family == n->bound.family &&
-            (table[i].sign == CYG_ROLE_IGNORED || has_role(&n->bound, table[i].sign))) {
-            n->model->architecture = table[i].info.id;
-            n->model->title = table[i].info.title;
-            break;
-        }
-    if (n->bound.layout == CYG_LAYOUT_dinov2_hf) {
-        n->model->architecture = "dinov2";
-        n->model->title = "DINOv2";
-    }
+            (table[i].sign == CYG_ROLE_IGNORED || has_role(&n->bound, table[i].sign)))
+            found = i;
+    for (size_t i = 0; i < CYG_COUNT(table); i++)
+        if (strlen(table[i].info.id) == stem && strncmp(table[i].info.id, layout, stem) == 0 &&
+            table[found].sign == CYG_ROLE_IGNORED)
+            found = i;
+    n->model->architecture = table[found].info.id;
+    n->model->title = table[found].info.title;
     n->model->library = cyg_library_name(n->bound.library);
 }
 

@@ -154,7 +154,7 @@ static cyg_value_id embeddings(vit *m, bool patches_only)
     if (out == NULL)
         return CYG_NO_VALUE;
     memset(out, 0, (size_t)(all * m->dim) * sizeof *out);
-    if (cyg_net_has(n, SLOT(POSITION, 0)) || n->bound.layout != CYG_LAYOUT_beit_hf) {
+    if (cyg_net_has(n, SLOT(POSITION, 0)) || !cyg_net_has(n, SLOT(BIAS_TABLE, 0))) {
         const float *p = cyg_net_floats(n, cyg_net_take(n, SLOT(POSITION, 0), 3, stored));
         if (p != NULL)
             memcpy(out + (all - rows) * m->dim, p, (size_t)(rows * m->dim) * sizeof *out);
