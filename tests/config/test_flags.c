@@ -283,6 +283,7 @@ static void test_all_flags(void **state)
                                         "quant.min_sqnr_db",
                                         "quant.calibration_resize",
                                         "quant.calibration_filter",
+                                        "quant.labels",
                                         "quant.preprocessor",
                                         "compiler.cpu_fallback"};
     fixture f;
