@@ -438,14 +438,14 @@ cyg_status cyg_net_head(cyg_net *n, cyg_value_id x, cyg_role role, int64_t chann
 
 cyg_status cyg_net_image_size(cyg_net *n, int64_t *out_height, int64_t *out_width, bool *out_given)
 {
-    int64_t v[3];
+    int64_t v[4]; /* size; rows, columns; the same behind channels; behind batch and channels */
     size_t count;
-    CYG_DO(cyg_settings_ints(n->ctx, &n->settings, CYG_SETTING_IMAGE_SIZE, 1, CYG_LARGEST_IMAGE, 3,
+    CYG_DO(cyg_settings_ints(n->ctx, &n->settings, CYG_SETTING_IMAGE_SIZE, 1, CYG_LARGEST_IMAGE, 4,
                              v, &count));
     *out_given = count > 0;
     if (count == 0)
         return CYG_OK;
-    *out_height = v[count == 3 ? 1 : 0];
+    *out_height = v[count > 1 ? count - 2 : 0];
     *out_width = v[count - 1];
     return CYG_OK;
 }

@@ -135,11 +135,9 @@ static cyg_status open_model_config(cyg_ctx *ctx, cyg_settings *s, const char *p
     const cyg_doc_node *root = cyg_doc_root(s->docs[1]);
     CYG_DO(cyg_doc_as_map(ctx, root));
     const cyg_doc_node *inner = cyg_doc_get(root, "config");
-    if (inner != NULL && inner->kind == CYG_DOC_MAP) {
-        s->roots[1] = inner;
-        return CYG_OK;
-    }
     s->roots[1] = root;
+    if (inner != NULL && inner->kind == CYG_DOC_MAP)
+        return CYG_OK;
     /* Hugging Face's own file says much more than constructor arguments. */
     for (size_t i = 0; i < root->count && cyg_doc_get(root, "model_type") == NULL; i++)
         if (!known(root->items[i]->key, true))
@@ -210,7 +208,7 @@ static const cyg_doc_node *find_in(const cyg_doc_node *map, const char *names)
 
 const cyg_doc_node *cyg_settings_find(const cyg_settings *s, cyg_setting setting)
 {
-    static const char *const inner[] = {"model_args", NULL, "pretrained_cfg"};
+    static const char *const inner[] = {"config", "model_args", NULL, "pretrained_cfg"};
     for (size_t i = 0; i < CYG_COUNT(s->roots); i++)
         for (size_t k = 0; k < CYG_COUNT(inner) && s->roots[i] != NULL; k++) {
             const cyg_doc_node *map =

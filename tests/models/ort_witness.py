@@ -8,7 +8,6 @@ must pass onnx.checker's full check, and its logits in ONNX Runtime must be the 
 1e-4 of their range. Exits with 77 (skipped) when onnx or onnxruntime is not installed or there are
 no golden cases.
 """
-import json
 import pathlib
 import subprocess
 import sys
@@ -38,9 +37,6 @@ def run(path, pixels):
 def check(cygnet, folder, checkpoint, opset, batch, out):
     command = [cygnet, "convert", str(checkpoint), "-o", str(out), "--opset", str(opset), "--batch",
                batch, "--model_config", str(folder / "case.json"), "--quiet"]
-    case = json.loads((folder / "case.json").read_text())
-    if "torchvision_swin" in folder.name:
-        command += ["--set", f"image_size={case['input_shape'][2:]}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     model = onnx.load(str(out))
     onnx.checker.check_model(model, full_check=True)

@@ -75,12 +75,7 @@ static int run_case(const char *name, const char *file, bool with_config)
     snprintf(config, sizeof config, "%s/case.json", base);
     snprintf(input, sizeof input, "%s/input.npy", base);
     snprintf(logits, sizeof logits, "%s/logits.npy", base);
-    /* torchvision's constructor is not told the picture's size. */
-    const char *const sets[] = {"image_size=56"};
-    const cyg_convert_options options = {.path = path,
-                                       .config_file = with_config ? config : NULL,
-                                       .sets = sets,
-                                       .set_count = strstr(name, "torchvision_swin") != NULL};
+    const cyg_convert_options options = {.path = path, .config_file = with_config ? config : NULL};
     cyg_converted *m = NULL;
     cyg_ctx_clear(&ctx);
     const cyg_status st = cyg_convert_open(&ctx, &options, &m);

@@ -129,7 +129,7 @@ static void test_settings(void **state)
         {"image_sise=16", "did you mean image_size"},
         {"image_size", "expected key=value"},
         {"image_size=0", "expected 1 to"},
-        {"image_size=[1,2,3,4]", "expected 1 to 3 numbers"},
+        {"image_size=[1,2,3,4,5]", "expected 1 to 4 numbers"},
         {"image_size=99999999", "expected 1 to"},
         {"num_heads=3", "4 channels for 3 heads"},
         {"num_heads=4", "do not fit"},
