@@ -25,7 +25,9 @@ typedef struct convert_job {
     uint32_t steps; /* nodes of the graph, fused */
     int64_t nodes;  /* of the file */
     double seconds;
-    float *scores; /* of --image; NULL = none */
+    float *scores;     /* of --image; NULL = none */
+    double difference; /* between the graph and the file, on --image */
+    bool compared;
     size_t classes, best[TOP], shown;
 } convert_job;
 
@@ -62,30 +64,57 @@ static void rank(convert_job *job)
     }
 }
 
-static cyg_status run_float(convert_job *job, float *pixels, int64_t images)
+/* Scores of the first picture from g, the converted graph or the file read back. */
+static cyg_status run_float(convert_job *job, cyg_graph *g, float *pixels, int64_t images,
+                            float **out_scores)
 {
     cyg_ctx *ctx = &job->app->ctx;
-    cyg_converted *m = job->model;
+    const cyg_converted *m = job->model;
     cyg_interp *interp = NULL;
     const cyg_kbuf in = {.data = pixels,
                          .type = CYG_TYPE_F32,
                          .rank = 4,
                          .dims = {images, m->channels, m->height, m->width}};
-    cyg_status st = cyg_interp_create(ctx, m->graph, NULL, &interp);
+    cyg_status st = cyg_interp_create(ctx, g, NULL, &interp);
     if (st == CYG_OK)
         st = cyg_interp_run(ctx, interp, &in, 1);
-    const cyg_kbuf *out = st == CYG_OK ? cyg_interp_value(interp, m->graph->outputs[0]) : NULL;
+    const cyg_kbuf *out = st == CYG_OK ? cyg_interp_value(interp, g->outputs[0]) : NULL;
     if (st == CYG_OK && (out == NULL || out->rank != 2))
         st = CYG_FAIL(ctx, CYG_E_INTERNAL, "the output has no classes");
     if (st == CYG_OK) {
         job->classes = (size_t)out->dims[1];
-        job->scores = malloc(job->classes * sizeof *job->scores + 1);
-        if (job->scores == NULL)
+        *out_scores = malloc(job->classes * sizeof **out_scores + 1);
+        if (*out_scores == NULL)
             st = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
         else
-            memcpy(job->scores, out->data, job->classes * sizeof *job->scores);
+            memcpy(*out_scores, out->data, job->classes * sizeof **out_scores);
     }
     cyg_interp_destroy(interp);
+    return st;
+}
+
+/* The file, read back, must say the same as the graph that it was made of. */
+static cyg_status compare(convert_job *job, float *pixels, int64_t images)
+{
+    cyg_ctx *ctx = &job->app->ctx;
+    const cyg_onnx_import_options options = {.keep_symbolic = true};
+    cyg_onnx_info info;
+    cyg_graph *back = NULL;
+    float *scores = NULL;
+    const size_t classes = job->classes;
+    cyg_status st = cyg_onnx_import(ctx, job->output, &options, &back, &info);
+    if (st == CYG_OK)
+        st = run_float(job, back, pixels, images, &scores);
+    if (st == CYG_OK && job->classes != classes)
+        st = CYG_FAIL(ctx, CYG_E_CHECK, "%s: %zu classes, expected %zu", job->output, job->classes,
+                      classes);
+    for (size_t i = 0; st == CYG_OK && i < classes; i++) {
+        const double d = fabs((double)scores[i] - (double)job->scores[i]);
+        job->difference = d <= job->difference ? job->difference : d; /* NaN sticks */
+    }
+    job->compared = st == CYG_OK;
+    free(scores);
+    cyg_graph_destroy(back);
     return st;
 }
 
@@ -110,7 +139,9 @@ static cyg_status classify(convert_job *job)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     cyg_status st = read_picture(job, &p, pixels);
     if (st == CYG_OK)
-        st = run_float(job, pixels, images);
+        st = run_float(job, job->model->graph, pixels, images, &job->scores);
+    if (st == CYG_OK)
+        st = compare(job, pixels, images);
     free(pixels);
     if (st == CYG_OK)
         rank(job);
@@ -167,8 +198,11 @@ static cyg_status print_json(const convert_job *job)
     cyg_json_key_int(&j, "opset", job->opset);
     cyg_json_key_double(&j, "seconds", job->seconds);
     cyg_json_key_int(&j, "peak_rss_bytes", (int64_t)cyg_peak_rss_bytes());
-    cyg_json_key(&j, "max_abs_diff"); /* nothing to compare with: there was no graph before */
-    cyg_json_null(&j);
+    cyg_json_key(&j, "max_abs_diff"); /* of the file from the graph; run only with --image */
+    if (job->compared)
+        cyg_json_double(&j, job->difference);
+    else
+        cyg_json_null(&j);
     cyg_json_key(&j, "top");
     cyg_json_begin_array(&j);
     for (size_t k = 0; k < job->shown; k++) {

@@ -73,10 +73,17 @@ const cyg_checkpoint_tensor *cyg_net_take(cyg_net *n, cyg_slot slot, int rank, c
 
 void *cyg_net_alloc(cyg_net *n, int64_t count, size_t size)
 {
-    size_t bytes;
+    const size_t most = (size_t)6 << 30; /* a small file can ask for large tables */
+    size_t bytes = 0;
     void *p = NULL;
-    if (count >= 0 && cyg_mul_size((size_t)count, size, &bytes))
-        p = cyg_arena_alloc(&n->g->arena, bytes + 1, 64);
+    if (count < 0 || !cyg_mul_size((size_t)count, size, &bytes) || bytes > most - n->made) {
+        if (n->status == CYG_OK)
+            n->status = CYG_FAIL(n->ctx, CYG_E_UNSUPPORTED,
+                                 "tables and converted weights take more than %zu GiB", most >> 30);
+        return NULL;
+    }
+    n->made += bytes;
+    p = cyg_arena_alloc(&n->g->arena, bytes + 1, 64);
     if (p == NULL && n->status == CYG_OK)
         n->status = CYG_FAIL(n->ctx, CYG_E_NOMEM, "out of memory");
     return p;

@@ -28,6 +28,7 @@ typedef struct cyg_net {
     cyg_source_id pending[8]; /* tensors taken since the last node: its provenance */
     size_t pending_count;
     cyg_value_id input;
+    size_t made;       /* bytes that cyg_net_alloc gave */
     cyg_status status; /* first hard failure (memory, a bad conversion) */
 } cyg_net;
 
@@ -42,7 +43,8 @@ const cyg_checkpoint_tensor *cyg_net_take(cyg_net *n, cyg_slot slot, int rank, c
 const float *cyg_net_floats(cyg_net *n, const cyg_checkpoint_tensor *t);
 /* As a constant under its own name. */
 cyg_value_id cyg_net_tensor(cyg_net *n, cyg_slot slot, int rank, const int64_t *dims);
-/* size * count bytes in the graph's arena; NULL (and status) when there is no memory. */
+/* size * count bytes in the graph's arena; NULL (and status) when there is no memory, or when
+ * tables and conversions together grow beyond what any real model needs. */
 void *cyg_net_alloc(cyg_net *n, int64_t count, size_t size);
 cyg_value_id cyg_net_floats_const(cyg_net *n, const char *name, int rank, const int64_t *dims,
                                   const float *data);
