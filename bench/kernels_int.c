@@ -25,8 +25,9 @@ __attribute__((target("avx512f,avx512vnni"))) static double peak_macs(int64_t ro
     for (int64_t r = 0; r < rounds; r++) {
 #define DOT(i) __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(acc[i]) : "v"(x), "v"(w));
         DOT(0)
-        DOT(1) DOT(2) DOT(3) DOT(4) DOT(5) DOT(6) DOT(7) DOT(8) DOT(9) DOT(10) DOT(11) DOT(12)
-            DOT(13) DOT(14) DOT(15)
+        DOT(1)
+        DOT(2) DOT(3) DOT(4) DOT(5) DOT(6) DOT(7) DOT(8) DOT(9) DOT(10) DOT(11) DOT(12) DOT(13)
+            DOT(14) DOT(15)
     }
     return (double)rounds * 16 * 64;
 }

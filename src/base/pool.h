@@ -20,8 +20,8 @@ typedef struct cyg_pool cyg_pool;
  * out of memory. A pool is compatible: used by one caller at a time. */
 cyg_pool *cyg_pool_create(unsigned threads);
 void cyg_pool_destroy(cyg_pool *pool);
-/* Waiting threads sleep instead of spinning: kinder to neighbours, some microseconds slower a loop. For jobs
- * of long loops (calibration); off by default. */
+/* Waiting threads sleep instead of spinning: kinder to neighbours, some microseconds slower a loop.
+ * For jobs of long loops (calibration); off by default. */
 void cyg_pool_set_patient(cyg_pool *pool, bool patient);
 unsigned cyg_pool_threads(const cyg_pool *pool); /* NULL pool = 1 */
 

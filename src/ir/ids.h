@@ -1,4 +1,5 @@
-/* Ids: 32-bit indices in one-member structs, so that a node can't be taken for a value. Id 0xffffffff is "none". */
+/* Ids: 32-bit indices in one-member structs, so that a node can't be taken for a value. Id
+ * 0xffffffff is "none". */
 #ifndef CYG_IR_IDS_H
 #define CYG_IR_IDS_H
 

@@ -1,10 +1,10 @@
-/* Builds the dispatch tables, one a level, from kernels.def. Tables are constant after cyg_kernels_for's first use of a level: filling one twice writes the same
- * pointers, so no lock is needed; callers nevertheless fetch it once per session. */
+/* Builds the dispatch tables, one a level, from kernels.def. Tables are constant after
+ * cyg_kernels_for's first use of a level: filling one twice writes the same pointers, so no lock is
+ * needed; callers nevertheless fetch it once per session. */
 #include "kernels/dispatch.h"
 
 #include "base/cpu.h" /* level numbers: header only */
 #include "kernels/call.h"
-
 
 /* AVX512VNNI machines need not have AVXVNNI: a level is raised over those that it implies only. */
 static int implies(int level, int candidate)

@@ -1,4 +1,5 @@
-/* The dispatch table: one pointer a micro-kernel, filled with C first and then raised level by level. */
+/* The dispatch table: one pointer a micro-kernel, filled with C first and then raised level by
+ * level. */
 #ifndef CYG_KERNELS_DISPATCH_H
 #define CYG_KERNELS_DISPATCH_H
 

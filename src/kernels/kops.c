@@ -1,5 +1,6 @@
-/* The registry of kernel operators: expands kops.def. Each operator's body lives in a file of its own and defines one cyg_kop_info named
- * cyg_kop_info_<id>; this file only finds it by the stored number. */
+/* The registry of kernel operators: expands kops.def. Each operator's body lives in a file of its
+ * own and defines one cyg_kop_info named cyg_kop_info_<id>; this file only finds it by the stored
+ * number. */
 #include "kernels/call.h"
 
 #define CYG_KOP(id, value, params, summary) extern const cyg_kop_info cyg_kop_info_##id;

@@ -1,6 +1,8 @@
-/* Parameter blocks of kernel calls: plain data, stored in packages as they stand (little-endian, naturally aligned, padded by hand).
+/* Parameter blocks of kernel calls: plain data, stored in packages as they stand (little-endian,
+ * naturally aligned, padded by hand).
  *
- * Fields are append-only; a block that is shorter in an old package reads as zeros behind its end. Arrays of 8 follow CYG_MAX_RANK. */
+ * Fields are append-only; a block that is shorter in an old package reads as zeros behind its end.
+ * Arrays of 8 follow CYG_MAX_RANK. */
 #ifndef CYG_KERNELS_PARAMS_H
 #define CYG_KERNELS_PARAMS_H
 
@@ -12,17 +14,18 @@ typedef struct cyg_kp_none {
 
 /* CYG_FN(id, value): element-wise functions of one argument. */
 #define CYG_UNARY_FNS(CYG_FN)                                                                      \
-    CYG_FN(ABS, 0) CYG_FN(CEIL, 1) CYG_FN(COS, 2) CYG_FN(ERF, 3) CYG_FN(EXP, 4) CYG_FN(FLOOR, 5)   \
-    CYG_FN(HARDSWISH, 6) CYG_FN(LOG, 7) CYG_FN(MISH, 8) CYG_FN(NEG, 9) CYG_FN(NOT, 10)             \
-    CYG_FN(RECIPROCAL, 11) CYG_FN(RELU, 12) CYG_FN(ROUND, 13) CYG_FN(SIGMOID, 14)                  \
-    CYG_FN(SIGN, 15) CYG_FN(SIN, 16) CYG_FN(SOFTPLUS, 17) CYG_FN(SQRT, 18) CYG_FN(TANH, 19)        \
-    CYG_FN(ELU, 20) CYG_FN(GELU_ERF, 21) CYG_FN(GELU_TANH, 22) CYG_FN(HARDSIGMOID, 23)             \
-    CYG_FN(LEAKY_RELU, 24) CYG_FN(SILU, 25)
+    CYG_FN(ABS, 0)                                                                                 \
+    CYG_FN(CEIL, 1) CYG_FN(COS, 2) CYG_FN(ERF, 3) CYG_FN(EXP, 4) CYG_FN(FLOOR, 5)                  \
+        CYG_FN(HARDSWISH, 6) CYG_FN(LOG, 7) CYG_FN(MISH, 8) CYG_FN(NEG, 9) CYG_FN(NOT, 10)         \
+            CYG_FN(RECIPROCAL, 11) CYG_FN(RELU, 12) CYG_FN(ROUND, 13) CYG_FN(SIGMOID, 14)          \
+                CYG_FN(SIGN, 15) CYG_FN(SIN, 16) CYG_FN(SOFTPLUS, 17) CYG_FN(SQRT, 18)             \
+                    CYG_FN(TANH, 19) CYG_FN(ELU, 20) CYG_FN(GELU_ERF, 21) CYG_FN(GELU_TANH, 22)    \
+                        CYG_FN(HARDSIGMOID, 23) CYG_FN(LEAKY_RELU, 24) CYG_FN(SILU, 25)
 typedef enum cyg_unary_fn {
 #define CYG_FN(id, value) CYG_FN_##id = value,
     CYG_UNARY_FNS(CYG_FN)
 #undef CYG_FN
-    CYG_FN_COUNT
+        CYG_FN_COUNT
 } cyg_unary_fn;
 typedef struct cyg_kp_unary {
     int32_t fn; /* cyg_unary_fn */
@@ -31,15 +34,16 @@ typedef struct cyg_kp_unary {
 } cyg_kp_unary;
 
 #define CYG_BINARY_FNS(CYG_FN)                                                                     \
-    CYG_FN(ADD, 0) CYG_FN(SUB, 1) CYG_FN(MUL, 2) CYG_FN(DIV, 3) CYG_FN(POW, 4) CYG_FN(MOD, 5)      \
-    CYG_FN(FMOD, 6) CYG_FN(EQUAL, 7) CYG_FN(GREATER, 8) CYG_FN(GREATER_OR_EQUAL, 9)                \
-    CYG_FN(LESS, 10) CYG_FN(LESS_OR_EQUAL, 11) CYG_FN(AND, 12) CYG_FN(OR, 13) CYG_FN(XOR, 14)      \
-    CYG_FN(MAX, 15) CYG_FN(MIN, 16) CYG_FN(PRELU, 17)
+    CYG_FN(ADD, 0)                                                                                 \
+    CYG_FN(SUB, 1) CYG_FN(MUL, 2) CYG_FN(DIV, 3) CYG_FN(POW, 4) CYG_FN(MOD, 5) CYG_FN(FMOD, 6)     \
+        CYG_FN(EQUAL, 7) CYG_FN(GREATER, 8) CYG_FN(GREATER_OR_EQUAL, 9) CYG_FN(LESS, 10)           \
+            CYG_FN(LESS_OR_EQUAL, 11) CYG_FN(AND, 12) CYG_FN(OR, 13) CYG_FN(XOR, 14)               \
+                CYG_FN(MAX, 15) CYG_FN(MIN, 16) CYG_FN(PRELU, 17)
 typedef enum cyg_binary_fn {
 #define CYG_FN(id, value) CYG_BFN_##id = value,
     CYG_BINARY_FNS(CYG_FN)
 #undef CYG_FN
-    CYG_BFN_COUNT
+        CYG_BFN_COUNT
 } cyg_binary_fn;
 typedef struct cyg_kp_binary {
     int32_t fn; /* cyg_binary_fn */
@@ -53,7 +57,8 @@ typedef struct cyg_kp_matmul {
     int64_t unused;
 } cyg_kp_matmul;
 
-/* y = post_act(act(x w^T + bias) + residual); residual broadcasts over leading rows (its element count divides y's). */
+/* y = post_act(act(x w^T + bias) + residual); residual broadcasts over leading rows (its element
+ * count divides y's). */
 typedef struct cyg_kp_linear {
     int32_t act, post_act; /* cyg_act */
     float act_lo, act_hi;
@@ -94,17 +99,17 @@ typedef enum cyg_reduce_fn {
     CYG_REDUCE_L2,
 } cyg_reduce_fn;
 typedef struct cyg_kp_reduce {
-    int32_t fn;        /* cyg_reduce_fn; f_argmax: 1 = last index wins ties */
+    int32_t fn;         /* cyg_reduce_fn; f_argmax: 1 = last index wins ties */
     uint32_t axes_mask; /* bit i = input axis i is reduced */
 } cyg_kp_reduce;
 /* Addressing shared by f_attention and i_attention: see the attention operator in ir/ops.def. */
 typedef struct cyg_kp_attention {
-    int64_t heads, head_dim, tokens;  /* H, d, N */
-    int64_t entries;                  /* G: batch entries (windows) of one image; the rows of an image are G * N */
-    int64_t images;                   /* B */
+    int64_t heads, head_dim, tokens; /* H, d, N */
+    int64_t entries; /* G: batch entries (windows) of one image; the rows of an image are G * N */
+    int64_t images;  /* B */
     int64_t q_stride, k_stride, v_stride; /* channels of a row of each buffer */
     int64_t q_offset, k_offset, v_offset; /* first channel */
-    int64_t tables;                   /* T: bias tables (0 = no bias) */
+    int64_t tables;                       /* T: bias tables (0 = no bias) */
     float scale;
     int32_t cosine;
 } cyg_kp_attention;
@@ -129,7 +134,8 @@ typedef struct cyg_kp_gather_rows {
     int64_t rows_in, rows_out, images;
     uint64_t fill_bits; /* element written for index -1: 0.0f, or the zero point */
 } cyg_kp_gather_rows;
-/* ONNX forms: scale and zero point in buffers, along axis. Our input step: in[1] absent, then `scale_inv` and `zero` apply. */
+/* ONNX forms: scale and zero point in buffers, along axis. Our input step: in[1] absent, then
+ * `scale_inv` and `zero` apply. */
 typedef struct cyg_kp_quantize {
     int32_t axis; /* -1 = per tensor */
     int32_t zero;
@@ -137,7 +143,8 @@ typedef struct cyg_kp_quantize {
     float scale;     /* dequantize: y = (q - zero) * scale */
 } cyg_kp_quantize;
 
-/* ---- integers: names as in docs/numerics.md ---------------------------------------------------------------- */
+/* ---- integers: names as in docs/numerics.md
+ * ---------------------------------------------------------------- */
 
 /* Saturation of an output: sat(rne(g)) + z with lo, hi already minus z, exact in float. */
 typedef struct cyg_isat {
@@ -146,10 +153,11 @@ typedef struct cyg_isat {
     int32_t reserved;
 } cyg_isat;
 
-/* acc = sum_k x[m,k] w[n,k] + bias[n] (z_x folded into bias by the compiler); f = (float)acc; g = f * M[n];
- * act: NONE: M carries 1/s_y, then residual g = fma(r - r_zero, R, g), then post RELU/CLIP by sat limits (the compiler narrows them);
- *      other: g is the real pre-activation, h = act(g), g = h * inv_scale_y, then residual likewise.
- * y f32: act, then residual as fma(r - r_zero, R, g) with R = s_r, no saturation. x s16: bias is s64, acc int64. */
+/* acc = sum_k x[m,k] w[n,k] + bias[n] (z_x folded into bias by the compiler); f = (float)acc; g = f
+ * * M[n]; act: NONE: M carries 1/s_y, then residual g = fma(r - r_zero, R, g), then post RELU/CLIP
+ * by sat limits (the compiler narrows them); other: g is the real pre-activation, h = act(g), g = h
+ * * inv_scale_y, then residual likewise. y f32: act, then residual as fma(r - r_zero, R, g) with R
+ * = s_r, no saturation. x s16: bias is s64, acc int64. */
 typedef struct cyg_kp_ilinear {
     int32_t act; /* cyg_act */
     int32_t r_zero;
@@ -173,12 +181,14 @@ typedef struct cyg_kp_iattention {
     int32_t reserved;
     cyg_isat sat;
 } cyg_kp_iattention;
-/* t = (float)(x - max) * c (c = s_x * log2 e), e = rne(65535 * exp2(max(t, -24))), y = sat(rne(e * (inv / L))) with inv = 1 / s_y. */
+/* t = (float)(x - max) * c (c = s_x * log2 e), e = rne(65535 * exp2(max(t, -24))), y = sat(rne(e *
+ * (inv / L))) with inv = 1 / s_y. */
 typedef struct cyg_kp_isoftmax {
     float c, inv_scale_y;
     cyg_isat sat;
 } cyg_kp_isoftmax;
-/* add: g = fma(a - za, ka, (b - zb) * kb); sub: kb is negative; mul: g = ((a - za) * (b - zb)) * ka. Broadcasting by shapes. */
+/* add: g = fma(a - za, ka, (b - zb) * kb); sub: kb is negative; mul: g = ((a - za) * (b - zb)) *
+ * ka. Broadcasting by shapes. */
 typedef struct cyg_kp_ieltwise {
     int32_t is_mul;
     int32_t a_zero, b_zero;
@@ -186,7 +196,8 @@ typedef struct cyg_kp_ieltwise {
     int32_t reserved;
     cyg_isat sat;
 } cyg_kp_ieltwise;
-/* g = (x - x_zero) * k; y integer (sat) or f32 (g itself). x may be f32 (then x_zero is 0): quantisation. */
+/* g = (x - x_zero) * k; y integer (sat) or f32 (g itself). x may be f32 (then x_zero is 0):
+ * quantisation. */
 typedef struct cyg_kp_irequant {
     int32_t x_zero;
     float k;

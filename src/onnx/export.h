@@ -9,10 +9,10 @@ typedef struct cyg_exporter {
     cyg_ctx *ctx;
     const cyg_graph *g; /* expanded */
     int opset;
-    bool *needed;          /* [value] some written node reads it */
-    cyg_node_id *folded;   /* [value] the Transpose of a constant that the value is; its perm is
-                              applied   while the constant is written */
-    bool microsoft;        /* some node needs ONNX Runtime's own domain */
+    bool *needed;        /* [value] some written node reads it */
+    cyg_node_id *folded; /* [value] the Transpose of a constant that the value is; its perm is
+                            applied   while the constant is written */
+    bool microsoft;      /* some node needs ONNX Runtime's own domain */
     void (*written)(void *user, const void *data, size_t bytes); /* of the options; or NULL */
     void *user;
     cyg_strbuf scratch[2]; /* messages in the making: attribute, tensor inside */
