@@ -13,14 +13,15 @@ typedef struct cyg_kp_none {
 } cyg_kp_none;
 
 /* CYG_FN(id, value): element-wise functions of one argument. */
-#define CYG_UNARY_FNS(CYG_FN)                                                                      \
-    CYG_FN(ABS, 0)                                                                                 \
-    CYG_FN(CEIL, 1) CYG_FN(COS, 2) CYG_FN(ERF, 3) CYG_FN(EXP, 4) CYG_FN(FLOOR, 5)                  \
-        CYG_FN(HARDSWISH, 6) CYG_FN(LOG, 7) CYG_FN(MISH, 8) CYG_FN(NEG, 9) CYG_FN(NOT, 10)         \
-            CYG_FN(RECIPROCAL, 11) CYG_FN(RELU, 12) CYG_FN(ROUND, 13) CYG_FN(SIGMOID, 14)          \
-                CYG_FN(SIGN, 15) CYG_FN(SIN, 16) CYG_FN(SOFTPLUS, 17) CYG_FN(SQRT, 18)             \
-                    CYG_FN(TANH, 19) CYG_FN(ELU, 20) CYG_FN(GELU_ERF, 21) CYG_FN(GELU_TANH, 22)    \
-                        CYG_FN(HARDSIGMOID, 23) CYG_FN(LEAKY_RELU, 24) CYG_FN(SILU, 25)
+/* clang-format off */
+#define CYG_UNARY_FNS(CYG_FN)                                                                     \
+    CYG_FN(ABS, 0) CYG_FN(CEIL, 1) CYG_FN(COS, 2) CYG_FN(ERF, 3) CYG_FN(EXP, 4)                   \
+    CYG_FN(FLOOR, 5) CYG_FN(HARDSWISH, 6) CYG_FN(LOG, 7) CYG_FN(MISH, 8) CYG_FN(NEG, 9)           \
+    CYG_FN(NOT, 10) CYG_FN(RECIPROCAL, 11) CYG_FN(RELU, 12) CYG_FN(ROUND, 13)                     \
+    CYG_FN(SIGMOID, 14) CYG_FN(SIGN, 15) CYG_FN(SIN, 16) CYG_FN(SOFTPLUS, 17)                     \
+    CYG_FN(SQRT, 18) CYG_FN(TANH, 19) CYG_FN(ELU, 20) CYG_FN(GELU_ERF, 21)                        \
+    CYG_FN(GELU_TANH, 22) CYG_FN(HARDSIGMOID, 23) CYG_FN(LEAKY_RELU, 24) CYG_FN(SILU, 25)
+/* clang-format on */
 typedef enum cyg_unary_fn {
 #define CYG_FN(id, value) CYG_FN_##id = value,
     CYG_UNARY_FNS(CYG_FN)
@@ -33,12 +34,13 @@ typedef struct cyg_kp_unary {
     int32_t reserved;
 } cyg_kp_unary;
 
-#define CYG_BINARY_FNS(CYG_FN)                                                                     \
-    CYG_FN(ADD, 0)                                                                                 \
-    CYG_FN(SUB, 1) CYG_FN(MUL, 2) CYG_FN(DIV, 3) CYG_FN(POW, 4) CYG_FN(MOD, 5) CYG_FN(FMOD, 6)     \
-        CYG_FN(EQUAL, 7) CYG_FN(GREATER, 8) CYG_FN(GREATER_OR_EQUAL, 9) CYG_FN(LESS, 10)           \
-            CYG_FN(LESS_OR_EQUAL, 11) CYG_FN(AND, 12) CYG_FN(OR, 13) CYG_FN(XOR, 14)               \
-                CYG_FN(MAX, 15) CYG_FN(MIN, 16) CYG_FN(PRELU, 17)
+/* clang-format off */
+#define CYG_BINARY_FNS(CYG_FN)                                                                    \
+    CYG_FN(ADD, 0) CYG_FN(SUB, 1) CYG_FN(MUL, 2) CYG_FN(DIV, 3) CYG_FN(POW, 4)                    \
+    CYG_FN(MOD, 5) CYG_FN(FMOD, 6) CYG_FN(EQUAL, 7) CYG_FN(GREATER, 8)                            \
+    CYG_FN(GREATER_OR_EQUAL, 9) CYG_FN(LESS, 10) CYG_FN(LESS_OR_EQUAL, 11) CYG_FN(AND, 12)        \
+    CYG_FN(OR, 13) CYG_FN(XOR, 14) CYG_FN(MAX, 15) CYG_FN(MIN, 16) CYG_FN(PRELU, 17)
+/* clang-format on */
 typedef enum cyg_binary_fn {
 #define CYG_FN(id, value) CYG_BFN_##id = value,
     CYG_BINARY_FNS(CYG_FN)
