@@ -102,6 +102,9 @@ cyg_status cyg_build_open_data(cyg_build *b) CYG_MUST_USE;
 cyg_status cyg_build_pixels(cyg_build *b, size_t sample, uint8_t *out_pixels) CYG_MUST_USE;
 void cyg_build_close_data(cyg_build *b);
 
+/* build_table.c: the Quant Config Table, once the data is open. */
+void cyg_build_print_table(cyg_build *b);
+
 /* build_quant.c: calibrates and quantises, then binds inputs to what the runtime feeds. */
 cyg_status cyg_build_quantise(cyg_build *b) CYG_MUST_USE;
 

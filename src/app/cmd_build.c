@@ -162,6 +162,7 @@ static cyg_status quantise(cyg_build *b)
 {
     char before[32], after[32];
     CYG_DO(cyg_build_open_data(b));
+    cyg_build_print_table(b);
     CYG_DO(cyg_build_quantise(b));
     const char *path;
     const cyg_onnx_export_options export = {.opset = 17};
@@ -192,6 +193,7 @@ static cyg_status compile(cyg_build *b, const char **out_path)
                   b->compiled.steps, (double)b->compiled.macs / 1e9,
                   cyg_text_bytes(b->compiled.arena_bytes, arena),
                   cyg_text_bytes(b->compiled.weight_bytes, weights));
+    cyg_app_print(b->app, "  QuantAxModel macs: %s\n", cyg_text_count(b->compiled.macs, arena));
     return CYG_OK;
 }
 
