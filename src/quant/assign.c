@@ -236,9 +236,9 @@ static cyg_status resolve_node(assignment *a, cyg_node_id id)
     a->report->integer_nodes++;
     if (op == CYG_OP_linear || op == CYG_OP_conv2d)
         CYG_DO(resolve_weights(a, id));
-    if (op == CYG_OP_attention && cyg_node_int(cyg_nod(s->g, id), CYG_ATTR_tokens, 0) > 256)
-        cyg_node_set_int(s->g, id, CYG_ATTR_e_bits,
-                         16); /* U8 loses the tail of long rows (docs/numerics.md) */
+    if (op == CYG_OP_attention &&
+        cyg_node_int(cyg_nod(s->g, id), CYG_ATTR_tokens, 0) > CYG_QUANT_NARROW_ROW)
+        cyg_node_set_int(s->g, id, CYG_ATTR_e_bits, 16);
     CYG_DO(resolve_layout(a, id));
     return resolve_result(a, id);
 }
