@@ -86,6 +86,7 @@ enum {
     CYG_OPF_SHAPE = 32, /* result depends on shapes only */
     CYG_OPF_COMMUTATIVE = 64,
     CYG_OPF_QDQ = 128,
+    CYG_OPF_LISTED = 256, /* on the vendor's operator list of the AX650 */
 };
 typedef struct cyg_op_attr_schema {
     cyg_attr_key key;
@@ -106,6 +107,11 @@ typedef struct cyg_op_schema {
 const cyg_op_schema *cyg_op_schema_of(cyg_op op);
 /* CYG_OP_COUNT when there is none. */
 cyg_op cyg_op_find(const char *domain, const char *onnx_name);
+/* Operators of the AX650's list that are no operator here, and why; NULL behind the last. */
+typedef struct cyg_op_elsewhere {
+    const char *onnx, *note;
+} cyg_op_elsewhere;
+const cyg_op_elsewhere *cyg_op_elsewhere_at(size_t i);
 const char *cyg_attr_key_name(cyg_attr_key key);
 cyg_attr_key cyg_attr_key_find(const char *name); /* CYG_ATTR_COUNT when unknown */
 

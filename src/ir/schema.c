@@ -129,3 +129,17 @@ cyg_op cyg_op_find(const char *domain, const char *onnx_name)
             return (cyg_op)i;
     return CYG_OP_COUNT;
 }
+
+static const cyg_op_elsewhere elsewhere[] = {
+#define CYG_OP(id, ...)
+#define CYG_OP_ATTR(op, key, kind)
+#define CYG_OP_ELSEWHERE(name, why) {name, why},
+#include "ir/ops.def"
+#undef CYG_OP
+#undef CYG_OP_ATTR
+};
+
+const cyg_op_elsewhere *cyg_op_elsewhere_at(size_t i)
+{
+    return i < CYG_COUNT(elsewhere) ? &elsewhere[i] : NULL;
+}

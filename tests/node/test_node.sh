@@ -1,0 +1,5 @@
+#!/bin/sh
+# ONNX's node tests against the float interpreter: test_node.sh NODE_TESTS. Skips, saying why, when the tests cannot be had.
+set -eu
+data=$("$SOURCE_ROOT/scripts/fetch-onnx-tests") || exit 77
+exec "$1" "$data"
