@@ -6,6 +6,7 @@
 
 typedef struct cyg_bench_flags {
     const char *model, *isa;
+    cyg_source_settings settings;
     int64_t repeat, warmup, threads, affinity, vnpu, batch, sleep_ms, group;
     const char *input_folder, *output_folder, *list; /* the data test */
     const char *input, *output;                      /* one .npy each */

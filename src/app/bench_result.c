@@ -63,7 +63,7 @@ void cyg_bench_print_header(const cyg_bench *b)
     cyg_app_print_result(app, "Run AxModel:\n");
     cyg_app_print_result(app, "  %11s: %s\n", "model", f->model);
     cyg_app_print_result(app, "  %11s: CPU %s, %s\n", "type", cyg_engine_isa(b->engine),
-                         package ? "int8 package" : "float ONNX (the slow reference)");
+                         package ? "int8 package" : "float model (the reference)");
     cyg_app_print_result(app, "  %11s: Disable\n", "vnpu");
     cyg_app_print_result(app, "  %11s: %u threads\n", "affinity", cyg_engine_threads(b->engine));
     cyg_app_print_result(app, "  %11s: %lld\n", "warmup", (long long)f->warmup);

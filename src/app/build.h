@@ -3,12 +3,10 @@
 #ifndef CYG_APP_BUILD_H
 #define CYG_APP_BUILD_H
 
-#include "app/app.h"
 #include "app/meta.h"
+#include "app/model_source.h"
 #include "base/samples.h"
 #include "config/config.h"
-#include "models/models.h"
-#include "onnx/onnx.h"
 #include "pass/pass.h"
 #include "quant/quant.h"
 #include "target/cpu.h"
@@ -60,9 +58,9 @@ typedef struct cyg_build {
     cyg_staging work;         /* of work_dir; zeros = everything goes to output_dir */
     const char *package_name; /* in the output folder */
 
-    cyg_graph *graph;
-    cyg_converted *model; /* owns graph when the input is a checkpoint; else NULL */
-    cyg_onnx_info source;
+    cyg_source_settings settings; /* of a checkpoint */
+    cyg_float_model source;
+    cyg_graph *graph; /* of source */
     int64_t parameters;
     cyg_optimise_report optimised;
     cyg_quant_report quantised;

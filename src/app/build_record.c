@@ -138,7 +138,7 @@ void cyg_build_write_context(cyg_build *b, cyg_strbuf *out)
     write_stages(b, &j);
     cyg_json_key_double(&j, "seconds", cyg_seconds() - b->start);
     cyg_json_key_int(&j, "peak_rss_bytes", (int64_t)cyg_peak_rss_bytes());
-    cyg_json_key_int(&j, "source_nodes", b->source.nodes);
+    cyg_json_key_int(&j, "source_nodes", b->source.info.nodes);
     cyg_json_key_int(&j, "optimised_nodes", b->optimised.nodes_after);
     cyg_json_key_int(&j, "fused_steps", (int64_t)b->compiled.steps);
     cyg_json_key_int(&j, "macs", b->compiled.macs);
@@ -235,7 +235,7 @@ static void write_report(const cyg_build *b, cyg_strbuf *out)
         cyg_json_null(&j);
     cyg_json_key(&j, "model");
     cyg_json_begin_object(&j);
-    cyg_json_key_int(&j, "source_nodes", b->source.nodes);
+    cyg_json_key_int(&j, "source_nodes", b->source.info.nodes);
     cyg_json_key_int(&j, "optimised_nodes", b->optimised.nodes_after);
     cyg_json_key_int(&j, "steps", (int64_t)b->compiled.steps);
     cyg_json_key_int(&j, "integer_steps", (int64_t)b->compiled.integer_steps);

@@ -31,26 +31,17 @@ void cyg_build_end(cyg_build *b, const char *name, const char *fmt, ...)
     b->stage_start = cyg_seconds();
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 cyg_status cyg_build_hash_file(cyg_build *b, const char *role, const char *path)
 {
     cyg_ctx *ctx = &b->app->ctx;
     if (b->file_count == CYG_COUNT(b->files) || cyg_path_is_dir(path))
         return CYG_OK;
-    cyg_map map;
-    CYG_DO(cyg_map_open(ctx, path, &map));
     cyg_build_file *f = &b->files[b->file_count++];
     f->role = role;
-    f->name = cyg_arena_strdup(&b->app->arena, base_name(path));
-    f->bytes = map.size;
-    cyg_sha256_hex(map.data, map.size, f->sha256);
-    cyg_map_close(&map);
-    return f->name != NULL ? CYG_OK : CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    f->name = cyg_arena_strdup(&b->app->arena, cyg_path_base(path));
+    if (f->name == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    return cyg_sha256_file(ctx, path, f->sha256, &f->bytes);
 }
 
 cyg_status cyg_build_path(cyg_build *b, const char *relative, const char **out_path)

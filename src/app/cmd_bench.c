@@ -161,7 +161,8 @@ static cyg_status check_flags(cyg_bench *b, const cyg_config_mark *affinity)
 
 static cyg_status open_engine(cyg_bench *b)
 {
-    cyg_engine_options options = {.threads = (unsigned)b->flags.threads, .isa = b->flags.isa};
+    cyg_engine_options options = {
+        .threads = (unsigned)b->flags.threads, .isa = b->flags.isa, .settings = &b->flags.settings};
     if (b->flags.profile) {
         enum { MOST_STEPS = 65536 };
         b->steps = calloc(MOST_STEPS, sizeof *b->steps);
@@ -202,7 +203,10 @@ cyg_status cyg_cmd_bench(cyg_app *app, int argc, const char *const *argv)
     const cyg_value_type path = VALUE(IN_PATH, NULL), out = VALUE(OUT_PATH, NULL);
     const cyg_value_type yes = VALUE(BOOL, NULL);
     const cyg_flag flags[] = {
-        {"model", 'm', true, path, &f->model, NULL, NULL, NULL, "package, or a float ONNX", NULL},
+        {"model", 'm', true, path, &f->model, NULL, NULL, NULL,
+         "package, or a float ONNX or checkpoint", NULL},
+        CYG_FLAG_MODEL_CONFIG(&f->settings),
+        CYG_FLAG_SET(&f->settings),
         {"repeat", 'r', false, VALUE(INT, "1..1000000"), &f->repeat, NULL, "1", NULL, "timed runs",
          NULL},
         {"warmup", 'w', false, VALUE(INT, "0..1000000"), &f->warmup, NULL, "1", NULL,
@@ -242,6 +246,7 @@ cyg_status cyg_cmd_bench(cyg_app *app, int argc, const char *const *argv)
         {"outputs-is-folder", 0, false, yes, &f->old[1], NULL, NULL, NULL, NULL, NULL},
         {"use-tensor-name", 0, false, yes, &f->old[2], NULL, NULL, NULL, NULL, NULL},
     };
+    CYG_DO(cyg_source_take_sets(app, &f->settings, &argc, &argv));
     CYG_DO(cyg_app_parse(app, "bench", flags, CYG_COUNT(flags), argc, argv, NULL));
     if (app->help)
         return CYG_OK;

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "app/build.h"
-#include "app/model_source.h"
 
 /* ---- configuration
  * ------------------------------------------------------------------------------------------ */
@@ -27,11 +26,16 @@ static cyg_status configure(cyg_build *b, int argc, const char *const *argv)
 {
     cyg_app *app = b->app;
     cyg_ctx *ctx = &app->ctx;
-    cyg_flag common[CYG_APP_FLAGS];
+    enum { OWN = CYG_APP_FLAGS + 2 };
+    cyg_flag own[OWN] = {[CYG_APP_FLAGS] = CYG_FLAG_MODEL_CONFIG(&b->settings),
+                         CYG_FLAG_SET(&b->settings)};
     const cyg_config_message *m = &cyg_config_message_build;
-    cyg_app_flags(app, common);
-    CYG_DO(cyg_config_load(ctx, &app->arena, m, argc, argv, common, CYG_APP_FLAGS, &b->config,
-                           &b->config_file));
+    cyg_app_flags(app, own);
+    b->command_line = join_command(app, argc, argv);
+    if (b->command_line == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    CYG_DO(cyg_source_take_sets(app, &b->settings, &argc, &argv));
+    CYG_DO(cyg_config_load(ctx, &app->arena, m, argc, argv, own, OWN, &b->config, &b->config_file));
     if (app->help) {
         cyg_strbuf text = {0};
         const cyg_status status = cyg_config_help(ctx, m, &text);
@@ -39,13 +43,10 @@ static cyg_status configure(cyg_build *b, int argc, const char *const *argv)
             printf("usage: cygnet build --input M --output_dir D --target_hardware CPU [--config "
                    "C] [--quant.x V ...]\n\n%s",
                    text.data);
-        cyg_flags_help(common, CYG_APP_FLAGS, &text);
+        cyg_flags_help(own, OWN, &text);
         cyg_strbuf_deinit(&text);
         return status;
     }
-    b->command_line = join_command(app, argc, argv);
-    if (b->command_line == NULL)
-        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     CYG_DO(cyg_config_require(ctx, m, &b->config));
     CYG_DO(cyg_config_validate(ctx, &b->config));
     CYG_DO(cyg_config_check_supported(ctx, m, &b->config));
@@ -88,49 +89,52 @@ static cyg_status check_names(cyg_build *b)
                                   names + g->input_count, g->output_count);
 }
 
-/* A checkpoint becomes the same fused graph that import and optimiser make of an ONNX file. */
-static cyg_status read_checkpoint(cyg_build *b, const char *path)
+/* A checkpoint brings its own preprocessing; what the configuration says goes before it. */
+static void take_preprocessor(cyg_build *b)
 {
-    const cyg_convert_options options = {.path = path, .batch = 1};
-    CYG_DO(cyg_convert_open(&b->app->ctx, &options, &b->model));
-    for (size_t i = 0; i < cyg_checkpoint_file_count(b->model->checkpoint); i++)
-        CYG_DO(cyg_build_hash_file(b, "model", cyg_checkpoint_file(b->model->checkpoint, i)));
-    b->graph = b->model->graph;
-    b->source.opset = b->graph->opset;
-    b->source.nodes = b->source.nodes_without_constant = b->graph->order_count;
-    if (b->model->preprocessor != NULL &&
-        (b->config.quant.preprocessor == NULL || b->config.quant.preprocessor[0] == '\0')) {
-        cyg_note(&b->app->ctx, "preprocessing and labels from %s", b->model->preprocessor);
-        b->config.quant.preprocessor = b->model->preprocessor;
-    }
+    const char *beside = b->source.converted->preprocessor;
+    if (beside == NULL ||
+        (b->config.quant.preprocessor != NULL && b->config.quant.preprocessor[0] != '\0'))
+        return;
+    cyg_note(&b->app->ctx, "preprocessing and labels from %s", beside);
+    b->config.quant.preprocessor = beside;
+}
+
+static cyg_status hash_sources(cyg_build *b)
+{
+    const cyg_converted *m = b->source.converted;
+    const size_t count = m != NULL ? cyg_checkpoint_file_count(m->checkpoint) : 1;
+    for (size_t i = 0; i < count; i++)
+        CYG_DO(cyg_build_hash_file(
+            b, "model", m != NULL ? cyg_checkpoint_file(m->checkpoint, i) : b->source.path));
+    if (b->settings.config_file != NULL)
+        CYG_DO(cyg_build_hash_file(b, "config", b->settings.config_file));
+    if (b->config_file != NULL)
+        CYG_DO(cyg_build_hash_file(b, "config", b->config_file));
     return CYG_OK;
 }
 
-static cyg_status read_onnx(cyg_build *b, const char *path)
-{
-    const cyg_onnx_import_options options = {.input_shapes = b->config.input_shapes};
-    CYG_DO(cyg_build_hash_file(b, "model", path));
-    return cyg_onnx_import(&b->app->ctx, path, &options, &b->graph, &b->source);
-}
-
+/* A checkpoint becomes the same fused graph that import and optimiser make of an ONNX file. */
 static cyg_status read_model(cyg_build *b)
 {
     char nodes[32];
-    const char *path;
     cyg_build_begin(b);
-    CYG_DO(cyg_source_locate(b->app, b->config.input, &path));
-    CYG_DO(cyg_source_is_checkpoint(path) ? read_checkpoint(b, path) : read_onnx(b, path));
-    if (b->config_file != NULL)
-        CYG_DO(cyg_build_hash_file(b, "config", b->config_file));
+    CYG_DO(cyg_float_model_open(b->app, b->config.input, &b->settings, b->config.input_shapes,
+                                &b->source));
+    b->graph = b->source.graph;
+    CYG_DO(hash_sources(b));
     b->parameters = count_parameters(b->graph);
     CYG_DO(check_names(b));
-    if (b->model != NULL)
-        cyg_build_end(b, "read", "%s as %s writes it · %.1f M parameters", b->model->title,
-                      b->model->library, (double)b->model->parameters / 1e6);
-    else
+    const cyg_converted *m = b->source.converted;
+    if (m != NULL) {
+        take_preprocessor(b);
+        cyg_build_end(b, "read", "%s as %s writes it · %.1f M parameters", m->title, m->library,
+                      (double)m->parameters / 1e6);
+    } else {
         cyg_build_end(b, "read", "%s nodes · opset %d · %.1f M parameters",
-                      cyg_text_count(b->source.nodes, nodes), b->source.opset,
+                      cyg_text_count(b->source.info.nodes, nodes), b->source.info.opset,
                       (double)b->parameters / 1e6);
+    }
     return CYG_OK;
 }
 
@@ -323,10 +327,7 @@ cyg_status cyg_cmd_build(cyg_app *app, int argc, const char *const *argv)
             status = build_into_folders(b);
     }
     cyg_build_close_data(b);
-    if (b->model != NULL)
-        cyg_convert_close(b->model); /* with its graph */
-    else
-        cyg_graph_destroy(b->graph);
+    cyg_float_model_close(&b->source);
     free(b->golden.data);
     app->ctx.log = t.next;
     return status;

@@ -12,14 +12,13 @@
 
 #include "base/file.h"
 #include "interp/interp.h"
-#include "onnx/onnx.h"
 
 enum { TOP = 5 };
 
 typedef struct convert_job {
     cyg_app *app;
-    const char *output, *config, *batch, *image;
-    cyg_string_list sets;
+    const char *output, *batch, *image;
+    cyg_source_settings settings;
     int64_t opset;
     cyg_converted *model;
     uint32_t steps; /* nodes of the graph, fused */
@@ -236,33 +235,6 @@ static cyg_status parse_batch(convert_job *job, int64_t *out_batch)
     return CYG_OK;
 }
 
-/* --set may come several times and takes one word each: they are taken out before the rest is
- * parsed. */
-static cyg_status take_sets(convert_job *job, int argc, const char *const *argv,
-                            const char ***out_rest, int *out_count)
-{
-    cyg_arena *arena = &job->app->arena;
-    const char **sets = CYG_NEW_ARRAY(arena, const char *, argc + 1);
-    const char **rest = CYG_NEW_ARRAY(arena, const char *, argc + 1);
-    int count = 0;
-    if (sets == NULL || rest == NULL)
-        return CYG_FAIL(&job->app->ctx, CYG_E_NOMEM, "out of memory");
-    job->sets = (cyg_string_list){sets, 0};
-    for (int i = 0; i < argc; i++) {
-        if (strncmp(argv[i], "--set=", 6) == 0)
-            sets[job->sets.count++] = argv[i] + 6;
-        else if (strcmp(argv[i], "--set") != 0)
-            rest[count++] = argv[i];
-        else if (i + 1 < argc)
-            sets[job->sets.count++] = argv[++i];
-        else
-            return CYG_FAIL(&job->app->ctx, CYG_E_USAGE, "--set: expected key=value behind it");
-    }
-    *out_rest = rest;
-    *out_count = count;
-    return CYG_OK;
-}
-
 /* What is in the output need not stay in memory: the pages of its tensor go back. */
 static void release(void *user, const void *data, size_t bytes)
 {
@@ -293,8 +265,9 @@ static cyg_status convert(convert_job *job, const char *name)
 {
     cyg_app *app = job->app;
     cyg_ctx *ctx = &app->ctx;
-    cyg_convert_options options = {
-        .config_file = job->config, .sets = job->sets.items, .set_count = job->sets.count};
+    cyg_convert_options options = {.config_file = job->settings.config_file,
+                                   .sets = job->settings.sets.items,
+                                   .set_count = job->settings.sets.count};
     cyg_onnx_export_options export = {.opset = (int)job->opset, .written = release};
     cyg_map map;
     CYG_DO(parse_batch(job, &options.batch));
@@ -321,10 +294,9 @@ static cyg_status convert(convert_job *job, const char *name)
 cyg_status cyg_cmd_convert(cyg_app *app, int argc, const char *const *argv)
 {
     convert_job job = {.app = app};
-    cyg_string_list words = {0}, unused = {0};
+    cyg_string_list words = {0};
     const cyg_value_type in = {.kind = CYG_VALUE_IN_PATH}, out = {.kind = CYG_VALUE_OUT_PATH};
     const cyg_value_type text = {.kind = CYG_VALUE_STRING};
-    const cyg_value_type list = {.kind = CYG_VALUE_STRINGS};
     const cyg_value_type opset = {.kind = CYG_VALUE_INT, .valid = "13..20"};
     const cyg_flag flags[] = {
         {"output", 'o', false, out, &job.output, NULL, NULL, NULL, "the ONNX file to write", NULL},
@@ -332,17 +304,13 @@ cyg_status cyg_cmd_convert(cyg_app *app, int argc, const char *const *argv)
          NULL},
         {"batch", 0, false, text, &job.batch, NULL, "1", NULL, "pictures at once, or dynamic",
          NULL},
-        {"model_config", 0, false, in, &job.config, NULL, NULL, NULL,
-         "JSON file with the library's own constructor arguments", NULL},
-        {"set", 0, false, list, &unused, NULL, NULL, NULL,
-         "key=value: one such argument; may come several times", NULL},
+        CYG_FLAG_MODEL_CONFIG(&job.settings),
+        CYG_FLAG_SET(&job.settings),
         {"image", 0, false, in, &job.image, NULL, NULL, NULL,
          "picture: shows the float model's first five classes", NULL},
     };
-    const char **rest = NULL;
-    int count = 0;
-    CYG_DO(take_sets(&job, argc, argv, &rest, &count));
-    CYG_DO(cyg_app_parse(app, "convert", flags, CYG_COUNT(flags), count, rest, &words));
+    CYG_DO(cyg_source_take_sets(app, &job.settings, &argc, &argv));
+    CYG_DO(cyg_app_parse(app, "convert", flags, CYG_COUNT(flags), argc, argv, &words));
     if (app->help)
         return CYG_OK;
     if (words.count != 1 || job.output == NULL)

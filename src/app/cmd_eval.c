@@ -7,16 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/app.h"
 #include "app/meta.h"
+#include "app/model_source.h"
 #include "app/similarity.h"
 #include "base/hash.h"
 #include "cygnet/runtime.h"
 #include "data/dataset.h"
 #include "interp/interp.h"
 #include "io/npy.h"
-#include "onnx/onnx.h"
-#include "pass/pass.h"
 
 enum { TOP = 5 };
 
@@ -32,7 +30,9 @@ typedef struct eval_job {
     cyg_session *session;
     cyg_package_meta meta;
     cyg_dataset *dataset;
-    cyg_graph *graph; /* float model */
+    cyg_source_settings settings; /* of the float model */
+    cyg_float_model source;
+    cyg_graph *graph; /* of source */
     cyg_interp *interp;
     float *float_input;
     size_t classes;
@@ -84,14 +84,10 @@ static cyg_status open_package(eval_job *e)
 static cyg_status open_float(eval_job *e)
 {
     cyg_ctx *ctx = &e->app->ctx;
-    const cyg_onnx_import_options options = {0};
-    const cyg_optimise_options fuse = {.fuse = true};
-    cyg_onnx_info info;
-    cyg_optimise_report report;
     if (e->float_path == NULL)
-        return CYG_OK;
-    CYG_DO(cyg_onnx_import(ctx, e->float_path, &options, &e->graph, &info));
-    CYG_DO(cyg_optimise(ctx, e->graph, &fuse, &report));
+        return cyg_source_refuse_settings(e->app, &e->settings, e->package, "a package");
+    CYG_DO(cyg_float_model_open_fused(e->app, e->float_path, &e->settings, &e->source));
+    e->graph = e->source.graph;
     const cyg_value *x = cyg_val(e->graph, e->graph->inputs[0]),
                     *y = cyg_val(e->graph, e->graph->outputs[0]);
     const size_t count = cyg_preprocess_count(&e->meta.preprocess);
@@ -356,7 +352,7 @@ static cyg_status run_job(eval_job *e)
 static void close_job(eval_job *e)
 {
     cyg_interp_destroy(e->interp);
-    cyg_graph_destroy(e->graph);
+    cyg_float_model_close(&e->source);
     cyg_dataset_close(e->dataset);
     cyg_session_destroy(e->session);
     cyg_model_close(e->model);
@@ -385,7 +381,9 @@ cyg_status cyg_cmd_eval(cyg_app *app, int argc, const char *const *argv)
          .letter = 'f',
          .type = text,
          .dest = &e.float_path,
-         .text = "ONNX model to compare with, on the same pictures"},
+         .text = "ONNX or checkpoint to compare with, on the same pictures"},
+        CYG_FLAG_MODEL_CONFIG(&e.settings),
+        CYG_FLAG_SET(&e.settings),
         {.name = "logits",
          .type = text,
          .dest = &e.logits_path,
@@ -406,6 +404,7 @@ cyg_status cyg_cmd_eval(cyg_app *app, int argc, const char *const *argv)
          .text = "threads; 0 = all"},
     };
     cyg_string_list words = {0};
+    CYG_DO(cyg_source_take_sets(app, &e.settings, &argc, &argv));
     CYG_DO(cyg_app_parse(app, "eval", flags, CYG_COUNT(flags), argc, argv, &words));
     if (app->help)
         return CYG_OK;

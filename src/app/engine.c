@@ -1,8 +1,8 @@
 /* Running a model, whatever it is.
  *
  * A package goes through the public runtime API and nothing else, so that what a command shows is
- * what a user's program gets. A float ONNX model goes through import and the interpreter, as it
- * stands and without the optimiser: it is the reference, and a slow one. Its input buffers are
+ * what a user's program gets. A float model, ONNX or checkpoint, goes through the optimiser and the
+ * interpreter: it is the reference, and should not be slower than it must. Its input buffers are
  * taken once, of the shapes that the file states; a symbolic dimension that import left open is an
  * error that tells how to state it. */
 #include "app/engine.h"
@@ -15,7 +15,6 @@
 #include "base/file.h"
 #include "format/package.h"
 #include "interp/interp.h"
-#include "onnx/onnx.h"
 
 struct cyg_engine {
     cyg_arena arena;
@@ -25,7 +24,8 @@ struct cyg_engine {
     cyg_model *model;
     cyg_session *session;
     /* a float model */
-    cyg_graph *graph;
+    cyg_float_model source;
+    cyg_graph *graph; /* of source */
     cyg_interp *interp;
     cyg_kbuf *buffers; /* [input_count] */
     unsigned threads;
@@ -69,6 +69,7 @@ static cyg_status open_package(cyg_app *app, cyg_engine *e, const char *path,
 {
     cyg_session_options o;
     unsigned threads = options->threads;
+    CYG_DO(cyg_source_refuse_settings(app, options->settings, path, "a package"));
     if (threads == 0)
         CYG_DO(cyg_pool_threads_from_env(&app->ctx, &threads));
     cyg_session_options_init(&o);
@@ -129,14 +130,13 @@ static cyg_status make_buffers(cyg_app *app, cyg_engine *e)
 static cyg_status open_float(cyg_app *app, cyg_engine *e, const char *path,
                              const cyg_engine_options *options)
 {
-    cyg_onnx_import_options import = {0};
-    cyg_onnx_info info;
     if (options->isa != NULL)
         return CYG_FAIL(&app->ctx, CYG_E_USAGE, "%s: an ISA level can be chosen for packages only",
                         path);
     CYG_DO(cyg_app_use_threads(app, options->threads));
     e->threads = cyg_pool_threads(app->ctx.pool);
-    CYG_DO(cyg_onnx_import(&app->ctx, path, &import, &e->graph, &info));
+    CYG_DO(cyg_float_model_open_fused(app, path, options->settings, &e->source));
+    e->graph = e->source.graph;
     CYG_DO(make_lists(app, e, e->graph->input_count, e->graph->output_count));
     for (uint32_t i = 0; i < e->input_count; i++)
         CYG_DO(take_input(app, e, path, i));
@@ -172,7 +172,9 @@ cyg_status cyg_engine_open(cyg_app *app, const char *path, const cyg_engine_opti
     const cyg_engine_options defaults = {0};
     bool is_package = false;
     *out_engine = NULL;
-    CYG_DO(cyg_engine_is_package(app, path, &is_package));
+    CYG_DO(cyg_source_locate(app, path, &path));
+    if (!cyg_source_is_checkpoint(path))
+        CYG_DO(cyg_engine_is_package(app, path, &is_package));
     cyg_engine *e = calloc(1, sizeof *e);
     if (e == NULL)
         return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
@@ -196,8 +198,7 @@ void cyg_engine_close(cyg_engine *e)
     cyg_model_close(e->model);
     if (e->interp != NULL)
         cyg_interp_destroy(e->interp);
-    if (e->graph != NULL)
-        cyg_graph_destroy(e->graph);
+    cyg_float_model_close(&e->source);
     cyg_arena_deinit(&e->arena);
     free(e);
 }

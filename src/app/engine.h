@@ -1,12 +1,12 @@
-/* One way to run a model for every command: a package through the runtime, or a float ONNX model
- * through the interpreter.
+/* One way to run a model for every command: a package through the runtime, or a float model (ONNX
+ * or a checkpoint) through the interpreter.
  *
- * Buffers belong to the engine: write inputs, run as often as you like, read outputs. An ONNX
+ * Buffers belong to the engine: write inputs, run as often as you like, read outputs. A float
  * model's output shapes are known after the first run only. Confined to one thread. */
 #ifndef CYG_APP_ENGINE_H
 #define CYG_APP_ENGINE_H
 
-#include "app/app.h"
+#include "app/model_source.h"
 #include "base/type.h"
 
 typedef struct cyg_engine_tensor {
@@ -25,6 +25,7 @@ typedef struct cyg_engine_options {
     void (*on_step)(void *user, uint32_t step, const char *name,
                     double seconds); /* packages only */
     void *user;
+    const cyg_source_settings *settings; /* of a checkpoint; an error for packages; may be NULL */
     bool patient; /* waiting threads sleep: right for everything that is not a measurement */
 } cyg_engine_options;
 
@@ -32,7 +33,8 @@ typedef struct cyg_engine cyg_engine;
 
 /* True when the file begins like a package. */
 cyg_status cyg_engine_is_package(cyg_app *app, const char *path, bool *out_is) CYG_MUST_USE;
-/* options may be NULL. The file is told apart by content. */
+/* options may be NULL. The file is told apart by content; path may be a folder or a name on the
+ * hub, as everywhere. */
 cyg_status cyg_engine_open(cyg_app *app, const char *path, const cyg_engine_options *options,
                            cyg_engine **out_engine) CYG_MUST_USE;
 void cyg_engine_close(cyg_engine *engine); /* NULL is fine */

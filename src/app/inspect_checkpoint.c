@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/hash.h"
 #include "io/checkpoint.h"
 #include "ir/graph.h"
 
@@ -68,23 +67,13 @@ static uint64_t count_elements(const cyg_checkpoint *c)
     return sum;
 }
 
-static cyg_status hash_file(cyg_app *app, const char *path, size_t *out_size, char out_hex[65])
-{
-    cyg_map map;
-    CYG_DO(cyg_map_open(&app->ctx, path, &map));
-    cyg_sha256_hex(map.data, map.size, out_hex);
-    *out_size = map.size;
-    cyg_map_close(&map);
-    return CYG_OK;
-}
-
 static cyg_status print_text(cyg_app *app, const char *path, const cyg_checkpoint *c)
 {
     char a[32], b[32], hex[65];
-    size_t size = 0;
+    uint64_t size = 0;
     cyg_app_print_result(app, "%s   checkpoint, %s\n", path, cyg_checkpoint_format(c));
     for (size_t i = 0; i < cyg_checkpoint_file_count(c); i++) {
-        CYG_DO(hash_file(app, cyg_checkpoint_file(c, i), &size, hex));
+        CYG_DO(cyg_sha256_file(&app->ctx, cyg_checkpoint_file(c, i), hex, &size));
         cyg_app_print_result(app, "  %-12s%s   %s\n", i == 0 ? "files" : "",
                              cyg_checkpoint_file(c, i), cyg_text_bytes(size, a));
         cyg_app_print_result(app, "  %-12s%s\n", i == 0 ? "sha256" : "", hex);
@@ -150,8 +139,8 @@ static cyg_status write_files(cyg_app *app, cyg_json *json, const cyg_checkpoint
     cyg_json_begin_array(json);
     for (size_t i = 0; i < cyg_checkpoint_file_count(c); i++) {
         char hex[65];
-        size_t size = 0;
-        CYG_DO(hash_file(app, cyg_checkpoint_file(c, i), &size, hex));
+        uint64_t size = 0;
+        CYG_DO(cyg_sha256_file(&app->ctx, cyg_checkpoint_file(c, i), hex, &size));
         cyg_json_begin_object(json);
         cyg_json_key_string(json, "path", cyg_checkpoint_file(c, i));
         cyg_json_key_int(json, "bytes", (int64_t)size);

@@ -6,17 +6,16 @@
  *   preprocess      JSON object, as in packages (data/preprocess.h)
  *   source          file name of the weights
  *   source_sha256   their SHA-256; of several files, one line "hash  name" each
- * Nothing in it depends on the clock or on where the files lie. Hashing reads the file once, in
- * order, and gives its pages back behind it. */
+ * Nothing in it depends on the clock or on where the files lie. */
 #include "app/model_source.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "base/hash.h"
 #include "io/doc.h"
 #include "io/hub.h"
+#include "pass/pass.h"
 
 cyg_status cyg_source_locate(cyg_app *app, const char *name, const char **out_path)
 {
@@ -34,6 +33,108 @@ bool cyg_source_is_checkpoint(const char *path)
 {
     return cyg_path_is_dir(path) || cyg_checkpoint_is(path);
 }
+
+/* ---- what a checkpoint is told beside its tensors ---- */
+
+cyg_status cyg_source_take_sets(cyg_app *app, cyg_source_settings *s, int *argc,
+                                const char *const **argv)
+{
+    const size_t room = (size_t)*argc + 1;
+    const char **sets = CYG_NEW_ARRAY(&app->arena, const char *, room);
+    const char **rest = CYG_NEW_ARRAY(&app->arena, const char *, room);
+    int count = 0;
+    if (sets == NULL || rest == NULL)
+        return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
+    s->sets = (cyg_string_list){sets, 0};
+    for (int i = 0; i < *argc; i++) {
+        if (strncmp((*argv)[i], "--set=", 6) == 0)
+            sets[s->sets.count++] = (*argv)[i] + 6;
+        else if (strcmp((*argv)[i], "--set") != 0)
+            rest[count++] = (*argv)[i];
+        else if (i + 1 < *argc)
+            sets[s->sets.count++] = (*argv)[++i];
+        else
+            return CYG_FAIL(&app->ctx, CYG_E_USAGE, "--set: expected key=value behind it");
+    }
+    *argc = count;
+    *argv = rest;
+    return CYG_OK;
+}
+
+cyg_status cyg_source_refuse_settings(cyg_app *app, const cyg_source_settings *s, const char *path,
+                                      const char *kind)
+{
+    if (s == NULL || (s->config_file == NULL && s->sets.count == 0))
+        return CYG_OK;
+    return CYG_FAIL(&app->ctx, CYG_E_USAGE,
+                    "%s is for checkpoints: %s is %s, which says all of that itself",
+                    s->config_file != NULL ? "--model_config" : "--set", path, kind);
+}
+
+/* ---- opening ---- */
+
+static cyg_status open_checkpoint(cyg_app *app, const cyg_source_settings *s,
+                                  const char *input_shapes, cyg_float_model *source)
+{
+    cyg_convert_options options = {.path = source->path, .batch = 1};
+    if (input_shapes != NULL && input_shapes[0] != '\0')
+        return CYG_FAIL(&app->ctx, CYG_E_USAGE,
+                        "input_shapes is for ONNX files: %s is a checkpoint, whose picture size is "
+                        "--set image_size=N",
+                        source->path);
+    if (s != NULL) {
+        options.config_file = s->config_file;
+        options.sets = s->sets.items;
+        options.set_count = s->sets.count;
+    }
+    CYG_DO(cyg_convert_open(&app->ctx, &options, &source->converted));
+    source->graph = source->converted->graph;
+    source->info = (cyg_onnx_info){.opset = source->graph->opset,
+                                   .nodes = source->graph->order_count,
+                                   .nodes_without_constant = source->graph->order_count};
+    return CYG_OK;
+}
+
+static cyg_status open_onnx(cyg_app *app, const cyg_source_settings *s, const char *input_shapes,
+                            cyg_float_model *source)
+{
+    const cyg_onnx_import_options options = {.input_shapes = input_shapes};
+    CYG_DO(cyg_source_refuse_settings(app, s, source->path, "an ONNX file"));
+    return cyg_onnx_import(&app->ctx, source->path, &options, &source->graph, &source->info);
+}
+
+cyg_status cyg_float_model_open(cyg_app *app, const char *name, const cyg_source_settings *settings,
+                                const char *input_shapes, cyg_float_model *out_source)
+{
+    *out_source = (cyg_float_model){0};
+    CYG_DO(cyg_source_locate(app, name, &out_source->path));
+    return cyg_source_is_checkpoint(out_source->path)
+               ? open_checkpoint(app, settings, input_shapes, out_source)
+               : open_onnx(app, settings, input_shapes, out_source);
+}
+
+cyg_status cyg_float_model_open_fused(cyg_app *app, const char *name,
+                                      const cyg_source_settings *settings,
+                                      cyg_float_model *out_source)
+{
+    const cyg_optimise_options fuse = {.fuse = true};
+    cyg_optimise_report report;
+    CYG_DO(cyg_float_model_open(app, name, settings, NULL, out_source));
+    CYG_TRY(&app->ctx, cyg_optimise(&app->ctx, out_source->graph, &fuse, &report),
+            "while optimising %s", out_source->path);
+    return CYG_OK;
+}
+
+void cyg_float_model_close(cyg_float_model *source)
+{
+    if (source->converted != NULL)
+        cyg_convert_close(source->converted); /* with its graph */
+    else
+        cyg_graph_destroy(source->graph);
+    *source = (cyg_float_model){0};
+}
+
+/* ---- what is said of a converted model ---- */
 
 cyg_status cyg_source_preprocess(cyg_app *app, const cyg_converted *model, cyg_preprocess *out_p,
                                  bool *out_assumed)
@@ -57,29 +158,6 @@ cyg_status cyg_source_preprocess(cyg_app *app, const cyg_converted *model, cyg_p
     return st;
 }
 
-static cyg_status hash_file(cyg_app *app, const char *path, char out_hex[65])
-{
-    enum { STEP = 1 << 20 };
-    cyg_map map;
-    cyg_sha256 h;
-    CYG_DO(cyg_map_open(&app->ctx, path, &map));
-    cyg_sha256_init(&h);
-    for (size_t at = 0; at < map.size; at += STEP) {
-        const size_t size = map.size - at < STEP ? map.size - at : STEP;
-        cyg_sha256_update(&h, map.data + at, size);
-        cyg_map_release_pages(&map, at, size);
-    }
-    cyg_map_close(&map);
-    cyg_sha256_final_hex(&h, out_hex);
-    return cyg_ctx_check_cancelled(&app->ctx);
-}
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 static cyg_status describe_files(cyg_app *app, cyg_converted *model)
 {
     const size_t count = cyg_checkpoint_file_count(model->checkpoint);
@@ -88,12 +166,13 @@ static cyg_status describe_files(cyg_app *app, cyg_converted *model)
     for (size_t i = 0; i < count && st == CYG_OK; i++) {
         const char *path = cyg_checkpoint_file(model->checkpoint, i);
         char hex[65];
-        st = hash_file(app, path, hex);
-        cyg_strbuf_printf(&names, "%s%s", i > 0 ? "\n" : "", base_name(path));
+        uint64_t size = 0;
+        st = cyg_sha256_file(&app->ctx, path, hex, &size);
+        cyg_strbuf_printf(&names, "%s%s", i > 0 ? "\n" : "", cyg_path_base(path));
         if (count == 1)
             cyg_strbuf_puts(&hashes, hex);
         else
-            cyg_strbuf_printf(&hashes, "%s%s  %s", i > 0 ? "\n" : "", hex, base_name(path));
+            cyg_strbuf_printf(&hashes, "%s%s  %s", i > 0 ? "\n" : "", hex, cyg_path_base(path));
     }
     if (st == CYG_OK && (names.failed || hashes.failed))
         st = CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");

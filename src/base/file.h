@@ -21,6 +21,11 @@ void cyg_map_release_pages(const cyg_map *map, size_t offset, size_t size);
 
 bool cyg_path_exists(const char *path);
 bool cyg_path_is_dir(const char *path);
+/* What stands behind the last slash, lent from path. */
+const char *cyg_path_base(const char *path);
+/* SHA-256 of a whole file as 64 hex digits and NUL, and its size in bytes. */
+cyg_status cyg_sha256_file(cyg_ctx *ctx, const char *path, char out_hex[65],
+                           uint64_t *out_size) CYG_MUST_USE;
 /* mkdir -p. */
 cyg_status cyg_make_dirs(cyg_ctx *ctx, const char *path) CYG_MUST_USE;
 /* rm -r; follows no links. Missing is fine. */

@@ -1,4 +1,4 @@
-/* Paths: existence, mkdir -p, rm -r. */
+/* Paths: existence, last part, mkdir -p, rm -r. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -18,6 +18,12 @@ bool cyg_path_is_dir(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+const char *cyg_path_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
 }
 
 cyg_status cyg_make_dirs(cyg_ctx *ctx, const char *path)
