@@ -271,7 +271,9 @@ def slim(path):
 
 
 def export(args):
-    """The last checkpoint as config.json, model.safetensors, preprocessor_config.json and ONNX."""
+    """The last checkpoint as config.json, model.safetensors and preprocessor_config.json.
+
+    An ONNX file by PyTorch's own exporter goes beside the run: a witness, no part of the model."""
     model = make_model()
     state = torch.load(os.path.join(args.export, "checkpoint.pt"), weights_only=False)
     model.load_state_dict(state["model"])
@@ -304,7 +306,7 @@ def export(args):
         def forward(self, pixel_values):
             return self.inner(pixel_values).logits
 
-    path = str(folder / "swin-scenes.onnx")
+    path = os.path.join(args.export, "swin-scenes.onnx")
     x, _ = test.batch(np.arange(1))
     x = normalise(x.float() / 255.0)
     torch.onnx.export(Logits(model).eval(), (x,), path, opset_version=13,
