@@ -2,7 +2,8 @@
  *
  * A view of a view is a view of the first operand, so each view reads from as far up as it can;
  * what is between dies when nobody else reads it. Flatten, Squeeze and Unsqueeze become Reshape on
- * the way: later passes know one spelling. Two transposes are one with the composed permutation. A
+ * the way: later passes know one spelling. So it is with LayerNormalization over the last axis: the
+ * axis becomes -1. Two transposes are one with the composed permutation. A
  * transpose that only moves axes of size one is a view too. Shapes must be known up to one
  * dimension, since a Reshape can leave one to be computed. */
 #include "pass/passes.h"
@@ -80,9 +81,21 @@ static cyg_status compose(cyg_rw *rw, cyg_node_id id, cyg_node_id before)
     return CYG_OK;
 }
 
+static cyg_status count_from_end(cyg_rw *rw, cyg_node_id id)
+{
+    const cyg_node *n = cyg_nod(rw->g, id);
+    const cyg_value *x = cyg_val(rw->g, n->in[0]);
+    const int64_t axis = cyg_node_int(n, CYG_ATTR_axis, -1);
+    if (axis < 0 || x->rank == CYG_RANK_UNKNOWN || axis != x->rank - 1)
+        return CYG_OK;
+    return cyg_node_set_int(rw->g, id, CYG_ATTR_axis, -1) ? CYG_OK : CYG_RW_NOMEM(rw);
+}
+
 static cyg_status visit(cyg_rw *rw, cyg_node_id id)
 {
     const cyg_node *n = cyg_nod(rw->g, id);
+    if (n->op == CYG_OP_layer_normalization)
+        return count_from_end(rw, id);
     if (n->op == CYG_OP_transpose) {
         const cyg_node_id before = cyg_rw_producer(rw, n->in[0], CYG_OP_transpose);
         if (!cyg_node_is_none(before))

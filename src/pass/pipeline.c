@@ -43,7 +43,7 @@ typedef struct stage {
 static const stage stages[] = {
     {false, true, {CLEAN, P_none}},
     {false, true, {P_batchnorm, CLEAN, P_none}},
-    {true, true, {P_layer_norm, P_gelu, P_linear, CLEAN, P_none}},
+    {true, true, {P_patterns, P_linear, CLEAN, P_none}},
     {true, false, {P_patch_embed, P_pool, P_none}},
     {true, true, {P_index_map, P_sink_rows, P_identity, P_algebra, P_cse, P_dce, P_none}},
     {true, false, {P_attention, P_none}},

@@ -11,7 +11,6 @@
  * true. */
 #include "pass/rewrite.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -50,8 +49,15 @@ cyg_status cyg_rw_refresh(cyg_rw *rw)
 
 cyg_status cyg_rw_each(cyg_ctx *ctx, cyg_graph *g, cyg_rw_visit visit, bool *out_changed)
 {
+    return cyg_rw_each_with(ctx, g, visit, NULL, out_changed);
+}
+
+cyg_status cyg_rw_each_with(cyg_ctx *ctx, cyg_graph *g, cyg_rw_visit visit, const void *data,
+                            bool *out_changed)
+{
     cyg_rw rw;
     cyg_status status = cyg_rw_begin(ctx, g, &rw);
+    rw.data = data;
     for (uint32_t i = 0; status == CYG_OK && i < g->node_count; i++) {
         if (g->nodes[i].op == CYG_OP_removed)
             continue;
@@ -116,12 +122,6 @@ bool cyg_rw_scalar(const cyg_rw *rw, cyg_value_id v, float *out_x)
         return false;
     *out_x = cyg_load_f32(c->data);
     return true;
-}
-
-bool cyg_rw_scalar_near(const cyg_rw *rw, cyg_value_id v, double x)
-{
-    float f;
-    return cyg_rw_scalar(rw, v, &f) && fabs((double)f - x) <= 1e-5 * fabs(x) + 1e-12;
 }
 
 bool cyg_rw_ints(cyg_rw *rw, cyg_value_id v, const int64_t **out_data, size_t *out_count)
@@ -238,14 +238,6 @@ int cyg_rw_axis(int64_t axis, int rank)
     if (axis < 0)
         axis += rank;
     return axis < 0 || axis >= rank ? -1 : (int)axis;
-}
-
-int cyg_rw_operand_from(const cyg_rw *rw, const cyg_node *n, cyg_op inner)
-{
-    for (uint32_t i = 0; i < n->in_count && i < 2; i++)
-        if (!cyg_node_is_none(cyg_rw_producer(rw, n->in[i], inner)))
-            return (int)i;
-    return -1;
 }
 
 bool cyg_rw_reduces_last(cyg_rw *rw, cyg_node_id id)

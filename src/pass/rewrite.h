@@ -14,8 +14,9 @@ typedef struct cyg_rw {
     cyg_arena scratch; /* of the pass */
     cyg_arena table;   /* of `uses`, reset at each refresh */
     cyg_uses uses;
-    bool stale;   /* uses must be rebuilt before they are read */
-    bool changed; /* the graph was changed */
+    bool stale;       /* uses must be rebuilt before they are read */
+    bool changed;     /* the graph was changed */
+    const void *data; /* of the pass: cyg_rw_each_with */
 } cyg_rw;
 
 cyg_status cyg_rw_begin(cyg_ctx *ctx, cyg_graph *g, cyg_rw *out_rw) CYG_MUST_USE;
@@ -30,6 +31,9 @@ cyg_status cyg_rw_refresh(cyg_rw *rw) CYG_MUST_USE;
 typedef cyg_status (*cyg_rw_visit)(cyg_rw *rw, cyg_node_id n);
 cyg_status cyg_rw_each(cyg_ctx *ctx, cyg_graph *g, cyg_rw_visit visit,
                        bool *out_changed) CYG_MUST_USE;
+/* The same with rw->data = data. */
+cyg_status cyg_rw_each_with(cyg_ctx *ctx, cyg_graph *g, cyg_rw_visit visit, const void *data,
+                            bool *out_changed) CYG_MUST_USE;
 
 /* ---- matching ---- */
 /* Producer when it is op, else none. */
@@ -42,7 +46,6 @@ cyg_node_id cyg_rw_only_user(const cyg_rw *rw, cyg_value_id v);
 bool cyg_rw_is_const(const cyg_rw *rw, cyg_value_id v);
 /* f32 constant of one element. */
 bool cyg_rw_scalar(const cyg_rw *rw, cyg_value_id v, float *out_x);
-bool cyg_rw_scalar_near(const cyg_rw *rw, cyg_value_id v, double x);
 /* s64 or s32 constant as int64s in scratch. */
 bool cyg_rw_ints(cyg_rw *rw, cyg_value_id v, const int64_t **out_data, size_t *out_count);
 /* A binary node with one constant operand: its index, or -1 (both or none constant). */
@@ -62,8 +65,6 @@ bool cyg_rw_broadcast_const(const cyg_rw *rw, cyg_value_id c, cyg_value_id shape
                             float *out_data, int64_t count);
 /* Axis counted from 0; -1 when out of range. */
 int cyg_rw_axis(int64_t axis, int rank);
-/* n is op(.., producer of kind `inner` ..) in either operand: its index, or -1. */
-int cyg_rw_operand_from(const cyg_rw *rw, const cyg_node *n, cyg_op inner);
 /* n reduces exactly the last axis of its operand and keeps it as 1. */
 bool cyg_rw_reduces_last(cyg_rw *rw, cyg_node_id n);
 
