@@ -97,6 +97,13 @@ bool cyg_infer_follow(cyg_infer *s, cyg_ints *out);
     X(axis_same)                                                                                   \
     X(reduce)                                                                                      \
     X(arg_max)                                                                                     \
+    X(cumsum)                                                                                      \
+    X(scatter_elements)                                                                            \
+    X(top_k)                                                                                       \
+    X(nonzero)                                                                                     \
+    X(trilu)                                                                                       \
+    X(depth_to_space)                                                                              \
+    X(space_to_depth)                                                                              \
     X(reshape)                                                                                     \
     X(flatten)                                                                                     \
     X(squeeze)                                                                                     \

@@ -1,5 +1,5 @@
 /* Shape rules of the operators that only rename positions: Reshape, Flatten, Squeeze, Unsqueeze,
- * Transpose; and of those that make shapes into data: Shape, Size.
+ * Transpose, DepthToSpace, SpaceToDepth; and of those that make shapes into data: Shape, Size.
  *
  * Reshape with symbolic sizes: the symbols of the input that the target repeats cancel; what is
  * left must be the one open dimension (-1, or a "?" when it is the only one). */
@@ -204,6 +204,65 @@ cyg_status cyg_shape_rule_transpose(cyg_infer *s)
         taken[from] = true;
         y.dims[i] = x.dims[from];
     }
+    return cyg_infer_set(s, 0, &y);
+}
+
+/* The operand [B, C, H, W] and its block size, at most 2^15 so that its square is an int. */
+static cyg_status read_blocks(cyg_infer *s, cyg_shape *out_x, int64_t *out_block)
+{
+    *out_x = cyg_infer_shape_in(s, 0);
+    *out_block = cyg_node_int(s->n, CYG_ATTR_blocksize, 0);
+    if (*out_block < 1 || *out_block > 1 << 15)
+        return CYG_INFER_FAIL(s, "blocksize: %lld is out of range", (long long)*out_block);
+    if (out_x->rank != 4 && out_x->rank != CYG_RANK_UNKNOWN)
+        return CYG_INFER_FAIL(s, "expected rank 4, found %d", out_x->rank);
+    return CYG_OK;
+}
+
+/* *dim times `by`; an unknown size stays unknown. */
+static cyg_status grow(cyg_infer *s, int64_t by, int64_t *dim)
+{
+    if (*dim < 0)
+        *dim = -1;
+    else if (!cyg_mul_i64(*dim, by, dim))
+        return CYG_INFER_FAIL(s, "a size times %lld overflows", (long long)by);
+    return CYG_OK;
+}
+static cyg_status shrink(cyg_infer *s, int64_t by, int64_t *dim)
+{
+    if (*dim >= 0 && *dim % by != 0)
+        return CYG_INFER_FAIL(s, "size %lld is no multiple of %lld", (long long)*dim,
+                              (long long)by);
+    *dim = *dim < 0 ? -1 : *dim / by;
+    return CYG_OK;
+}
+
+cyg_status cyg_shape_rule_depth_to_space(cyg_infer *s)
+{
+    cyg_shape y;
+    int64_t block;
+    CYG_DO(read_blocks(s, &y, &block));
+    const char *mode = cyg_node_string(s->n, CYG_ATTR_mode, "DCR");
+    if (strcmp(mode, "DCR") != 0 && strcmp(mode, "CRD") != 0)
+        return CYG_INFER_FAIL(s, "mode: expected DCR or CRD, found %.40s", mode);
+    if (y.rank == CYG_RANK_UNKNOWN)
+        return cyg_infer_set_unknown(s, y.type);
+    CYG_DO(shrink(s, block * block, &y.dims[1]));
+    CYG_DO(grow(s, block, &y.dims[2]));
+    CYG_DO(grow(s, block, &y.dims[3]));
+    return cyg_infer_set(s, 0, &y);
+}
+
+cyg_status cyg_shape_rule_space_to_depth(cyg_infer *s)
+{
+    cyg_shape y;
+    int64_t block;
+    CYG_DO(read_blocks(s, &y, &block));
+    if (y.rank == CYG_RANK_UNKNOWN)
+        return cyg_infer_set_unknown(s, y.type);
+    CYG_DO(grow(s, block * block, &y.dims[1]));
+    CYG_DO(shrink(s, block, &y.dims[2]));
+    CYG_DO(shrink(s, block, &y.dims[3]));
     return cyg_infer_set(s, 0, &y);
 }
 

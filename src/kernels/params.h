@@ -101,7 +101,7 @@ typedef enum cyg_reduce_fn {
     CYG_REDUCE_L2,
 } cyg_reduce_fn;
 typedef struct cyg_kp_reduce {
-    int32_t fn;         /* cyg_reduce_fn; f_argmax: 1 = last index wins ties */
+    int32_t fn; /* cyg_reduce_fn; f_argmax: bit 0 = last index wins ties, bit 1 = smallest */
     uint32_t axes_mask; /* bit i = input axis i is reduced */
 } cyg_kp_reduce;
 /* Addressing shared by f_attention and i_attention: see the attention operator in ir/ops.def. */
@@ -115,12 +115,31 @@ typedef struct cyg_kp_attention {
     float scale;
     int32_t cosine;
 } cyg_kp_attention;
+/* view_rank > 0: x is seen in the dimensions of view, and y is any shape of as many elements. */
 typedef struct cyg_kp_transpose {
     int64_t perm[8];
+    int64_t view_rank, view[8];
 } cyg_kp_transpose;
 typedef struct cyg_kp_axis {
     int64_t axis; /* normalised, >= 0 */
 } cyg_kp_axis;
+typedef struct cyg_kp_scatter {
+    int64_t axis;      /* scatter_elements only */
+    int32_t reduction; /* 0 none, 1 add, 2 mul, 3 max, 4 min */
+    int32_t reserved;
+} cyg_kp_scatter;
+typedef struct cyg_kp_trilu {
+    int64_t k;     /* the diagonal: 0 the main one, above it positive */
+    int32_t upper; /* keeps what is on or above it, else on or below */
+    int32_t reserved;
+} cyg_kp_trilu;
+typedef struct cyg_kp_top_k {
+    int32_t axis;
+    int32_t largest; /* else the smallest */
+} cyg_kp_top_k;
+typedef struct cyg_kp_cumsum {
+    int32_t axis, exclusive, reverse, reserved;
+} cyg_kp_cumsum;
 typedef struct cyg_kp_slice {
     int64_t start[8], step[8]; /* every axis; the length is y's dim */
 } cyg_kp_slice;

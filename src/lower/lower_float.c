@@ -278,12 +278,45 @@ static cyg_status rule_argmax(cyg_lowering *l)
 {
     const int64_t axis =
         cyg_lowering_axis(cyg_node_int(l->node, CYG_ATTR_axis, 0), cyg_lowering_in(l, 0)->rank);
-    const cyg_kp_reduce p = {.fn = cyg_node_int(l->node, CYG_ATTR_select_last_index, 0) != 0,
+    const bool last = cyg_node_int(l->node, CYG_ATTR_select_last_index, 0) != 0;
+    const cyg_kp_reduce p = {.fn = (l->node->op == CYG_OP_arg_min ? 2 : 0) | (last ? 1 : 0),
                              .axes_mask = axis < 0 ? 0 : 1u << axis};
     if (axis < 0)
         return cyg_lowering_unsupported(l, "axis out of range");
     CYG_DO(cyg_lowering_op(l, CYG_KOP_f_argmax, &p, sizeof p));
     return cyg_lowering_first(l, 1);
+}
+
+static cyg_status rule_top_k(cyg_lowering *l)
+{
+    const int64_t axis =
+        cyg_lowering_axis(cyg_node_int(l->node, CYG_ATTR_axis, -1), cyg_lowering_in(l, 0)->rank);
+    const cyg_kp_top_k p = {.axis = (int32_t)axis,
+                            .largest = cyg_node_int(l->node, CYG_ATTR_largest, 1) != 0};
+    if (axis < 0)
+        return cyg_lowering_unsupported(l, "axis out of range");
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_top_k, &p, sizeof p));
+    return cyg_lowering_first(l, 1);
+}
+
+static cyg_status rule_cumsum(cyg_lowering *l)
+{
+    const int64_t *axis;
+    size_t count;
+    CYG_DO(cyg_lowering_ints(l, 1, &axis, &count));
+    const int64_t at = count == 1 ? cyg_lowering_axis(axis[0], cyg_lowering_in(l, 0)->rank) : -1;
+    const cyg_kp_cumsum p = {.axis = (int32_t)at,
+                             .exclusive = cyg_node_int(l->node, CYG_ATTR_exclusive, 0) != 0,
+                             .reverse = cyg_node_int(l->node, CYG_ATTR_reverse, 0) != 0};
+    if (at < 0)
+        return cyg_lowering_unsupported(l, "axis out of range");
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_cumsum, &p, sizeof p));
+    return cyg_lowering_first(l, 1);
+}
+
+static cyg_status rule_nonzero(cyg_lowering *l)
+{
+    return plain(l, CYG_KOP_nonzero, 1);
 }
 
 /* ---- attention, quantised exchange
@@ -352,7 +385,14 @@ cyg_lower_rule cyg_lower_float_rule(cyg_op op)
     case CYG_OP_reduce_l2:
         return rule_reduce;
     case CYG_OP_arg_max:
+    case CYG_OP_arg_min:
         return rule_argmax;
+    case CYG_OP_top_k:
+        return rule_top_k;
+    case CYG_OP_cumsum:
+        return rule_cumsum;
+    case CYG_OP_nonzero:
+        return rule_nonzero;
     case CYG_OP_attention:
         return rule_attention;
     case CYG_OP_quantize_linear:

@@ -59,18 +59,71 @@ static cyg_status rule_gather_nd(cyg_lowering *l)
     return cyg_lowering_first(l, 2);
 }
 
-static cyg_status rule_scatter_nd(cyg_lowering *l)
+/* Number of the reduction in scatter.h, -1 for an unknown one. */
+static int scatter_reduction(const cyg_lowering *l)
 {
     static const char *const names[] = {"none", "add", "mul", "max", "min"};
     const char *reduction = cyg_node_string(l->node, CYG_ATTR_reduction, "none");
-    cyg_kp_axis p = {.axis = -1};
     for (size_t i = 0; i < CYG_COUNT(names); i++)
         if (strcmp(reduction, names[i]) == 0)
-            p.axis = (int64_t)i;
+            return (int)i;
+    return -1;
+}
+
+static cyg_status rule_scatter_nd(cyg_lowering *l)
+{
+    const cyg_kp_axis p = {.axis = scatter_reduction(l)};
     if (p.axis < 0)
         return cyg_lowering_unsupported(l, "unknown reduction");
     CYG_DO(cyg_lowering_op(l, CYG_KOP_scatter_nd, &p, sizeof p));
     return cyg_lowering_first(l, 3);
+}
+
+static cyg_status rule_scatter_elements(cyg_lowering *l)
+{
+    const cyg_kp_scatter p = {.axis = cyg_lowering_axis(cyg_node_int(l->node, CYG_ATTR_axis, 0),
+                                                        cyg_lowering_in(l, 0)->rank),
+                              .reduction = scatter_reduction(l)};
+    if (p.axis < 0 || p.reduction < 0)
+        return cyg_lowering_unsupported(l, "axis out of range, or unknown reduction");
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_scatter_elements, &p, sizeof p));
+    return cyg_lowering_first(l, 3);
+}
+
+/* [B, C, H, W] seen in six dimensions: the block's two come out of C, or out of H and W. */
+static cyg_status rule_blocks(cyg_lowering *l)
+{
+    static const int64_t dcr[] = {0, 3, 4, 1, 5, 2}, crd[] = {0, 1, 4, 2, 5, 3},
+                         to_depth[] = {0, 3, 5, 1, 2, 4};
+    const int64_t *d = cyg_lowering_in(l, 0)->dims;
+    const int64_t n = cyg_node_int(l->node, CYG_ATTR_blocksize, 1);
+    const bool is_crd = strcmp(cyg_node_string(l->node, CYG_ATTR_mode, "DCR"), "CRD") == 0;
+    cyg_kp_transpose p = {.view_rank = 6};
+    if (n < 1 || cyg_lowering_in(l, 0)->rank != 4)
+        return cyg_lowering_unsupported(l, "blocksize below 1, or not four dimensions");
+    if (l->node->op == CYG_OP_space_to_depth) {
+        const int64_t view[] = {d[0], d[1], d[2] / n, n, d[3] / n, n};
+        memcpy(p.view, view, sizeof view);
+        memcpy(p.perm, to_depth, sizeof to_depth);
+    } else {
+        const int64_t depth = d[1] / n / n;
+        const int64_t view[] = {d[0], is_crd ? depth : n, n, is_crd ? n : depth, d[2], d[3]};
+        memcpy(p.view, view, sizeof view);
+        memcpy(p.perm, is_crd ? crd : dcr, sizeof dcr);
+    }
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_transpose, &p, sizeof p));
+    return cyg_lowering_first(l, 1);
+}
+
+static cyg_status rule_trilu(cyg_lowering *l)
+{
+    const int64_t *k;
+    size_t count;
+    CYG_DO(cyg_lowering_ints(l, 1, &k, &count));
+    const cyg_kp_trilu p = {.k = count > 0 ? k[0] : 0,
+                            .upper = cyg_node_int(l->node, CYG_ATTR_upper, 1) != 0};
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_trilu, &p, sizeof p));
+    return cyg_lowering_first(l, 1);
 }
 
 /* Only axes named in the operands are cut; a start is clamped as ONNX demands, the length is the
@@ -235,6 +288,13 @@ cyg_lower_rule cyg_lower_move_rule(cyg_op op)
         return rule_gather_nd;
     case CYG_OP_scatter_nd:
         return rule_scatter_nd;
+    case CYG_OP_scatter_elements:
+        return rule_scatter_elements;
+    case CYG_OP_depth_to_space:
+    case CYG_OP_space_to_depth:
+        return rule_blocks;
+    case CYG_OP_trilu:
+        return rule_trilu;
     case CYG_OP_pad:
         return rule_pad;
     case CYG_OP_expand:

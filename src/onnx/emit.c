@@ -193,7 +193,11 @@ static cyg_status add_moved(const cyg_onnx_call *call, const cyg_onnx_attr *attr
     const char *name = cyg_arena_printf(&call->imp->scratch, "%s.%s", call->name, attr->name);
     if (name == NULL)
         return CYG_ONNX_NOMEM(call->imp);
-    if (move->kind == CYG_KIND_INTS) {
+    if (move->kind == CYG_KIND_INT) {
+        const int64_t one = 1;
+        CYG_DO(expect_type(call, attr, CYG_ONNX_ATTR_INT));
+        *out_value = cyg_graph_add_const_copy(g, name, CYG_TYPE_S64, 1, &one, &attr->i, 8);
+    } else if (move->kind == CYG_KIND_INTS) {
         CYG_DO(expect_type(call, attr, CYG_ONNX_ATTR_INTS));
         const int64_t count = (int64_t)attr->ints.count;
         *out_value = cyg_graph_add_const_copy(g, name, CYG_TYPE_S64, 1, &count,
@@ -464,7 +468,7 @@ cyg_status cyg_onnx_emit(cyg_onnx_call *call)
         return cyg_onnx_emit_constant(call);
     if (standard && strcmp(type, "Dropout") == 0)
         return emit_dropout(call);
-    const cyg_op op = standard ? cyg_op_find("", type) : CYG_OP_COUNT;
+    const cyg_op op = standard ? cyg_onnx_find_op(type, call->opset) : CYG_OP_COUNT;
     const char *why = refused_op(call, op);
     return why != NULL ? cyg_onnx_call_refuse(call, why) : emit_by_tables(call, op);
 }

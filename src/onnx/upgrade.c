@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#define CYG_RENAMED(name, op, last)
 #define CYG_MOVE(op, attr, last, input, kind)
 #define CYG_SKIP(op, attr)
 #define CYG_ONLY(op, attr, value, why)
@@ -15,6 +16,19 @@
 #define CYG_DEFAULT_FLOAT(op, key, value)
 #define CYG_DEFAULT_STRING(op, key, value)
 #define CYG_OLDER(op, first)
+
+typedef struct renamed_row {
+    const char *name;
+    cyg_op op;
+    int last;
+} renamed_row;
+static const renamed_row renamed[] = {
+#undef CYG_RENAMED
+#define CYG_RENAMED(name, op, last) {name, CYG_OP_##op, last},
+#include "onnx/upgrade.def"
+#undef CYG_RENAMED
+#define CYG_RENAMED(name, op, last)
+};
 
 static const cyg_onnx_move moves[] = {
 #undef CYG_MOVE
@@ -77,6 +91,14 @@ static const default_row defaults[] = {
 #define CYG_DEFAULT_STRING(op, key, v) {CYG_OP_##op, CYG_ATTR_##key, CYG_KIND_STRING, 0, 0.0f, v},
 #include "onnx/upgrade.def"
 };
+
+cyg_op cyg_onnx_find_op(const char *type, int opset)
+{
+    for (size_t i = 0; i < CYG_COUNT(renamed); i++)
+        if (opset <= renamed[i].last && strcmp(renamed[i].name, type) == 0)
+            return renamed[i].op;
+    return cyg_op_find("", type);
+}
 
 const cyg_onnx_move *cyg_onnx_find_move(cyg_op op, const char *attr, int opset)
 {

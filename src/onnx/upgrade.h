@@ -20,6 +20,9 @@ typedef struct cyg_onnx_only {
     const char *why;
 } cyg_onnx_only;
 
+/* The operator of a standard node type, by today's or an older name; CYG_OP_COUNT when there is
+ * none. */
+cyg_op cyg_onnx_find_op(const char *type, int opset);
 /* NULL when the attribute does not become an input at this opset. */
 const cyg_onnx_move *cyg_onnx_find_move(cyg_op op, const char *attr, int opset);
 const cyg_onnx_only *cyg_onnx_find_only(cyg_op op, const char *attr);

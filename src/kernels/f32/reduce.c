@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+enum { LAST = 1, SMALLEST = 2 }; /* f_argmax's choice */
+
 typedef struct axes {
     int64_t outputs, n; /* outputs, elements a reduction */
     int32_t kept_rank, reduced_rank;
@@ -63,6 +65,7 @@ static const char *check_argmax(const cyg_kcall *call)
                     y->type == CYG_TYPE_S64,
                 "f_argmax wants f32, s64 or s32 in, s64 out");
     CYG_REQUIRE(p->axes_mask >> x->rank == 0 && p->axes_mask != 0, "axis out of range");
+    CYG_REQUIRE((p->fn & ~(LAST | SMALLEST)) == 0, "unknown choice");
     CYG_REQUIRE(axes_of(call).outputs == cyg_count_of(y), "y's shape is not what remains of x");
     return NULL;
 }
@@ -161,7 +164,23 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
     }
 }
 
-/* The first largest (or, with fn = 1, the last); a NaN never wins. */
+/* Is a better than b? Among equals the later one counts as better with LAST. */
+static bool better_int(int32_t fn, int64_t a, int64_t b)
+{
+    if (a == b)
+        return (fn & LAST) != 0;
+    return (fn & SMALLEST) != 0 ? a < b : a > b;
+}
+static bool better_f32(int32_t fn, float a, float b)
+{
+    if (b != b)
+        return a == a;
+    if (a == b)
+        return (fn & LAST) != 0;
+    return (fn & SMALLEST) != 0 ? a < b : a > b;
+}
+
+/* The first largest (fn: the last, the smallest); a NaN never wins. */
 static void run_argmax(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch)
 {
     const cyg_kp_reduce *p = call->params;
@@ -172,15 +191,10 @@ static void run_argmax(const cyg_kcall *call, int64_t begin, int64_t end, void *
         const void *row = row_of(call, &a, i, scratch);
         int64_t best = 0;
         for (int64_t j = 1; j < a.n; j++) {
-            bool better;
-            if (type == CYG_TYPE_F32) {
-                const float v = ((const float *)row)[j], b = ((const float *)row)[best];
-                better = p->fn != 0 ? v >= b : v > b;
-                better = better || (b != b && v == v);
-            } else {
-                const int64_t v = at_int(row, type, j), b = at_int(row, type, best);
-                better = p->fn != 0 ? v >= b : v > b;
-            }
+            const bool better =
+                type == CYG_TYPE_F32
+                    ? better_f32(p->fn, ((const float *)row)[j], ((const float *)row)[best])
+                    : better_int(p->fn, at_int(row, type, j), at_int(row, type, best));
             if (better)
                 best = j;
         }

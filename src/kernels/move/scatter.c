@@ -1,13 +1,9 @@
 /* scatter_nd: y = x, then y[index tuple] op= update, tuples in order (none: the last one wins).
  *
  * Updates may meet in one place, so the whole operator is a single item: it is rare and small.
- * Reductions: f32 by float operations, integers modulo 2^bits. A tuple outside y is skipped. */
-#include <string.h>
-
+ * A tuple outside y is skipped. */
 #include "kernels/index.h"
-#include "kernels/number.h"
-
-enum { NONE, ADD, MUL, MAX, MIN };
+#include "kernels/move/scatter.h"
 
 static const char *check(const cyg_kcall *call)
 {
@@ -15,11 +11,9 @@ static const char *check(const cyg_kcall *call)
     const cyg_kp_axis *p = call->params;
     const cyg_kbuf *x = &call->in[0], *index = &call->in[1], *updates = &call->in[2],
                    *y = &call->out[0];
-    CYG_REQUIRE(p->axis >= NONE && p->axis <= MIN, "unknown reduction");
+    CYG_REQUIRE(p->axis >= CYG_SCATTER_NONE && p->axis <= CYG_SCATTER_MIN, "unknown reduction");
     CYG_REQUIRE(x->type == y->type && x->type == updates->type && cyg_same_dims(x, y),
                 "x, updates and y differ");
-    CYG_REQUIRE(p->axis == NONE || x->type == CYG_TYPE_F32 || !cyg_is_float_type(x->type),
-                "reduction of this type");
     CYG_REQUIRE(cyg_is_index_type(index->type) && index->rank >= 1,
                 "the index is not s32 or s64 tuples");
     const int64_t k = index->dims[index->rank - 1];
@@ -34,55 +28,6 @@ static int64_t items(const cyg_kcall *call)
 {
     (void)call;
     return 1;
-}
-
-static float reduce_f32(int64_t op, float a, float b)
-{
-    switch (op) {
-    case ADD:
-        return a + b;
-    case MUL:
-        return a * b;
-    case MAX:
-        return a > b ? a : b;
-    default:
-        return a < b ? a : b;
-    }
-}
-
-static int64_t reduce_int(int64_t op, int64_t flip, int64_t a, int64_t b)
-{
-    switch (op) {
-    case ADD:
-        return (int64_t)((uint64_t)a + (uint64_t)b);
-    case MUL:
-        return (int64_t)((uint64_t)a * (uint64_t)b);
-    case MAX:
-        return (a ^ flip) > (b ^ flip) ? a : b;
-    default:
-        return (a ^ flip) < (b ^ flip) ? a : b;
-    }
-}
-
-static void apply(int64_t op, int32_t type, int64_t n, void *y, int64_t at, const void *updates,
-                  int64_t from)
-{
-    const int64_t size = cyg_type_bytes(type);
-    if (op == NONE) {
-        memcpy((char *)y + at * size, (const char *)updates + from * size, (size_t)(n * size));
-        return;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        if (type == CYG_TYPE_F32) {
-            float *to = (float *)y + at + i;
-            *to = reduce_f32(op, *to, ((const float *)updates)[from + i]);
-        } else {
-            const int64_t flip = type == CYG_TYPE_U64 ? INT64_MIN : 0;
-            cyg_store_int(y, type, at + i,
-                          reduce_int(op, flip, cyg_load_int(y, type, at + i),
-                                     cyg_load_int(updates, type, from + i)));
-        }
-    }
 }
 
 static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch)
@@ -106,7 +51,7 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
             at = inside ? at * x->dims[i] + v : 0;
         }
         if (inside)
-            apply(p->axis, x->type, n, y->data, at * n, call->in[2].data, t * n);
+            cyg_scatter_apply(p->axis, x->type, n, y->data, at * n, call->in[2].data, t * n);
     }
 }
 

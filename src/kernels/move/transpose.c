@@ -3,7 +3,10 @@
  * Neighbouring axes that stay neighbours are merged first, axes of length 1 dropped. Then either
  * the last axis stays last, and rows are copied whole, or some other axis of x comes last in y:
  * then squares of 16 x 16 (y's last axis against the axis that is last in x) are moved, so that
- * each cache line of either side is used whole. */
+ * each cache line of either side is used whole.
+ *
+ * DepthToSpace and SpaceToDepth are transposes of x seen in six dimensions: that is what the view
+ * of the parameters is for. */
 #include "kernels/move/strided.h"
 
 enum { SQUARE = 16 };
@@ -16,19 +19,38 @@ typedef struct plan {
     int32_t unit; /* y's axis that is contiguous in x; rank - 1 = rows */
 } plan;
 
+/* x as the permutation sees it: in its own dimensions, or in those of the view. */
+static cyg_kbuf seen_of(const cyg_kcall *call)
+{
+    const cyg_kp_transpose *p = call->params;
+    cyg_kbuf x = call->in[0];
+    if (p->view_rank > 0) {
+        x.rank = (int32_t)p->view_rank;
+        memcpy(x.dims, p->view, sizeof x.dims);
+    }
+    return x;
+}
+
 static const char *check(const cyg_kcall *call)
 {
     CYG_REQUIRE_BUFS(call, 1, 1, 1, 1);
     const cyg_kp_transpose *p = call->params;
-    const cyg_kbuf *x = &call->in[0], *y = &call->out[0];
-    CYG_REQUIRE(cyg_type_bytes(x->type) == cyg_type_bytes(y->type) && x->rank == y->rank,
+    CYG_REQUIRE(p->view_rank >= 0 && p->view_rank <= CYG_MAX_RANK, "the view's rank is above 8");
+    const cyg_kbuf x = seen_of(call);
+    const cyg_kbuf *y = &call->out[0];
+    CYG_REQUIRE(cyg_buf_ok(&x), "the view has a bad shape");
+    CYG_REQUIRE(cyg_type_bytes(x.type) == cyg_type_bytes(y->type) &&
+                    (p->view_rank > 0 || x.rank == y->rank) &&
+                    cyg_count_of(&x) == cyg_count_of(&call->in[0]) &&
+                    cyg_count_of(&x) == cyg_count_of(y),
                 "x and y differ");
     uint32_t seen = 0;
-    for (int32_t i = 0; i < x->rank; i++) {
-        CYG_REQUIRE(p->perm[i] >= 0 && p->perm[i] < x->rank && (seen >> p->perm[i] & 1u) == 0,
+    for (int32_t i = 0; i < x.rank; i++) {
+        CYG_REQUIRE(p->perm[i] >= 0 && p->perm[i] < x.rank && (seen >> p->perm[i] & 1u) == 0,
                     "perm is no permutation");
         seen |= 1u << p->perm[i];
-        CYG_REQUIRE(y->dims[i] == x->dims[p->perm[i]], "y's shape is not x's, permuted");
+        CYG_REQUIRE(p->view_rank > 0 || y->dims[i] == x.dims[p->perm[i]],
+                    "y's shape is not x's, permuted");
     }
     return NULL;
 }
@@ -36,12 +58,12 @@ static const char *check(const cyg_kcall *call)
 static plan plan_of(const cyg_kcall *call)
 {
     const cyg_kp_transpose *p = call->params;
-    const cyg_kbuf *x = &call->in[0], *y = &call->out[0];
+    const cyg_kbuf x = seen_of(call);
     int64_t strides[CYG_MAX_RANK];
     plan q = {.rank = 0};
-    cyg_strides_of(x, strides);
-    for (int32_t i = 0; i < y->rank; i++) {
-        const int64_t d = y->dims[i], s = strides[p->perm[i]];
+    cyg_strides_of(&x, strides);
+    for (int32_t i = 0; i < x.rank; i++) {
+        const int64_t d = x.dims[p->perm[i]], s = strides[p->perm[i]];
         if (d == 1)
             continue;
         if (q.rank > 0 && q.strides[q.rank - 1] == s * d) {
