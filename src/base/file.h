@@ -55,6 +55,9 @@ typedef struct cyg_staging {
 } cyg_staging;
 cyg_status cyg_staging_open(cyg_ctx *ctx, const char *final_path,
                             cyg_staging *out_staging) CYG_MUST_USE;
+/* For files that join what a folder holds: the temporary lies inside, as ".partial-<pid>". */
+cyg_status cyg_staging_open_inside(cyg_ctx *ctx, const char *folder,
+                                   cyg_staging *out_staging) CYG_MUST_USE;
 /* Releases staging in any case; on failure what was written under temp_path is gone too. */
 cyg_status cyg_staging_commit(cyg_ctx *ctx, cyg_staging *staging) CYG_MUST_USE;
 /* Fine after commit, and on a zeroed struct. */

@@ -51,7 +51,9 @@ static char *clean_path(const char *path)
     return clean;
 }
 
-cyg_status cyg_staging_open(cyg_ctx *ctx, const char *final_path, cyg_staging *out_staging)
+/* The temporary is "<path>.partial-<pid>", or that inside the folder. */
+static cyg_status open_staging(cyg_ctx *ctx, const char *final_path, bool inside,
+                               cyg_staging *out_staging)
 {
     cyg_staging s = {0};
     *out_staging = s;
@@ -60,8 +62,8 @@ cyg_status cyg_staging_open(cyg_ctx *ctx, const char *final_path, cyg_staging *o
     s.final_path = clean_path(final_path);
     if (s.final_path == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "%s: out of memory", final_path);
-    const bool exists = cyg_path_is_dir(s.final_path);
-    const char *infix = exists && !can_stage_beside(s.final_path) ? "/" : "";
+    const char *infix =
+        inside || (cyg_path_is_dir(s.final_path) && !can_stage_beside(s.final_path)) ? "/" : "";
     if (asprintf(&s.temp_path, "%s%s.partial-%ld", s.final_path, infix, (long)getpid()) < 0)
         s.temp_path = NULL;
     cyg_status status = CYG_OK;
@@ -77,6 +79,18 @@ cyg_status cyg_staging_open(cyg_ctx *ctx, const char *final_path, cyg_staging *o
     }
     *out_staging = s;
     return CYG_OK;
+}
+
+cyg_status cyg_staging_open(cyg_ctx *ctx, const char *final_path, cyg_staging *out_staging)
+{
+    return open_staging(ctx, final_path, false, out_staging);
+}
+
+cyg_status cyg_staging_open_inside(cyg_ctx *ctx, const char *folder, cyg_staging *out_staging)
+{
+    if (!cyg_path_is_dir(folder))
+        return CYG_FAIL(ctx, CYG_E_IO, "%s: there is no such folder", folder);
+    return open_staging(ctx, folder, true, out_staging);
 }
 
 void cyg_staging_abort(cyg_staging *staging)

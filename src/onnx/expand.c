@@ -346,8 +346,9 @@ static cyg_status expand_all(cyg_expander *x)
 cyg_status cyg_onnx_expand(cyg_ctx *ctx, const cyg_graph *g, int opset, cyg_graph **out_graph)
 {
     *out_graph = NULL;
-    if (opset < 13 || opset > 20)
-        return CYG_FAIL(ctx, CYG_E_UNSUPPORTED, "opset %d: expected 13 to 20", opset);
+    if (opset < CYG_ONNX_EXPORT_MIN || opset > CYG_ONNX_EXPORT_MAX)
+        return CYG_FAIL(ctx, CYG_E_UNSUPPORTED, "opset %d: expected %d to %d", opset,
+                        CYG_ONNX_EXPORT_MIN, CYG_ONNX_EXPORT_MAX);
     cyg_expander x = {.ctx = ctx, .from = g, .to = cyg_graph_create(), .opset = opset};
     if (x.to == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");

@@ -25,6 +25,22 @@ typedef struct cyg_onnx_info {
  * data is read from files beside path (never outside its folder). */
 cyg_status cyg_onnx_import(cyg_ctx *ctx, const char *path, const cyg_onnx_import_options *options,
                            cyg_graph **out_graph, cyg_onnx_info *out_info) CYG_MUST_USE;
+/* Nodes of a file's main graph by operator, sorted by name, without Constant nodes. Everything lies
+ * in arena. */
+typedef struct cyg_onnx_op_count {
+    const char *type;
+    int64_t count;
+} cyg_onnx_op_count;
+typedef struct cyg_onnx_census {
+    cyg_onnx_op_count *ops;
+    uint32_t op_count;
+    int64_t nodes;
+    uint64_t bytes; /* of the file */
+} cyg_onnx_census;
+cyg_status cyg_onnx_count(cyg_ctx *ctx, const char *path, cyg_arena *arena,
+                          cyg_onnx_census *out_census) CYG_MUST_USE;
+/* Opsets that export can write. */
+enum { CYG_ONNX_EXPORT_MIN = 13, CYG_ONNX_EXPORT_MAX = 20 };
 /* Streams the graph to path, atomically, expanded to standard operators at the opset (13 to 20). */
 typedef struct cyg_onnx_export_options {
     int opset; /* 0 = 17 */

@@ -2,9 +2,9 @@
  *
  * Inputs are made by a fixed generator (same graph, same input): floats of mean 0 and unit
  * variance, about what a normalised image is; integers small and non-negative. Symbolic dimensions
- * are 1. Outputs are compared element by element against the range of the original output;
- * reassociation in float moves them by some 1e-6 of it, a wrong rewrite by far more than the limit.
- */
+ * get the sizes of the options: the same for the original and for what is held against it. Outputs
+ * are compared element by element against the range of the original output; reassociation in float
+ * moves them by some 1e-6 of it, a wrong rewrite by far more than the tolerance. */
 #include "pass/check.h"
 
 #include <math.h>
@@ -13,10 +13,9 @@
 
 #include "interp/interp.h"
 
-#define LIMIT 1e-4
-
 struct cyg_check {
     cyg_arena arena;
+    cyg_check_options options;
     cyg_kbuf *inputs, *outputs;
     uint32_t input_count, output_count;
 };
@@ -47,7 +46,7 @@ static cyg_status make_input(cyg_ctx *ctx, cyg_check *c, const cyg_value *v, uin
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED, "input %s: its rank is not known", v->name);
     int64_t count = 1;
     for (unsigned i = 0; i < v->rank; i++) {
-        out->dims[i] = v->dims[i] < 0 ? 1 : v->dims[i];
+        out->dims[i] = v->dims[i] >= 0 ? v->dims[i] : i == 0 ? c->options.batch : c->options.size;
         if (out->dims[i] != 0 && count > ((int64_t)1 << 31) / out->dims[i])
             return CYG_FAIL(ctx, CYG_E_UNSUPPORTED, "input %s: too large to check", v->name);
         count *= out->dims[i];
@@ -88,7 +87,8 @@ static cyg_status keep_output(cyg_ctx *ctx, cyg_check *c, const cyg_kbuf *from, 
     return out->data == NULL ? CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory") : CYG_OK;
 }
 
-cyg_status cyg_check_create(cyg_ctx *ctx, cyg_graph *original, cyg_check **out_check)
+cyg_status cyg_check_create(cyg_ctx *ctx, cyg_graph *original, const cyg_check_options *options,
+                            cyg_check **out_check)
 {
     cyg_interp *interp = NULL;
     uint64_t state = 1;
@@ -96,6 +96,11 @@ cyg_status cyg_check_create(cyg_ctx *ctx, cyg_graph *original, cyg_check **out_c
     if (c == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     cyg_arena_init(&c->arena);
+    if (options != NULL)
+        c->options = *options;
+    c->options.batch = c->options.batch > 0 ? c->options.batch : 1;
+    c->options.size = c->options.size > 0 ? c->options.size : 1;
+    c->options.tolerance = c->options.tolerance > 0 ? c->options.tolerance : CYG_CHECK_TOLERANCE;
     c->input_count = original->input_count;
     c->output_count = original->output_count;
     c->inputs = CYG_NEW_ARRAY(&c->arena, cyg_kbuf, c->input_count + 1);
@@ -129,11 +134,26 @@ void cyg_check_destroy(cyg_check *c)
     free(c);
 }
 
-static cyg_status compare_output(cyg_ctx *ctx, const cyg_kbuf *want, const cyg_kbuf *got,
-                                 const char *name, double *io_difference)
+static bool same_shape(const cyg_kbuf *a, const cyg_kbuf *b)
+{
+    return a->type == b->type && a->rank == b->rank &&
+           memcmp(a->dims, b->dims, sizeof a->dims[0] * (size_t)a->rank) == 0;
+}
+
+/* Two infinities or two NaNs are the same; a NaN against a number is infinitely far. */
+static double distance(float a, float b)
+{
+    if (a == b || (isnan(a) && isnan(b)))
+        return 0;
+    const double d = fabs((double)a - (double)b);
+    return isnan(d) ? HUGE_VAL : d;
+}
+
+static cyg_status compare_output(cyg_ctx *ctx, const cyg_check *c, const cyg_kbuf *want,
+                                 const cyg_kbuf *got, const char *name, cyg_difference *io)
 {
     const int64_t count = elements(want);
-    if (got == NULL || got->type != want->type || elements(got) != count)
+    if (got == NULL || !same_shape(want, got))
         return CYG_FAIL(ctx, CYG_E_CHECK, "output %s: its type or shape changed", name);
     if (want->type != CYG_TYPE_F32)
         return memcmp(want->data, got->data, (size_t)count * cyg_type_size((cyg_type)want->type)) ==
@@ -146,32 +166,37 @@ static cyg_status compare_output(cyg_ctx *ctx, const cyg_kbuf *want, const cyg_k
     for (int64_t i = 0; i < count; i++) {
         lo = (double)a[i] < lo ? (double)a[i] : lo;
         hi = (double)a[i] > hi ? (double)a[i] : hi;
-        const double d = fabs((double)a[i] - (double)b[i]);
-        const bool both_nan = isnan(a[i]) && isnan(b[i]);
-        if (!both_nan && !(d <= worst)) {
-            worst = isnan(d) ? HUGE_VAL : d;
+        const double d = distance(a[i], b[i]);
+        if (d > worst) {
+            worst = d;
             at = i;
         }
     }
-    const double relative = worst == 0 ? 0 : worst / (hi > lo ? hi - lo : 1.0);
-    *io_difference = relative > *io_difference ? relative : *io_difference;
-    if (relative > LIMIT)
+    const double relative = worst == 0 ? 0 : worst / (hi > lo && isfinite(hi - lo) ? hi - lo : 1.0);
+    io->absolute = worst > io->absolute ? worst : io->absolute;
+    io->relative = relative > io->relative ? relative : io->relative;
+    if (relative > c->options.tolerance)
         return CYG_FAIL(ctx, CYG_E_CHECK,
-                        "output %s, element %lld: expected %g, found %g (limit %g of the range)",
-                        name, (long long)at, (double)a[at], (double)b[at], LIMIT);
+                        "output %s, element %lld: expected %g, found %g: a difference of %.1e of "
+                        "the range, %g is allowed",
+                        name, (long long)at, (double)a[at], (double)b[at], relative,
+                        c->options.tolerance);
     return CYG_OK;
 }
 
-cyg_status cyg_check_compare(cyg_ctx *ctx, cyg_check *c, cyg_graph *g, double *out_difference)
+cyg_status cyg_check_compare(cyg_ctx *ctx, const cyg_check *c, cyg_graph *g,
+                             cyg_difference *io_difference)
 {
     cyg_interp *interp = NULL;
-    *out_difference = 0;
+    if (g->input_count != c->input_count || g->output_count != c->output_count)
+        return CYG_FAIL(ctx, CYG_E_CHECK, "expected %u inputs and %u outputs, found %u and %u",
+                        c->input_count, c->output_count, g->input_count, g->output_count);
     cyg_status status = cyg_interp_create(ctx, g, NULL, &interp);
     if (status == CYG_OK)
         status = cyg_interp_run(ctx, interp, c->inputs, c->input_count);
     for (uint32_t i = 0; status == CYG_OK && i < c->output_count; i++)
-        status = compare_output(ctx, &c->outputs[i], cyg_interp_value(interp, g->outputs[i]),
-                                cyg_val(g, g->outputs[i])->name, out_difference);
+        status = compare_output(ctx, c, &c->outputs[i], cyg_interp_value(interp, g->outputs[i]),
+                                cyg_val(g, g->outputs[i])->name, io_difference);
     cyg_interp_destroy(interp);
     return status;
 }

@@ -1,17 +1,35 @@
-/* check: does a graph still compute what it computed? Private to pass. */
+/* check: does a graph still compute what it computed? The proof of the optimiser: inside it after
+ * each pass, when one is sought that is wrong, and outside by whoever has written a result. */
 #ifndef CYG_PASS_CHECK_H
 #define CYG_PASS_CHECK_H
 
 #include "ir/graph.h"
 
+#define CYG_CHECK_TOLERANCE 1e-4 /* of an output's range */
+
+typedef struct cyg_check_options {
+    int64_t batch;    /* size of symbolic first dimensions of inputs; 0 = 1 */
+    int64_t size;     /* of all other symbolic dimensions of inputs; 0 = 1 */
+    double tolerance; /* largest difference allowed, over the output's range; 0 = 1e-4 */
+} cyg_check_options;
+
+typedef struct cyg_difference {
+    double absolute; /* the largest difference of two elements of an output */
+    double relative; /* the largest of a difference over that output's range */
+} cyg_difference;
+
+/* What one graph made of one random input, the same every time: floats of mean 0 and variance 1,
+ * integers and booleans 0 or 1. Confined. */
 typedef struct cyg_check cyg_check;
-/* Runs `original` on one random input and keeps input and outputs. */
-cyg_status cyg_check_create(cyg_ctx *ctx, cyg_graph *original, cyg_check **out_check) CYG_MUST_USE;
+/* Runs `original` and keeps copies of input and outputs; original is not needed any more.
+ * options NULL = all defaults. */
+cyg_status cyg_check_create(cyg_ctx *ctx, cyg_graph *original, const cyg_check_options *options,
+                            cyg_check **out_check) CYG_MUST_USE;
 void cyg_check_destroy(cyg_check *check); /* NULL is fine */
-/* Runs g on that input. *out_difference: largest difference of an output element, over that
- * output's range. CYG_E_CHECK when it exceeds 1e-4, naming the output, the element, the expected
- * and the found. */
-cyg_status cyg_check_compare(cyg_ctx *ctx, cyg_check *check, cyg_graph *g,
-                             double *out_difference) CYG_MUST_USE;
+/* Runs g on that input. Raises *io_difference to what was found. CYG_E_CHECK when the tolerance is
+ * exceeded, or types or shapes differ, naming the output, the element, the expected and the found.
+ */
+cyg_status cyg_check_compare(cyg_ctx *ctx, const cyg_check *check, cyg_graph *g,
+                             cyg_difference *io_difference) CYG_MUST_USE;
 
 #endif

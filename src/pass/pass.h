@@ -4,6 +4,7 @@
 #define CYG_PASS_PASS_H
 
 #include "ir/graph.h"
+#include "pass/check.h"
 
 typedef struct cyg_pass_info {
     const char *name, *summary;
@@ -17,6 +18,11 @@ typedef struct cyg_optimise_options {
     bool verify_numerics;   /* run original and result on a random input and compare */
     const char *dump_after; /* pass name, or NULL: text IR to dump_path */
     const char *dump_path;
+    const cyg_check *check; /* NULL, or: compare after each pass that changed something, and fail
+                               with CYG_E_CHECK naming the first one that is off (slow) */
+    /* NULL, or called after each pass that changed something. */
+    void (*after)(void *user, const char *pass, const cyg_graph *g);
+    void *user;
 } cyg_optimise_options;
 typedef struct cyg_optimise_report {
     int64_t nodes_before, nodes_after;

@@ -76,12 +76,11 @@ static cyg_status dump(cyg_ctx *ctx, const cyg_graph *g, const char *path)
     return status;
 }
 
-/* What surrounds each pass; `checker` is NULL outside the search for a wrong one. */
+/* What surrounds each pass. */
 typedef struct driver {
     cyg_ctx *ctx;
     cyg_graph *g;
     const cyg_optimise_options *options;
-    cyg_check *checker;
 } driver;
 
 static cyg_status run_pass(driver *d, const cyg_pass_info *pass, bool *out_changed)
@@ -92,10 +91,12 @@ static cyg_status run_pass(driver *d, const cyg_pass_info *pass, bool *out_chang
 #ifndef NDEBUG
         CYG_TRY(d->ctx, cyg_graph_verify(d->ctx, d->g), "after pass %s", pass->name);
 #endif
-        double difference;
-        if (d->checker != NULL)
-            CYG_TRY(d->ctx, cyg_check_compare(d->ctx, d->checker, d->g, &difference),
+        cyg_difference difference = {0};
+        if (d->options->check != NULL)
+            CYG_TRY(d->ctx, cyg_check_compare(d->ctx, d->options->check, d->g, &difference),
                     "pass %s changes the result", pass->name);
+        if (d->options->after != NULL)
+            d->options->after(d->options->user, pass->name, d->g);
     }
     if (d->options->dump_after != NULL && d->options->dump_path != NULL &&
         strcmp(d->options->dump_after, pass->name) == 0)
@@ -129,14 +130,16 @@ static cyg_status run_all(driver *d)
 
 /* Which pass was it? Runs them on a copy of the original with a comparison after each. */
 static cyg_status find_culprit(cyg_ctx *ctx, const cyg_graph *original,
-                               const cyg_optimise_options *options, cyg_check *checker)
+                               const cyg_optimise_options *options, const cyg_check *check)
 {
     cyg_graph *copy = cyg_graph_clone(original);
     if (copy == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     cyg_optimise_options quiet = *options;
     quiet.dump_after = NULL;
-    driver d = {.ctx = ctx, .g = copy, .options = &quiet, .checker = checker};
+    quiet.after = NULL;
+    quiet.check = check;
+    driver d = {.ctx = ctx, .g = copy, .options = &quiet};
     const cyg_status status = run_all(&d);
     cyg_graph_destroy(copy);
     return status;
@@ -177,7 +180,8 @@ cyg_status cyg_optimise(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *
                         cyg_optimise_report *out_report)
 {
     cyg_graph *original = NULL;
-    cyg_check *checker = NULL;
+    cyg_check *check = NULL;
+    cyg_difference difference = {0};
     cyg_status status = CYG_OK;
     *out_report = (cyg_optimise_report){.nodes_before = live_nodes(g)};
     CYG_DO(check_dump_name(ctx, options->dump_after));
@@ -187,7 +191,7 @@ cyg_status cyg_optimise(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *
             status = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
             goto done;
         }
-        status = cyg_check_create(ctx, original, &checker);
+        status = cyg_check_create(ctx, original, NULL, &check);
         if (status != CYG_OK)
             goto done;
     }
@@ -198,14 +202,15 @@ cyg_status cyg_optimise(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *
     out_report->nodes_after = live_nodes(g);
     out_report->fused_steps = working_nodes(g);
     if (options->verify_numerics) {
-        status = cyg_check_compare(ctx, checker, g, &out_report->max_difference);
+        status = cyg_check_compare(ctx, check, g, &difference);
+        out_report->max_difference = difference.relative;
         if (status == CYG_E_CHECK) {
-            const cyg_status named = find_culprit(ctx, original, options, checker);
+            const cyg_status named = find_culprit(ctx, original, options, check);
             status = named == CYG_OK ? status : named;
         }
     }
 done:
-    cyg_check_destroy(checker);
+    cyg_check_destroy(check);
     cyg_graph_destroy(original);
     return status;
 }
