@@ -252,8 +252,9 @@ static cyg_status gather_inputs(const cyg_onnx_call *call, cyg_op op, ports *p)
     return check_arity(call, cyg_op_schema_of(op), p);
 }
 
-/* Outputs that the canonical operator does not have: an error only for who reads them. */
-static cyg_status refuse_outputs(const cyg_onnx_call *call, uint32_t from)
+/* Outputs that the canonical operator does not have: made of other nodes, or an error, only for who
+ * reads them. */
+static cyg_status refuse_outputs(const cyg_onnx_call *call, cyg_node_id n, uint32_t from)
 {
     for (uint32_t i = from; i < call->node->out_count; i++) {
         if (call->node->out[i][0] == '\0')
@@ -272,6 +273,10 @@ static cyg_status refuse_outputs(const cyg_onnx_call *call, uint32_t from)
         e->refused_node = call->label;
         e->refused_why = why;
         e->refused_opset = call->opset;
+        if (cyg_onnx_makes_output(cyg_nod(call->imp->graph, n)->op, call->opset, i)) {
+            e->maker = n;
+            e->maker_output = i;
+        }
     }
     return CYG_OK;
 }
@@ -300,7 +305,7 @@ static cyg_status gather_outputs(const cyg_onnx_call *call, cyg_op op, ports *p)
         if (cyg_value_is_none(p->out[i]))
             return CYG_ONNX_NOMEM(call->imp);
     }
-    return refuse_outputs(call, p->out_count);
+    return CYG_OK;
 }
 
 static cyg_status add_node(cyg_onnx_call *call, cyg_op op, const ports *p, cyg_node_id *out_node)
@@ -335,8 +340,8 @@ static cyg_status emit_dropout(cyg_onnx_call *call)
             return cyg_onnx_call_refuse(call, "training mode");
     }
     CYG_DO(cyg_onnx_scope_define(imp, call->scope, node->out[0], call->label, &out));
-    CYG_DO(refuse_outputs(call, 1));
-    return add_node(call, CYG_OP_identity, &(ports){&in, &out, 1, 1}, &n);
+    CYG_DO(add_node(call, CYG_OP_identity, &(ports){&in, &out, 1, 1}, &n));
+    return refuse_outputs(call, n, 1);
 }
 
 /* QuantizeLinear of opset 21 may state its type by output_dtype instead of by a zero point: makes
@@ -417,6 +422,31 @@ static cyg_status finish_node(const cyg_onnx_call *call, cyg_node_id n)
     }
 }
 
+static cyg_status emit_batch_training(cyg_onnx_call *call, const ports *p)
+{
+    const cyg_onnx_node *node = call->node;
+    cyg_value_id out[3] = {CYG_NO_VALUE, CYG_NO_VALUE, CYG_NO_VALUE};
+    if (node->out_count < 1 || node->out_count > 3 || node->out[0][0] == '\0')
+        return cyg_onnx_call_fail(call, "expected 1 to 3 outputs, found %u", node->out_count);
+    for (uint32_t i = 0; i < node->out_count; i++)
+        if (node->out[i][0] != '\0')
+            CYG_DO(
+                cyg_onnx_scope_define(call->imp, call->scope, node->out[i], call->label, &out[i]));
+    const cyg_onnx_attr *epsilon = cyg_onnx_call_attr(call, "epsilon"),
+                        *momentum = cyg_onnx_call_attr(call, "momentum");
+    if (epsilon != NULL)
+        CYG_DO(expect_type(call, epsilon, CYG_ONNX_ATTR_FLOAT));
+    if (momentum != NULL)
+        CYG_DO(expect_type(call, momentum, CYG_ONNX_ATTR_FLOAT));
+    return cyg_onnx_emit_batch_training(call, p->in, out);
+}
+
+static bool is_batch_training(const cyg_onnx_call *call, cyg_op op)
+{
+    const cyg_onnx_attr *mode = cyg_onnx_call_attr(call, "training_mode");
+    return op == CYG_OP_batch_normalization && mode != NULL && mode->i != 0;
+}
+
 static cyg_status emit_by_tables(cyg_onnx_call *call, cyg_op op)
 {
     ports p = {0};
@@ -430,8 +460,11 @@ static cyg_status emit_by_tables(cyg_onnx_call *call, cyg_op op)
     const char *why = refused_inputs(call, op, &p);
     if (why != NULL)
         return cyg_onnx_call_refuse(call, why);
+    if (is_batch_training(call, op))
+        return emit_batch_training(call, &p);
     CYG_DO(gather_outputs(call, op, &p));
     CYG_DO(add_node(call, op, &p, &n));
+    CYG_DO(refuse_outputs(call, n, p.out_count));
     /* Before opset 13 the default axis was 1; set first, so that today's default does not apply. */
     if ((op == CYG_OP_softmax || op == CYG_OP_log_softmax) && call->opset < 13 &&
         !cyg_node_set_int(call->imp->graph, n, CYG_ATTR_axis, 1))

@@ -3,6 +3,7 @@
  *   decode.c    wire -> model.h          tensor.c, external.c   TensorProto -> constant data
  *   scope.c     tensor names -> values   inline.c               walks nodes, opens functions
  *   emit.c      one ONNX node -> nodes of the graph, by the tables of upgrade.def
+ *   statistics.c  outputs that inference seldom reads
  *   settle.c    what needs shapes        shapes.c               inputs, symbols, --input_shapes
  *   refuse.c    the list of what is unsupported                 import.c   the order of things
  */
@@ -43,6 +44,9 @@ typedef struct cyg_onnx_entry {
     const char *first_user; /* node that mentions it first, for messages */
     const char *refused_op, *refused_node, *refused_why; /* an output that nothing can provide */
     int refused_opset;
+    cyg_node_id
+        maker; /* node whose output `maker_output` this is, to be made of other nodes if read */
+    uint32_t maker_output;
 } cyg_onnx_entry;
 
 typedef struct cyg_onnx_scope {
@@ -165,6 +169,12 @@ cyg_status cyg_onnx_call_fail(const cyg_onnx_call *call, const char *fmt, ...) C
 cyg_status cyg_onnx_call_refuse(const cyg_onnx_call *call, const char *why) CYG_MUST_USE;
 cyg_status cyg_onnx_add_late(cyg_onnx_importer *imp, cyg_onnx_late_kind kind,
                              cyg_node_id n) CYG_MUST_USE;
+/* statistics.c: outputs of which the graph's operators have no more, made of other nodes */
+bool cyg_onnx_makes_output(cyg_op op, int opset, uint32_t output);
+cyg_status cyg_onnx_make_output(cyg_onnx_importer *imp, const cyg_onnx_entry *e) CYG_MUST_USE;
+/* BatchNormalization of training_mode 1: y, running mean, running variance; out may be none. */
+cyg_status cyg_onnx_emit_batch_training(cyg_onnx_call *call, const cyg_value_id in[5],
+                                        const cyg_value_id out[3]) CYG_MUST_USE;
 /* constant.c: the Constant operator. */
 cyg_status cyg_onnx_emit_constant(cyg_onnx_call *call) CYG_MUST_USE;
 

@@ -54,7 +54,8 @@ cyg_onnx_entry *cyg_onnx_scope_entry(cyg_onnx_importer *imp, cyg_onnx_scope *s, 
         return NULL;
     uint32_t *slot = find_slot(s, name);
     if (*slot == 0) {
-        s->entries[s->entry_count] = (cyg_onnx_entry){.name = name, .value = CYG_NO_VALUE};
+        s->entries[s->entry_count] =
+            (cyg_onnx_entry){.name = name, .value = CYG_NO_VALUE, .maker = CYG_NO_NODE};
         *slot = ++s->entry_count;
     }
     return &s->entries[*slot - 1];
@@ -155,7 +156,9 @@ cyg_status cyg_onnx_scope_close(cyg_onnx_importer *imp, const cyg_onnx_scope *s)
         const cyg_onnx_entry *e = &s->entries[i];
         if (e->first_user == NULL)
             continue;
-        if (e->refused_why != NULL)
+        if (e->refused_why != NULL && !cyg_node_is_none(e->maker))
+            CYG_DO(cyg_onnx_make_output(imp, e));
+        else if (e->refused_why != NULL)
             CYG_DO(cyg_onnx_refuse(imp, e->refused_op, "", e->refused_node, e->refused_opset,
                                    e->refused_why));
         else if (!e->defined)

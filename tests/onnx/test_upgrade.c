@@ -126,9 +126,12 @@ static void test_dropout(void **state)
     NODE(&b, "Dropout", "drop", "x", "z,mask", {0});
     NODE(&b, "Identity", "i", "mask", "y", {0});
     INPUT(&b, "x", "4");
-    OUTPUT(&b, "y", NULL);
-    import_fails(state, ob_model(b, 12), CYG_E_UNSUPPORTED, "drop (opset 12)",
-                 "its output 1, \"mask\", is used");
+    ob_put(&b, 12, ob_value("y", 9, NULL));
+    g = import_ok(state, ob_model(b, 12)); /* the mask is made of other nodes: all true */
+    assert_int_equal(g->order_count, 4);
+    assert_int_equal(cyg_val(g, g->outputs[0])->type, CYG_TYPE_BOOL);
+    EXPECT_DIMS(cyg_val(g, g->outputs[0]), 4);
+    cyg_graph_destroy(g);
 
     const uint8_t on = 1;
     b = (ob){0};
@@ -137,6 +140,25 @@ static void test_dropout(void **state)
     OUTPUT(&b, "y", NULL);
     ob_put(&b, 5, ob_tensor_raw("t", 9, "", &on, 1));
     import_fails(state, ob_model(b, 12), CYG_E_UNSUPPORTED, "drop", "training mode");
+}
+
+/* The mean of LayerNormalization exists only when somebody reads it. */
+static void test_layer_mean(void **state)
+{
+    for (int read = 0; read < 2; read++) {
+        ob b = {0};
+        const float s[4] = {1, 1, 1, 1};
+        NODE(&b, "LayerNormalization", "norm", "x,s", "y,mean", at_int("axis", 1));
+        if (read)
+            NODE(&b, "Identity", "i", "mean", "z", {0});
+        INPUT(&b, "x", "2,4");
+        OUTPUT(&b, read ? "z" : "y", NULL);
+        ob_put(&b, 5, ob_tensor_raw("s", 1, "4", s, sizeof s));
+        cyg_graph *g = import_ok(state, ob_model(b, 17));
+        assert_int_equal(g->order_count, read ? 4 : 1);
+        EXPECT_DIMS(cyg_val(g, g->outputs[0]), 2, read ? 1 : 4);
+        cyg_graph_destroy(g);
+    }
 }
 
 /* Every form of Constant; the same number each time. */
@@ -265,6 +287,7 @@ int main(void)
         TEST(test_clip),
         TEST(test_softmax),
         TEST(test_dropout),
+        TEST(test_layer_mean),
         TEST(test_constants),
         TEST(test_window),
         TEST(test_cast_like_and_transpose),
