@@ -78,8 +78,15 @@ typedef struct cyg_kp_conv {
 } cyg_kp_conv;
 typedef struct cyg_kp_pool {
     int64_t kh, kw, stride_h, stride_w, pad_t, pad_l, pad_b, pad_r, dilation_h, dilation_w;
-    int32_t is_max, count_include_pad; /* a global pool is a pool over H x W */
+    int32_t is_max, count_include_pad;              /* a global pool is a pool over H x W */
+    int64_t kd, stride_d, pad_f, pad_k, dilation_d; /* kd 0: no depth, further axes are width */
 } cyg_kp_pool;
+/* Up to three spatial axes (depth, height, width); one that x lacks has kernel, stride and dilation
+ * 1 and no pads. */
+typedef struct cyg_kp_windows {
+    int64_t kernel[3], stride[3], dilation[3], begin[3], end[3];
+    int64_t group;
+} cyg_kp_windows;
 typedef struct cyg_kp_layernorm {
     int64_t channels; /* product of the normalised trailing axes */
     float epsilon;
@@ -89,6 +96,28 @@ typedef struct cyg_kp_batchnorm {
     float epsilon;
     int32_t reserved;
 } cyg_kp_batchnorm;
+/* scale and bias are one number a channel, or (ONNX before opset 21) a group. */
+typedef struct cyg_kp_group_norm {
+    int64_t groups; /* as many as channels: instance norm */
+    float epsilon;
+    int32_t reserved;
+} cyg_kp_group_norm;
+typedef struct cyg_kp_lp_norm {
+    int32_t axis, p; /* p 1 or 2 */
+} cyg_kp_lp_norm;
+typedef struct cyg_kp_grid_sample {
+    int32_t mode;    /* 0 nearest, 1 linear, 2 cubic */
+    int32_t padding; /* 0 zeros, 1 border, 2 reflection */
+    int32_t align_corners;
+    int32_t reserved;
+} cyg_kp_grid_sample;
+typedef struct cyg_kp_lstm {
+    int64_t hidden;
+    int32_t direction;    /* 0 forward, 1 reverse, 2 both */
+    int32_t batch_first;  /* ONNX's layout 1 */
+    int32_t input_forget; /* the forget gate is 1 - the input gate */
+    float clip;           /* bound of what goes into the gates, 0 = none */
+} cyg_kp_lstm;
 typedef struct cyg_kp_softmax {
     int32_t axis, is_log;
 } cyg_kp_softmax;

@@ -36,52 +36,80 @@ static bool take(const cyg_node *n, cyg_attr_key key, size_t spatial, size_t i, 
     return true;
 }
 
-cyg_status cyg_lower_conv_geometry(cyg_lowering *l, cyg_kp_conv *out_p)
+/* The windows over spatial axes of sizes `in`, into the last of win[3]; kernel as in
+ * cyg_lower_windows. */
+static cyg_status read_windows(cyg_lowering *l, size_t spatial, const int64_t *kernel,
+                               const int64_t *in, window win[3])
 {
     const cyg_node *n = l->node;
-    const cyg_value *x = cyg_lowering_in(l, 0), *y = cyg_lowering_out(l, 0);
-    const bool fused = n->op == CYG_OP_conv2d;
-    const bool is_conv = fused || n->op == CYG_OP_conv;
-    const cyg_value *w = is_conv ? cyg_lowering_in(l, 1) : NULL;
-    const bool nchw = !fused || cyg_node_int(n, CYG_ATTR_x_nchw, 0) != 0;
-    if (x->rank != 4 && !(x->rank == 3 && !fused))
-        return cyg_lowering_unsupported(l, "only one or two spatial axes are supported");
-    const size_t spatial = (size_t)x->rank - 2;
-    window win[2] = {{.kernel = 1, .stride = 1, .dilation = 1, .in = 1},
-                     {.kernel = 1, .stride = 1, .dilation = 1, .in = 1}};
     const int64_t *pads;
     const size_t pad_count = cyg_node_ints(n, CYG_ATTR_pads, &pads);
     const char *mode = cyg_node_string(n, CYG_ATTR_auto_pad, "NOTSET");
     if (pad_count != 0 && pad_count != 2 * spatial)
         return cyg_lowering_unsupported(l, "attribute pads has the wrong length");
+    for (size_t i = 0; i < 3; i++)
+        win[i] = (window){.kernel = 1, .stride = 1, .dilation = 1, .in = 1};
     for (size_t i = 0; i < spatial; i++) {
-        window *q = &win[2 - spatial + i];
-        if (w != NULL)
-            q->kernel = w->dims[fused ? 1 + i : 2 + i];
+        window *q = &win[3 - spatial + i];
+        if (kernel != NULL)
+            q->kernel = kernel[i];
         if (!take(n, CYG_ATTR_kernel_shape, spatial, i, &q->kernel) ||
             !take(n, CYG_ATTR_strides, spatial, i, &q->stride) ||
             !take(n, CYG_ATTR_dilations, spatial, i, &q->dilation))
             return cyg_lowering_unsupported(l, "a spatial attribute has the wrong length");
         if (q->kernel < 1 || q->stride < 1 || q->dilation < 1)
             return cyg_lowering_unsupported(l, "kernel, stride and dilation must be at least 1");
-        q->in = x->dims[nchw ? 2 + i : 1 + i];
+        q->in = in[i];
         q->begin = pad_count != 0 ? pads[i] : 0;
         q->end = pad_count != 0 ? pads[i + spatial] : 0;
         if (strcmp(mode, "NOTSET") != 0)
             auto_pad(q, mode);
     }
+    return CYG_OK;
+}
+
+cyg_status cyg_lower_windows(cyg_lowering *l, const int64_t *kernel, cyg_kp_windows *out_p)
+{
+    const cyg_value *x = cyg_lowering_in(l, 0);
+    window win[3];
+    if (x->rank < 3 || x->rank > 5)
+        return cyg_lowering_unsupported(l, "one to three spatial axes are supported");
+    CYG_DO(read_windows(l, (size_t)x->rank - 2, kernel, x->dims + 2, win));
+    *out_p = (cyg_kp_windows){.group = cyg_node_int(l->node, CYG_ATTR_group, 1)};
+    for (int i = 0; i < 3; i++) {
+        out_p->kernel[i] = win[i].kernel;
+        out_p->stride[i] = win[i].stride;
+        out_p->dilation[i] = win[i].dilation;
+        out_p->begin[i] = win[i].begin;
+        out_p->end[i] = win[i].end;
+    }
+    return CYG_OK;
+}
+
+cyg_status cyg_lower_conv_geometry(cyg_lowering *l, cyg_kp_conv *out_p)
+{
+    const cyg_node *n = l->node;
+    const cyg_value *x = cyg_lowering_in(l, 0), *y = cyg_lowering_out(l, 0);
+    const bool fused = n->op == CYG_OP_conv2d;
+    const cyg_value *w = cyg_lowering_in(l, 1);
+    const bool nchw = !fused || cyg_node_int(n, CYG_ATTR_x_nchw, 0) != 0;
+    if (x->rank != 4 && !(x->rank == 3 && !fused))
+        return cyg_lowering_unsupported(l, "only one or two spatial axes are supported");
+    window win[3];
+    CYG_DO(read_windows(l, (size_t)x->rank - 2, w->dims + (fused ? 1 : 2), x->dims + (nchw ? 2 : 1),
+                        win));
     memset(out_p, 0, sizeof *out_p);
-    out_p->kh = win[0].kernel;
-    out_p->kw = win[1].kernel;
-    out_p->stride_h = win[0].stride;
-    out_p->stride_w = win[1].stride;
-    out_p->dilation_h = win[0].dilation;
-    out_p->dilation_w = win[1].dilation;
-    out_p->pad_t = win[0].begin;
-    out_p->pad_l = win[1].begin;
-    out_p->pad_b = win[0].end;
-    out_p->pad_r = win[1].end;
-    out_p->group = is_conv ? cyg_node_int(n, CYG_ATTR_group, 1) : 1;
+    out_p->kh = win[1].kernel;
+    out_p->kw = win[2].kernel;
+    out_p->stride_h = win[1].stride;
+    out_p->stride_w = win[2].stride;
+    out_p->dilation_h = win[1].dilation;
+    out_p->dilation_w = win[2].dilation;
+    out_p->pad_t = win[1].begin;
+    out_p->pad_l = win[2].begin;
+    out_p->pad_b = win[1].end;
+    out_p->pad_r = win[2].end;
+    out_p->group = cyg_node_int(n, CYG_ATTR_group, 1);
     if (fused) {
         out_p->x_nchw = nchw;
         out_p->act = (int32_t)cyg_node_int(n, CYG_ATTR_act, 0);
@@ -89,9 +117,8 @@ cyg_status cyg_lower_conv_geometry(cyg_lowering *l, cyg_kp_conv *out_p)
         out_p->act_lo = cyg_node_float(n, CYG_ATTR_act_lo, 0);
         out_p->act_hi = cyg_node_float(n, CYG_ATTR_act_hi, 0);
     }
-    if (w != NULL)
-        l->out->macs =
-            cyg_value_elements(y) * (cyg_value_elements(w) / (w->dims[0] > 0 ? w->dims[0] : 1));
+    l->out->macs =
+        cyg_value_elements(y) * (cyg_value_elements(w) / (w->dims[0] > 0 ? w->dims[0] : 1));
     return CYG_OK;
 }
 

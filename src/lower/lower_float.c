@@ -173,37 +173,50 @@ static cyg_status rule_conv(cyg_lowering *l)
     return cyg_lowering_first(l, fused ? 4 : 3);
 }
 
+static cyg_status global_pool(cyg_lowering *l, cyg_kp_pool *p)
+{
+    const cyg_value *x = cyg_lowering_in(l, 0);
+    if (x->rank < 3)
+        return cyg_lowering_unsupported(l, "a global pool needs a spatial axis");
+    p->kh = x->rank == 3 ? 1 : x->dims[2];
+    p->kw = 1;
+    for (int i = x->rank == 3 ? 2 : 3; i < x->rank; i++)
+        p->kw *= x->dims[i];
+    p->stride_h = p->stride_w = p->dilation_h = p->dilation_w = 1;
+    return CYG_OK;
+}
+
 static cyg_status rule_pool(cyg_lowering *l)
 {
     const cyg_op op = l->node->op;
-    const cyg_value *x = cyg_lowering_in(l, 0);
-    cyg_kp_pool p = {.stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1};
-    p.is_max = op == CYG_OP_max_pool || op == CYG_OP_global_max_pool;
+    cyg_kp_pool p = {0};
     if (op == CYG_OP_global_average_pool || op == CYG_OP_global_max_pool) {
-        if (x->rank < 3)
-            return cyg_lowering_unsupported(l, "a global pool needs a spatial axis");
-        p.kh = x->rank == 3 ? 1 : x->dims[2];
-        p.kw = 1;
-        for (int i = x->rank == 3 ? 2 : 3; i < x->rank; i++)
-            p.kw *= x->dims[i];
+        CYG_DO(global_pool(l, &p));
     } else {
-        cyg_kp_conv c;
-        CYG_DO(cyg_lower_conv_geometry(l, &c));
-        p = (cyg_kp_pool){.kh = c.kh,
-                          .kw = c.kw,
-                          .stride_h = c.stride_h,
-                          .stride_w = c.stride_w,
-                          .pad_t = c.pad_t,
-                          .pad_l = c.pad_l,
-                          .pad_b = c.pad_b,
-                          .pad_r = c.pad_r,
-                          .dilation_h = c.dilation_h,
-                          .dilation_w = c.dilation_w,
-                          .is_max = p.is_max};
+        cyg_kp_windows w;
+        CYG_DO(cyg_lower_windows(l, NULL, &w));
+        p = (cyg_kp_pool){.kh = w.kernel[1],
+                          .kw = w.kernel[2],
+                          .stride_h = w.stride[1],
+                          .stride_w = w.stride[2],
+                          .pad_t = w.begin[1],
+                          .pad_l = w.begin[2],
+                          .pad_b = w.end[1],
+                          .pad_r = w.end[2],
+                          .dilation_h = w.dilation[1],
+                          .dilation_w = w.dilation[2]};
+        if (cyg_lowering_in(l, 0)->rank == 5) {
+            p.kd = w.kernel[0];
+            p.stride_d = w.stride[0];
+            p.dilation_d = w.dilation[0];
+            p.pad_f = w.begin[0];
+            p.pad_k = w.end[0];
+        }
         p.count_include_pad = cyg_node_int(l->node, CYG_ATTR_count_include_pad, 0) != 0;
         if (op == CYG_OP_max_pool && cyg_node_int(l->node, CYG_ATTR_storage_order, 0) != 0)
             return cyg_lowering_unsupported(l, "storage_order 1");
     }
+    p.is_max = op == CYG_OP_max_pool || op == CYG_OP_global_max_pool;
     CYG_DO(cyg_lowering_op(l, CYG_KOP_f_pool, &p, sizeof p));
     return cyg_lowering_first(l, 1);
 }

@@ -45,8 +45,11 @@ int64_t cyg_lowering_axis(int64_t axis, int rank);
 cyg_status cyg_lowering_view(cyg_lowering *l);
 
 /* Geometry shared by the float and the integer rules (geometry.c). */
-cyg_status cyg_lower_conv_geometry(
-    cyg_lowering *l, cyg_kp_conv *out_p); /* conv, conv2d and pools; adds macs for convolutions */
+cyg_status cyg_lower_conv_geometry(cyg_lowering *l,
+                                   cyg_kp_conv *out_p); /* conv and conv2d; adds macs */
+/* The same for one to three spatial axes, the last of params' three; kernel: sizes where the node
+ * states none, or NULL. */
+cyg_status cyg_lower_windows(cyg_lowering *l, const int64_t *kernel, cyg_kp_windows *out_p);
 cyg_status cyg_lower_attention_geometry(cyg_lowering *l, cyg_kp_attention *out_p); /* adds macs */
 cyg_status cyg_lower_reduce_axes(cyg_lowering *l, uint32_t *out_mask);
 
