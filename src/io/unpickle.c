@@ -183,8 +183,10 @@ typedef enum operand_form {
 static const struct {
     cyg_pickle_action run;
     operand_form form;
+    uint32_t argument;
 } opcodes[256] = {
-#define CYG_OPCODE(byte, form, action) [byte] = {cyg_pickle_do_##action, FORM_##form},
+#define CYG_OPCODE(byte, form, action, argument)                                                   \
+    [byte] = {cyg_pickle_do_##action, FORM_##form, argument},
 #include "io/unpickle_ops.def"
 #undef CYG_OPCODE
 };
@@ -214,8 +216,9 @@ static bool read_line(cyg_unpickler *u, const char **out_text, size_t *out_size)
 
 static bool read_operand(cyg_unpickler *u, operand_form form, cyg_operand *o)
 {
-    *o = (cyg_operand){.text = "", .text2 = ""};
-    if (form == FORM_LINE || form == FORM_LINES)
+    const bool is_line = form == FORM_LINE || form == FORM_LINES;
+    *o = (cyg_operand){.text = "", .text2 = "", .is_line = is_line};
+    if (is_line)
         return read_line(u, &o->text, &o->size) &&
                (form == FORM_LINE || read_line(u, &o->text2, &o->size2));
     if (!read_number(u, (size_t)form & 15, &o->number))
@@ -254,6 +257,7 @@ static cyg_status run(cyg_unpickler *u)
                             u->opcode_at, opcode);
         if (!read_operand(u, opcodes[opcode].form, &operand))
             return cyg_unpickle_fail(u, "an operand goes past the end");
+        operand.argument = opcodes[opcode].argument;
         CYG_DO(opcodes[opcode].run(u, &operand));
     }
     u->out->used = u->at;

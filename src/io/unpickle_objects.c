@@ -113,7 +113,6 @@ CYG_ACTION(global)
 
 CYG_ACTION(stack_global)
 {
-    (void)operand;
     return make_global(u);
 }
 
@@ -190,7 +189,6 @@ static cyg_status call(cyg_unpickler *u, uint32_t callee, uint32_t args)
 
 CYG_ACTION(call)
 {
-    (void)operand;
     uint32_t callee, args;
     CYG_DO(cyg_unpickle_pop(u, &args));
     CYG_DO(cyg_unpickle_pop(u, &callee));
@@ -208,7 +206,6 @@ CYG_ACTION(call_ex)
 /* MARK class arguments... OBJ, and MARK arguments... INST "module" "name" */
 CYG_ACTION(object)
 {
-    (void)operand;
     const uint32_t *items;
     uint32_t count;
     bool holds_tensor = false;
@@ -230,7 +227,6 @@ CYG_ACTION(instance)
 
 CYG_ACTION(build)
 {
-    (void)operand;
     uint32_t state, object;
     CYG_DO(cyg_unpickle_pop(u, &state));
     CYG_DO(cyg_unpickle_pop(u, &object));
@@ -245,14 +241,12 @@ CYG_ACTION(build)
 /* Extension registry, textual persistent ids, out-of-band buffers: torch uses none of them. */
 CYG_ACTION(foreign)
 {
-    (void)operand;
     return cyg_unpickle_push_opaque(u, 0, false);
 }
 
 /* ("storage", class, key, location, count[, view]) */
 CYG_ACTION(persistent)
 {
-    (void)operand;
     uint32_t id;
     CYG_DO(cyg_unpickle_pop(u, &id));
     if (!cyg_pickle_text_is(cyg_pickle_at(u->out, cyg_pickle_item(u->out, id, 0)), "storage"))

@@ -1,5 +1,6 @@
-/* The machine that reads a pickle, shared by its two halves: unpickle.c (bytes, stack, containers)
- * and unpickle_objects.c (globals and what is made with them). */
+/* The machine that reads a pickle, shared by its parts: unpickle.c (bytes, stack, rows),
+ * unpickle_data.c (instructions that move data) and unpickle_objects.c (globals and what is made
+ * with them). */
 #ifndef CYG_IO_UNPICKLE_PARTS_H
 #define CYG_IO_UNPICKLE_PARTS_H
 
@@ -16,6 +17,8 @@ typedef struct cyg_operand {
     uint64_t number;
     const char *text, *text2;
     size_t size, size2;
+    uint32_t argument; /* of the opcode, from unpickle_ops.def */
+    bool is_line;      /* text is a line, there is no number */
 } cyg_operand;
 
 typedef struct cyg_unpickler {
@@ -59,9 +62,11 @@ cyg_status cyg_unpickle_peek(cyg_unpickler *u, uint32_t *out_id) CYG_MUST_USE;
 cyg_status cyg_unpickle_push_container(cyg_unpickler *u, cyg_pickle_kind kind,
                                        const uint32_t *items, uint32_t count) CYG_MUST_USE;
 
+/* Several opcodes share an action, so each declaration may come more than once. */
 #define CYG_ACTION(name)                                                                           \
-    cyg_status cyg_pickle_do_##name(cyg_unpickler *u, const cyg_operand *operand)
-#define CYG_OPCODE(byte, form, action) CYG_ACTION(action);
+    cyg_status cyg_pickle_do_##name(CYG_UNUSED cyg_unpickler *u,                                   \
+                                    CYG_UNUSED const cyg_operand *operand)
+#define CYG_OPCODE(byte, form, action, argument) CYG_ACTION(action);
 #include "io/unpickle_ops.def"
 #undef CYG_OPCODE
 
