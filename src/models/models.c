@@ -66,12 +66,10 @@ static cyg_status read_activation(cyg_net *n)
     static const struct {
         const char *name;
         cyg_act act;
-    } acts[] = {{"gelu", CYG_ACT_GELU_ERF},
-                {"gelu_new", CYG_ACT_GELU_TANH},
-                {"gelu_pytorch_tanh", CYG_ACT_GELU_TANH},
-                {"relu", CYG_ACT_RELU},
-                {"silu", CYG_ACT_SILU},
-                {"swish", CYG_ACT_SILU}};
+    } acts[] = {{"gelu", CYG_ACT_GELU_ERF},       {"gelu_new", CYG_ACT_GELU_TANH},
+                {"gelu_tanh", CYG_ACT_GELU_TANH}, {"gelu_pytorch_tanh", CYG_ACT_GELU_TANH},
+                {"quick_gelu", CYG_ACT_NONE},     {"relu", CYG_ACT_RELU},
+                {"silu", CYG_ACT_SILU},           {"swish", CYG_ACT_SILU}};
     const char *name = cyg_settings_text(&n->settings, CYG_SETTING_ACT);
     n->act = CYG_ACT_GELU_ERF;
     if (name == NULL)
@@ -79,6 +77,7 @@ static cyg_status read_activation(cyg_net *n)
     for (size_t i = 0; i < CYG_COUNT(acts); i++)
         if (strcmp(acts[i].name, name) == 0) {
             n->act = acts[i].act;
+            n->quick_gelu = acts[i].act == CYG_ACT_NONE;
             return CYG_OK;
         }
     return CYG_FAIL(n->ctx, CYG_E_UNSUPPORTED, "hidden_act \"%s\" is not known", name);

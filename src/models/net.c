@@ -251,6 +251,21 @@ cyg_value_id cyg_net_linear(cyg_net *n, cyg_value_id x, cyg_slot slot, const cyg
     return linear(n, cyg_net_stem(n, slot), in, what->act);
 }
 
+cyg_value_id cyg_net_mlp_in(cyg_net *n, cyg_value_id x, cyg_slot slot, int64_t in, int64_t out)
+{
+    static const float factor = 1.702f;
+    const char *name = cyg_net_stem(n, slot);
+    const cyg_linear what = {
+        .in = in, .out = out, .bias = true, .act = n->act, .residual = CYG_NO_VALUE};
+    const cyg_value_id y = cyg_net_linear(n, x, slot, &what);
+    if (!n->quick_gelu)
+        return y;
+    const cyg_value_id scaled[] = {y, cyg_net_floats_const(n, "quick_gelu", 0, NULL, &factor)};
+    const cyg_value_id z = cyg_net_node(n, CYG_OP_mul, name, scaled, 2);
+    const cyg_value_id gate[] = {y, cyg_net_node(n, CYG_OP_sigmoid, name, &z, 1)};
+    return cyg_net_node(n, CYG_OP_mul, name, gate, 2);
+}
+
 /* rows of `count` floats at position `part` of three, from t or zeros. */
 static void put_third(cyg_net *n, float *out, int part, int64_t count,
                       const cyg_checkpoint_tensor *t)
@@ -267,10 +282,10 @@ static void put_third(cyg_net *n, float *out, int part, int64_t count,
 }
 
 static cyg_value_id joined(cyg_net *n, cyg_slot named, const cyg_slot slots[3], int rank,
-                           int64_t channels, bool with_key)
+                           const cyg_qkv *what, bool with_key)
 {
-    const int64_t dims[] = {channels, channels}, all[] = {3 * channels, channels};
-    const int64_t count = rank == 2 ? channels * channels : channels;
+    const int64_t dims[] = {what->width, what->in}, all[] = {3 * what->width, what->in};
+    const int64_t count = rank == 2 ? what->width * what->in : what->width;
     const cyg_checkpoint_tensor *parts[3] = {0};
     bool whole = true;
     for (int i = 0; i < 3; i++)
@@ -298,50 +313,50 @@ static cyg_value_id without_key(cyg_net *n, cyg_slot slot, int64_t channels)
     return cyg_net_floats_const(n, t == NULL ? NULL : t->name, 1, &all, data);
 }
 
-cyg_value_id cyg_net_qkv(cyg_net *n, cyg_value_id x, int stage, int block, int64_t channels,
-                         bool key_bias)
+cyg_value_id cyg_net_qkv(cyg_net *n, cyg_value_id x, const cyg_qkv *what)
 {
 #define AT(r, p)                                                                                   \
     {                                                                                              \
-        .role = CYG_ROLE_##r, .part = CYG_##p, .stage = stage, .block = block                      \
+        .role = CYG_ROLE_##r, .part = CYG_##p, .stage = what->stage, .block = what->block          \
     }
     const cyg_slot whole = AT(QKV, WEIGHT), whole_bias = AT(QKV, BIAS);
     const cyg_slot weights[3] = {AT(Q, WEIGHT), AT(K, WEIGHT), AT(V, WEIGHT)};
     const cyg_slot biases[3] = {AT(Q, BIAS), AT(K, BIAS), AT(V, BIAS)};
     const cyg_slot loose[3] = {AT(Q_BIAS, WEIGHT), AT(Q_BIAS, WEIGHT), AT(V_BIAS, WEIGHT)};
 #undef AT
-    const int64_t dims[] = {3 * channels, channels};
+    const int64_t dims[] = {3 * what->width, what->in};
     const bool split = n->bound.library == CYG_LIBRARY_HF;
     cyg_value_id in[4] = {x, CYG_NO_VALUE, CYG_NO_VALUE, CYG_NO_VALUE};
-    in[1] =
-        split ? joined(n, whole, weights, 2, channels, true) : cyg_net_tensor(n, whole, 2, dims);
+    in[1] = split ? joined(n, whole, weights, 2, what, true) : cyg_net_tensor(n, whole, 2, dims);
     if (!n->qkv_bias)
         ;
     else if (split)
-        in[2] = joined(n, whole_bias, biases, 1, channels, key_bias);
-    else if (key_bias)
+        in[2] = joined(n, whole_bias, biases, 1, what, what->key_bias);
+    else if (what->key_bias)
         in[2] = cyg_net_tensor(n, whole_bias, 1, dims);
     else if (n->bound.library == CYG_LIBRARY_TORCHVISION)
-        in[2] = without_key(n, whole_bias, channels);
+        in[2] = without_key(n, whole_bias, what->width);
     else
-        in[2] = joined(n, whole_bias, loose, 1, channels, false);
+        in[2] = joined(n, whole_bias, loose, 1, what, false);
     return linear(n, cyg_net_stem(n, whole), in, CYG_ACT_NONE);
 }
 
 cyg_value_id cyg_net_attention(cyg_net *n, const char *name, cyg_value_id qkv,
                                const cyg_attention *what)
 {
-    const cyg_value_id in[] = {
-        qkv, qkv, qkv, what->bias, what->mask_index, what->rows, what->head_scale};
+    const bool q = !cyg_value_is_none(what->q), k = !cyg_value_is_none(what->k);
+    const cyg_value_id in[] = {q ? what->q : qkv, k ? what->k : qkv, qkv,
+                               what->bias,        what->mask_index,  what->rows,
+                               what->head_scale};
     const int64_t width = what->heads * what->dim;
     const cyg_value_id y = cyg_net_node(n, CYG_OP_attention, name, in, 7);
     const cyg_node_id node = cyg_net_maker(n, y);
     const struct {
         cyg_attr_key key;
         int64_t value;
-    } numbers[] = {{CYG_ATTR_heads, what->heads},   {CYG_ATTR_head_dim, what->dim},
-                   {CYG_ATTR_tokens, what->tokens}, {CYG_ATTR_q_offset, 0},
-                   {CYG_ATTR_k_offset, width},      {CYG_ATTR_v_offset, 2 * width}};
+    } numbers[] = {{CYG_ATTR_heads, what->heads},      {CYG_ATTR_head_dim, what->dim},
+                   {CYG_ATTR_tokens, what->tokens},    {CYG_ATTR_q_offset, 0},
+                   {CYG_ATTR_k_offset, k ? 0 : width}, {CYG_ATTR_v_offset, 2 * width}};
     for (size_t i = 0; i < CYG_COUNT(numbers); i++)
         CYG_IGNORE(cyg_node_set_int(n->g, node, numbers[i].key, numbers[i].value));
     if (what->cosine)
@@ -459,8 +474,12 @@ cyg_status cyg_net_image_size(cyg_net *n, int64_t *out_height, int64_t *out_widt
 
 cyg_status cyg_net_eps(cyg_net *n, double preset, double *out_eps)
 {
+    bool given;
     *out_eps = preset;
-    CYG_DO(cyg_settings_float(n->ctx, &n->settings, CYG_SETTING_EPS, out_eps, NULL));
+    CYG_DO(cyg_settings_float(n->ctx, &n->settings, CYG_SETTING_EPS, out_eps, &given));
+    if (!given)
+        cyg_note(n->ctx, "assumed layer_norm_eps = %g: no checkpoint says, it is what %s has",
+                 preset, cyg_library_name(n->bound.library));
     if (!(*out_eps >= 0 && *out_eps < 1))
         return CYG_FAIL(n->ctx, CYG_E_CONFIG, "layer_norm_eps: expected 0 to 1, found %g",
                         *out_eps);

@@ -20,9 +20,10 @@ typedef struct cyg_net {
     cyg_converted *model;
     cyg_binding bound;
     cyg_settings settings;
-    int64_t batch; /* a size or a symbol */
-    bool qkv_bias; /* q, k and v have biases */
-    cyg_act act;   /* of the MLP */
+    int64_t batch;   /* a size or a symbol */
+    bool qkv_bias;   /* q, k and v have biases */
+    cyg_act act;     /* of the MLP */
+    bool quick_gelu; /* act is NONE; x sigmoid(1.702 x) stands behind the MLP's first linear */
     cyg_strbuf missing, shapes;
     size_t missing_count, shape_count;
     cyg_source_id pending[8]; /* tensors taken since the last node: its provenance */
@@ -76,16 +77,23 @@ typedef struct cyg_linear {
     cyg_value_id residual; /* or none */
 } cyg_linear;
 cyg_value_id cyg_net_linear(cyg_net *n, cyg_value_id x, cyg_slot slot, const cyg_linear *what);
-/* x to [.., 3C]: all of q, all of k, all of v, from one tensor or three. */
-cyg_value_id cyg_net_qkv(cyg_net *n, cyg_value_id x, int stage, int block, int64_t channels,
-                         bool key_bias);
+/* The first linear of an MLP with its activation. */
+cyg_value_id cyg_net_mlp_in(cyg_net *n, cyg_value_id x, cyg_slot slot, int64_t in, int64_t out);
+/* x to [.., 3 width]: all of q, all of k, all of v, from one tensor or three. */
+typedef struct cyg_qkv {
+    int stage, block;
+    int64_t in, width; /* width: heads times their size */
+    bool key_bias;
+} cyg_qkv;
+cyg_value_id cyg_net_qkv(cyg_net *n, cyg_value_id x, const cyg_qkv *what);
 typedef struct cyg_attention {
     int64_t heads, dim, tokens;
     float scale;
     bool cosine;
+    cyg_value_id q, k;                               /* or none */
     cyg_value_id bias, mask_index, rows, head_scale; /* or none */
 } cyg_attention;
-/* On a fused qkv of 3 * heads * dim channels. */
+/* On a fused qkv of 3 * heads * dim channels; q and k, where given, replace its first thirds. */
 cyg_value_id cyg_net_attention(cyg_net *n, const char *name, cyg_value_id qkv,
                                const cyg_attention *what);
 /* index: [count], -1 = zeros; in the graph's arena. */

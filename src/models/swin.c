@@ -27,12 +27,16 @@ typedef struct swin {
     bool v2;
     int stages;
     int64_t depths[CYG_MOST_STAGES], heads[CYG_MOST_STAGES];
-    int64_t window[2];
+    int64_t head_dim[CYG_MOST_STAGES];  /* 0 = channels over heads */
+    int64_t window[CYG_MOST_STAGES][2]; /* rows, columns */
+    bool always_partition;              /* timm: windows never shrink */
     int64_t pretrained[CYG_MOST_STAGES];
     int64_t size[2];    /* of the grid of tokens, now */
-    int64_t nominal[2]; /* what the library takes it for: halved without the padding */
+    int64_t nominal[2]; /* what the library takes it for when the model is made */
     int64_t dim;        /* of the tokens, now */
-    double mlp_ratio, eps;
+    double mlp_ratio;   /* 0 = as the tensors say */
+    double qk_scale;    /* 0 = head size to the power -0.5 */
+    double eps;
 } swin;
 
 #define SLOT(r, s, b) ((cyg_slot){.role = CYG_ROLE_##r, .stage = (s), .block = (b)})
@@ -69,17 +73,35 @@ static int64_t window_of_table(int64_t rows)
     return side * side == rows && side % 2 == 1 ? (side + 1) / 2 : 0;
 }
 
+/* One number for all; rows and columns for all; or one for each of more than two stages. */
+static cyg_status read_given_window(swin *m, bool *out_given)
+{
+    cyg_net *n = m->n;
+    int64_t v[CYG_MOST_STAGES];
+    size_t count;
+    CYG_DO(cyg_settings_ints(n->ctx, &n->settings, CYG_SETTING_WINDOW, 1, 256, CYG_MOST_STAGES, v,
+                             &count));
+    *out_given = count > 0;
+    if (count > 2 && count != (size_t)m->stages)
+        return CYG_FAIL(n->ctx, CYG_E_CONFIG, "window_size: %zu numbers for %d stages", count,
+                        m->stages);
+    for (int s = 0; s < m->stages && count > 0; s++) {
+        m->window[s][0] = v[count > 2 ? s : 0];
+        m->window[s][1] = v[count > 2 ? s : (int)count - 1];
+    }
+    return CYG_OK;
+}
+
 static cyg_status read_window(swin *m)
 {
     cyg_net *n = m->n;
-    size_t count;
-    CYG_DO(
-        cyg_settings_ints(n->ctx, &n->settings, CYG_SETTING_WINDOW, 1, 256, 2, m->window, &count));
-    if (count > 0) {
-        m->window[1] = m->window[count - 1];
-        return CYG_OK;
-    }
     int64_t window = 0;
+    bool given;
+    CYG_DO(read_given_window(m, &given));
+    CYG_DO(cyg_settings_bool(n->ctx, &n->settings, CYG_SETTING_ALWAYS_PARTITION,
+                             &m->always_partition, NULL));
+    if (given)
+        return CYG_OK;
     for (int s = 0; s < m->stages; s++) { /* small grids have smaller windows */
         const int64_t coordinates = cyg_net_dim(n, SLOT(COORDINATES, s, 0), 1);
         const int64_t w = m->v2 ? (coordinates + 1) / 2
@@ -93,7 +115,8 @@ static cyg_status read_window(swin *m)
         cyg_note(n->ctx, "assumed window_size = %lld: the checkpoint does not say",
                  (long long)window);
     }
-    m->window[0] = m->window[1] = window;
+    for (int s = 0; s < m->stages; s++)
+        m->window[s][0] = m->window[s][1] = window;
     return window <= 256 ? CYG_OK
                          : CYG_FAIL(n->ctx, CYG_E_UNSUPPORTED, "windows of %lld; at most 256",
                                     (long long)window);
@@ -133,7 +156,7 @@ static cyg_status read_image_size(swin *m, const cyg_patches *p)
         grid = named / p->size_h;
     const bool known = grid > 0;
     if (!known) { /* the sizes that these models are trained at */
-        const int64_t w = m->window[0];
+        const int64_t w = m->window[0][0];
         const int64_t image = w == 8 || w == 16    ? 256
                               : w == 12 && m->v2   ? 192
                               : w == 12 || w == 24 ? 384
@@ -149,41 +172,64 @@ static cyg_status read_image_size(swin *m, const cyg_patches *p)
     return CYG_OK;
 }
 
-static cyg_status read_rest(swin *m)
+/* One number a stage, from a list that may be longer (libraries' defaults are for four stages) or
+ * one number for all. Zeros where nothing is given. */
+static cyg_status read_per_stage(swin *m, cyg_setting setting, const char *name, int64_t high,
+                                 int64_t out[CYG_MOST_STAGES], bool *out_given)
 {
     cyg_net *n = m->n;
     size_t count;
+    CYG_DO(cyg_settings_ints(n->ctx, &n->settings, setting, 0, high, CYG_MOST_STAGES, out, &count));
+    *out_given = count > 0;
+    if (count > 1 && count < (size_t)m->stages)
+        return CYG_FAIL(n->ctx, CYG_E_CONFIG, "%s: %zu numbers for %d stages", name, count,
+                        m->stages);
+    for (int s = 1; count == 1 && s < m->stages; s++)
+        out[s] = out[0];
+    return CYG_OK;
+}
+
+static cyg_status read_scales(swin *m)
+{
+    cyg_net *n = m->n;
     bool given;
-    int64_t hidden = cyg_net_dim(n, SLOT(FC1, 0, 0), 0);
-    m->mlp_ratio = hidden > 0 && m->dim > 0 ? (double)hidden / (double)m->dim : 4;
-    CYG_DO(cyg_settings_float(n->ctx, &n->settings, CYG_SETTING_MLP_RATIO, &m->mlp_ratio, NULL));
-    if (!(m->mlp_ratio > 0 && m->mlp_ratio < 256))
+    CYG_DO(cyg_settings_float(n->ctx, &n->settings, CYG_SETTING_MLP_RATIO, &m->mlp_ratio, &given));
+    if (given && !(m->mlp_ratio > 0 && m->mlp_ratio < 256))
         return CYG_FAIL(n->ctx, CYG_E_CONFIG, "mlp_ratio: expected up to 256, found %g",
                         m->mlp_ratio);
-    CYG_DO(cyg_net_eps(n, 1e-5, &m->eps));
-    CYG_DO(cyg_settings_ints(n->ctx, &n->settings, CYG_SETTING_PRETRAINED_WINDOW, 0, 256,
-                             CYG_MOST_STAGES, m->pretrained, &count));
-    if (m->v2 && count == 0 && cyg_net_dim(n, SLOT(COORDINATES, 0, 0), 0) < 0 &&
+    CYG_DO(cyg_settings_float(n->ctx, &n->settings, CYG_SETTING_QK_SCALE, &m->qk_scale, &given));
+    if (given && !(m->qk_scale > 0 && m->qk_scale < 1e6))
+        return CYG_FAIL(n->ctx, CYG_E_CONFIG, "qk_scale: expected above 0, found %g", m->qk_scale);
+    return cyg_net_eps(n, 1e-5, &m->eps);
+}
+
+static cyg_status read_rest(swin *m)
+{
+    cyg_net *n = m->n;
+    bool given;
+    const char *pool = cyg_settings_text(&n->settings, CYG_SETTING_POOL);
+    if (pool != NULL && strcmp(pool, "avg") != 0)
+        return CYG_FAIL(n->ctx, CYG_E_UNSUPPORTED, "global_pool \"%s\"; Swin is known with avg",
+                        pool);
+    CYG_DO(read_scales(m));
+    CYG_DO(read_per_stage(m, CYG_SETTING_HEAD_DIM, "head_dim", 4096, m->head_dim, &given));
+    CYG_DO(read_per_stage(m, CYG_SETTING_PRETRAINED_WINDOW, "pretrained_window_sizes", 256,
+                          m->pretrained, &given));
+    if (m->v2 && !given && cyg_net_dim(n, SLOT(COORDINATES, 0, 0), 0) < 0 &&
         n->bound.library != CYG_LIBRARY_TORCHVISION)
         cyg_note(n->ctx, "assumed pretrained_window_sizes = 0: the checkpoint does not say");
-    if (count > 1 && count != (size_t)m->stages)
-        return CYG_FAIL(n->ctx, CYG_E_CONFIG, "pretrained_window_sizes: %zu numbers for %d stages",
-                        count, m->stages);
-    for (int s = 1; count == 1 && s < m->stages; s++)
-        m->pretrained[s] = m->pretrained[0];
     const bool split = n->bound.library == CYG_LIBRARY_HF;
     n->qkv_bias = split ? cyg_net_has(n, (cyg_slot){.role = CYG_ROLE_Q, .part = CYG_BIAS})
                         : cyg_net_has(n, (cyg_slot){.role = CYG_ROLE_QKV, .part = CYG_BIAS}) ||
                               cyg_net_has(n, SLOT(Q_BIAS, 0, 0));
-    CYG_DO(cyg_settings_bool(n->ctx, &n->settings, CYG_SETTING_QKV_BIAS, &n->qkv_bias, &given));
-    return CYG_OK;
+    return cyg_settings_bool(n->ctx, &n->settings, CYG_SETTING_QKV_BIAS, &n->qkv_bias, NULL);
 }
 
 /* ---- windows ---- */
 
 /* Whether the library shrinks the window to the grid along axis a (and then does not shift), and to
  * which size. */
-static bool shrinks(const swin *m, int a, int64_t *out_window)
+static bool shrinks(const swin *m, int stage, int a, int64_t *out_window)
 {
     const bool made_with = m->n->bound.library != CYG_LIBRARY_HF || m->v2;
     const int64_t *const size = made_with ? m->nominal : m->size; /* HF's V1 looks at run time */
@@ -191,6 +237,8 @@ static bool shrinks(const swin *m, int a, int64_t *out_window)
     case CYG_LIBRARY_TORCHVISION: /* keeps the window and pads */
         return false;
     case CYG_LIBRARY_TIMM: /* each axis by itself */
+        if (m->always_partition)
+            return false;
         *out_window = size[a];
         break;
     case CYG_LIBRARY_HF: /* V2 looks at the rows only */
@@ -201,7 +249,7 @@ static bool shrinks(const swin *m, int a, int64_t *out_window)
         *out_window = size[0] < size[1] ? size[0] : size[1];
         break;
     }
-    return *out_window <= m->window[a];
+    return *out_window <= m->window[stage][a];
 }
 
 /* Chooses window and shift of a block, as the checkpoint's library does. */
@@ -211,11 +259,11 @@ static cyg_status place_windows(swin *m, int stage, int64_t block, cyg_windows *
     const cyg_library library = n->bound.library;
     *w = (cyg_windows){.size = {m->size[0], m->size[1]}, .roll_first = library == CYG_LIBRARY_TIMM};
     for (int a = 0; a < 2; a++) {
-        const int64_t window = m->window[a];
+        const int64_t window = m->window[stage][a];
         w->window[a] = window;
         w->shift[a] = block % 2 == 1 ? window / 2 : 0;
         int64_t smaller;
-        if (shrinks(m, a, &smaller)) {
+        if (shrinks(m, stage, a, &smaller)) {
             w->window[a] = smaller;
             w->shift[a] = 0;
         } else if (library == CYG_LIBRARY_TORCHVISION && w->size[a] <= window) {
@@ -225,12 +273,12 @@ static cyg_status place_windows(swin *m, int stage, int64_t block, cyg_windows *
     if (w->window[0] < 1 || w->window[1] < 1)
         return CYG_FAIL(n->ctx, CYG_E_CONFIG, "stage %d: the grid is empty; the image is too small",
                         stage);
-    if (library == CYG_LIBRARY_HF && !m->v2 && w->window[0] < m->window[0])
+    if (library == CYG_LIBRARY_HF && !m->v2 && w->window[0] < m->window[stage][0])
         return CYG_FAIL(n->ctx, CYG_E_UNSUPPORTED,
                         "stage %d: the grid of %lld x %lld is smaller than the window of %lld, "
                         "which Hugging Face's Swin itself cannot run; give a larger image_size",
                         stage, (long long)m->size[0], (long long)m->size[1],
-                        (long long)m->window[0]);
+                        (long long)m->window[stage][0]);
     cyg_windows_init(w);
     if (library == CYG_LIBRARY_MS && (w->padded[0] != w->size[0] || w->padded[1] != w->size[1]))
         return CYG_FAIL(n->ctx, CYG_E_CONFIG,
@@ -348,14 +396,23 @@ static cyg_status attend(swin *m, int stage, int block, cyg_value_id x, cyg_valu
         return CYG_FAIL(n->ctx, CYG_E_NOMEM, "out of memory");
     if (padded)
         x = cyg_net_gather(n, "pad_windows", x, tokens_in, index, places);
-    x = cyg_net_qkv(n, x, stage, block, m->dim, !m->v2);
+    const int64_t each = m->head_dim[stage] > 0 ? m->head_dim[stage]
+                         : heads > 0            ? m->dim / heads
+                                                : 0;
+    const cyg_qkv parts = {
+        .stage = stage, .block = block, .in = m->dim, .width = each * heads, .key_bias = !m->v2};
+    x = cyg_net_qkv(n, x, &parts);
     cyg_attention a = {.heads = heads,
-                       .dim = heads > 0 ? m->dim / heads : 0,
+                       .dim = each,
+                       .q = CYG_NO_VALUE,
+                       .k = CYG_NO_VALUE,
                        .tokens = w.tokens,
                        .cosine = m->v2,
                        .rows = CYG_NO_VALUE,
                        .head_scale = CYG_NO_VALUE};
-    a.scale = m->v2 ? 1.0f : (float)(1.0 / sqrt((double)(a.dim > 0 ? a.dim : 1)));
+    a.scale = m->v2             ? 1.0f
+              : m->qk_scale > 0 ? (float)m->qk_scale
+                                : (float)(1.0 / sqrt((double)(a.dim > 0 ? a.dim : 1)));
     a.bias = bias_tables(m, cyg_arena_printf(&n->model->arena, "%s.position_bias", name), &w, heads,
                          position_table(m, stage, block, &w), &a.mask_index);
     if (m->v2)
@@ -367,8 +424,18 @@ static cyg_status attend(swin *m, int stage, int block, cyg_value_id x, cyg_valu
         x = cyg_net_gather(n, "unpad_windows", x, places, back, tokens_in);
     *out_result = cyg_net_linear(
         n, x, SLOT(PROJ, stage, block),
-        &(cyg_linear){.in = m->dim, .out = m->dim, .bias = true, .residual = residual});
+        &(cyg_linear){.in = parts.width, .out = m->dim, .bias = true, .residual = residual});
     return n->status;
+}
+
+/* Channels inside the MLP: stated, or those of the stage's first block. */
+static int64_t hidden_of(const swin *m, cyg_slot fc1)
+{
+    fc1.block = 0;
+    const int64_t rows = cyg_net_dim(m->n, fc1, 0);
+    if (m->mlp_ratio > 0)
+        return (int64_t)((double)m->dim * m->mlp_ratio);
+    return rows > 0 && rows <= 256 * m->dim ? rows : 4 * m->dim;
 }
 
 static cyg_status build_block(swin *m, int stage, int block, cyg_value_id *x)
@@ -376,16 +443,14 @@ static cyg_status build_block(swin *m, int stage, int block, cyg_value_id *x)
     cyg_net *n = m->n;
     const cyg_slot norm1 = SLOT(NORM1, stage, block), norm2 = SLOT(NORM2, stage, block);
     const cyg_slot fc1 = SLOT(FC1, stage, block), fc2 = SLOT(FC2, stage, block);
-    const int64_t hidden = (int64_t)((double)m->dim * m->mlp_ratio);
-    cyg_linear in = {
-        .in = m->dim, .out = hidden, .bias = true, .act = n->act, .residual = CYG_NO_VALUE};
+    const int64_t hidden = hidden_of(m, fc1);
     cyg_linear out = {.in = hidden, .out = m->dim, .bias = true, .residual = CYG_NO_VALUE};
     cyg_value_id y;
     if (m->v2) {
         CYG_DO(attend(m, stage, block, *x, CYG_NO_VALUE, &y));
         y = cyg_net_layer_norm(n, y, norm1, m->dim, m->eps);
         *x = cyg_net_add(n, "residual", *x, y);
-        y = cyg_net_linear(n, cyg_net_linear(n, *x, fc1, &in), fc2, &out);
+        y = cyg_net_linear(n, cyg_net_mlp_in(n, *x, fc1, m->dim, hidden), fc2, &out);
         y = cyg_net_layer_norm(n, y, norm2, m->dim, m->eps);
         *x = cyg_net_add(n, "residual", *x, y);
         return n->status;
@@ -393,7 +458,7 @@ static cyg_status build_block(swin *m, int stage, int block, cyg_value_id *x)
     CYG_DO(attend(m, stage, block, cyg_net_layer_norm(n, *x, norm1, m->dim, m->eps), *x, &y));
     out.residual = y;
     *x = cyg_net_layer_norm(n, y, norm2, m->dim, m->eps);
-    *x = cyg_net_linear(n, cyg_net_linear(n, *x, fc1, &in), fc2, &out);
+    *x = cyg_net_linear(n, cyg_net_mlp_in(n, *x, fc1, m->dim, hidden), fc2, &out);
     return n->status;
 }
 
@@ -425,8 +490,8 @@ static cyg_status merge(swin *m, int stage, cyg_value_id *x)
         *x = cyg_net_linear(n, cyg_net_layer_norm(n, y, norm, 4 * c, 1e-5), reduction, &what);
     m->size[0] = h;
     m->size[1] = w;
-    m->nominal[0] = m->nominal[0] / 2;
-    m->nominal[1] = m->nominal[1] / 2;
+    for (int a = 0; a < 2; a++) /* timm rounds up, as the merge does */
+        m->nominal[a] = (m->nominal[a] + (n->bound.library == CYG_LIBRARY_TIMM)) / 2;
     m->dim = 2 * c;
     return n->status;
 }

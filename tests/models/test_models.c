@@ -139,6 +139,11 @@ static void test_settings(void **state)
         {"hidden_act=snake", "not known"},
         {"layer_norm_eps=7", "expected 0 to 1"},
         {"mlp_ratio=1e9", "mlp_ratio"},
+        {"qk_scale=-1", "qk_scale: expected above 0"},
+        {"global_pool=max", "Swin is known with avg"},
+        {"window_size=[2,2,2]", "3 numbers for 1 stages"},
+        {"head_dim=4", "do not fit"},
+        {"hidden_act=quick_gelu_new", "not known"},
         {"depths=[1000,1000,1000]", "missing"},
     };
     for (size_t i = 0; i < CYG_COUNT(wrong); i++) {

@@ -172,7 +172,7 @@ def forward(t, c, x):
                 x = x + mlp(norm(t, p + "norm2", x))
         if s + 1 < len(c["depths"]):
             p = f"layers.{s}.downsample"
-            nominal = [n // 2 for n in nominal]
+            nominal = [(n + (lib == "timm")) // 2 for n in nominal]
             x = np.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
             x = np.concatenate([x[:, 0::2, 0::2], x[:, 1::2, 0::2], x[:, 0::2, 1::2],
                                 x[:, 1::2, 1::2]], -1)
@@ -232,7 +232,7 @@ def make(c, seed):
             put_norm(f"layers.{s}.downsample.norm", 2 * size if v2 else 4 * size)
             put(f"layers.{s}.downsample.reduction.weight", 2 * size, 4 * size)
             grid = [(n + 1) // 2 for n in grid]
-            nominal = [n // 2 for n in nominal]
+            nominal = [(n + (lib == "timm")) // 2 for n in nominal]
     put_norm("norm", size)
     put("head.weight", 7, size)
     put("head.bias", 7)
