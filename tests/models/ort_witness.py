@@ -23,7 +23,8 @@ except ImportError as error:
 
 OPSETS = (13, 17, 20)
 BATCHES = ("1", "2", "dynamic")
-FILES = ("model.pth", "pytorch_model.bin", "model.safetensors")
+FILES = ("model.pth", "pytorch_model.bin", "model.safetensors", "pytorch_model.bin.index.json",
+         "model.safetensors.index.json")
 
 
 def run(path, pixels):
@@ -77,7 +78,7 @@ def main():
                             difference = float("inf")
                         worst = max(worst, difference)
                     wrong += not worst <= 1e-4
-                    print(f"{name:22} {file:18} opset {opset}  {nodes:4} nodes  {worst:.1e}"
+                    print(f"{name:26} {file:28} opset {opset}  {nodes:4} nodes  {worst:.1e}"
                           f"{'' if worst <= 1e-4 else '   WRONG'}")
     print(f"{wrong} wrong")
     return int(wrong > 0)
