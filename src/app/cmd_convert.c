@@ -1,9 +1,11 @@
 /* `cygnet convert`: a checkpoint to a compact standard ONNX file.
  *
  * The graph comes from the same builder that `cygnet build` uses; the ONNX writer expands its fused
- * operators at the chosen opset, tensor by tensor, and the input's pages go back behind it. --image
- * shows what the float model says about one picture, so that a wrong assumption
- * (eps, preprocessing, window) is seen right away. */
+ * operators at the chosen opset, tensor by tensor, and the input's pages go back behind it. --check
+ * and --image read the file back and run both (convert_check.h). --image also shows what the float
+ * model says about one picture, so that a wrong assumption (eps, preprocessing, window) is seen
+ * right away. */
+#include "app/convert_check.h"
 #include "app/model_source.h"
 
 #include <math.h>
@@ -11,7 +13,6 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "interp/interp.h"
 
 enum { TOP = 5 };
 
@@ -24,9 +25,9 @@ typedef struct convert_job {
     uint32_t steps; /* nodes of the graph, fused */
     int64_t nodes;  /* of the file */
     double seconds;
-    float *scores;     /* of --image; NULL = none */
-    double difference; /* between the graph and the file, on --image */
-    bool compared;
+    float *scores; /* of --image; NULL = none */
+    bool check_noise;
+    cyg_convert_check check;
     size_t classes, best[TOP], shown;
 } convert_job;
 
@@ -63,60 +64,6 @@ static void rank(convert_job *job)
     }
 }
 
-/* Scores of the first picture from g, the converted graph or the file read back. */
-static cyg_status run_float(convert_job *job, cyg_graph *g, float *pixels, int64_t images,
-                            float **out_scores)
-{
-    cyg_ctx *ctx = &job->app->ctx;
-    const cyg_converted *m = job->model;
-    cyg_interp *interp = NULL;
-    const cyg_kbuf in = {.data = pixels,
-                         .type = CYG_TYPE_F32,
-                         .rank = 4,
-                         .dims = {images, m->channels, m->height, m->width}};
-    cyg_status st = cyg_interp_create(ctx, g, NULL, &interp);
-    if (st == CYG_OK)
-        st = cyg_interp_run(ctx, interp, &in, 1);
-    const cyg_kbuf *out = st == CYG_OK ? cyg_interp_value(interp, g->outputs[0]) : NULL;
-    if (st == CYG_OK && (out == NULL || out->rank != 2))
-        st = CYG_FAIL(ctx, CYG_E_INTERNAL, "the output has no classes");
-    if (st == CYG_OK) {
-        job->classes = (size_t)out->dims[1];
-        *out_scores = malloc(job->classes * sizeof **out_scores + 1);
-        if (*out_scores == NULL)
-            st = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-        else
-            memcpy(*out_scores, out->data, job->classes * sizeof **out_scores);
-    }
-    cyg_interp_destroy(interp);
-    return st;
-}
-
-/* The file, read back, must say the same as the graph that it was made of. */
-static cyg_status compare(convert_job *job, float *pixels, int64_t images)
-{
-    cyg_ctx *ctx = &job->app->ctx;
-    const cyg_onnx_import_options options = {.keep_symbolic = true};
-    cyg_onnx_info info;
-    cyg_graph *back = NULL;
-    float *scores = NULL;
-    const size_t classes = job->classes;
-    cyg_status st = cyg_onnx_import(ctx, job->output, &options, &back, &info);
-    if (st == CYG_OK)
-        st = run_float(job, back, pixels, images, &scores);
-    if (st == CYG_OK && job->classes != classes)
-        st = CYG_FAIL(ctx, CYG_E_CHECK, "%s: %zu classes, expected %zu", job->output, job->classes,
-                      classes);
-    for (size_t i = 0; st == CYG_OK && i < classes; i++) {
-        const double d = fabs((double)scores[i] - (double)job->scores[i]);
-        job->difference = d <= job->difference ? job->difference : d; /* NaN sticks */
-    }
-    job->compared = st == CYG_OK;
-    free(scores);
-    cyg_graph_destroy(back);
-    return st;
-}
-
 static cyg_status classify(convert_job *job)
 {
     cyg_ctx *ctx = &job->app->ctx;
@@ -138,13 +85,16 @@ static cyg_status classify(convert_job *job)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     cyg_status st = read_picture(job, &p, pixels);
     if (st == CYG_OK)
-        st = run_float(job, job->model->graph, pixels, images, &job->scores);
-    if (st == CYG_OK)
-        st = compare(job, pixels, images);
+        st = cyg_convert_compare(job->app, job->model, job->output, pixels, images, &job->check,
+                                 &job->scores, &job->classes);
     free(pixels);
-    if (st == CYG_OK)
-        rank(job);
-    return st;
+    if (st != CYG_OK)
+        return st;
+    if (cyg_val(job->model->graph, job->model->graph->outputs[0])->rank != 2)
+        return CYG_FAIL(ctx, CYG_E_UNSUPPORTED, "--image: the output has no classes");
+    job->classes /= (size_t)images; /* the first picture's; the others are black */
+    rank(job);
+    return CYG_OK;
 }
 
 static double probability(const convert_job *job, size_t i)
@@ -172,6 +122,10 @@ static void print_text(const convert_job *job, uint64_t bytes)
     cyg_app_print_result(app, "wrote %s (%s, opset %lld, %lld nodes)   %.2f s, %s\n", job->output,
                          cyg_text_bytes(bytes, size), (long long)job->opset, (long long)job->nodes,
                          job->seconds, cyg_text_bytes(cyg_peak_rss_bytes(), rss));
+    if (job->check_noise)
+        cyg_app_print_result(app,
+                             "checked on noise: differs from the checkpoint by %.1e   %.2f s\n",
+                             job->check.difference, job->check.seconds);
     if (job->scores == NULL)
         return;
     cyg_app_print_result(app, "%s\n", job->image);
@@ -180,6 +134,21 @@ static void print_text(const convert_job *job, uint64_t bytes)
         cyg_app_print_result(app, "  %5.1f %%  %4zu  %s\n", 100 * probability(job, job->best[k]),
                              job->best[k], label != NULL ? label : "");
     }
+}
+
+/* Null: nobody asked for a comparison. */
+static void print_check(cyg_json *j, const cyg_convert_check *check)
+{
+    cyg_json_key(j, "max_abs_diff");
+    if (check->runs > 0)
+        cyg_json_double(j, check->difference);
+    else
+        cyg_json_null(j);
+    cyg_json_key(j, "check_seconds");
+    if (check->runs > 0)
+        cyg_json_double(j, check->seconds);
+    else
+        cyg_json_null(j);
 }
 
 static cyg_status print_json(const convert_job *job)
@@ -197,11 +166,7 @@ static cyg_status print_json(const convert_job *job)
     cyg_json_key_int(&j, "opset", job->opset);
     cyg_json_key_double(&j, "seconds", job->seconds);
     cyg_json_key_int(&j, "peak_rss_bytes", (int64_t)cyg_peak_rss_bytes());
-    cyg_json_key(&j, "max_abs_diff"); /* of the file from the graph; run only with --image */
-    if (job->compared)
-        cyg_json_double(&j, job->difference);
-    else
-        cyg_json_null(&j);
+    print_check(&j, &job->check);
     cyg_json_key(&j, "top");
     cyg_json_begin_array(&j);
     for (size_t k = 0; k < job->shown; k++) {
@@ -280,6 +245,8 @@ static cyg_status convert(convert_job *job, const char *name)
     CYG_DO(cyg_onnx_export(ctx, job->model->graph, job->output, &export));
     CYG_DO(count_nodes(job));
     job->seconds = cyg_seconds() - start;
+    if (job->check_noise)
+        CYG_DO(cyg_convert_check_noise(app, job->model, job->output, &job->check));
     if (job->image != NULL)
         CYG_DO(classify(job));
     if (app->json)
@@ -296,6 +263,7 @@ cyg_status cyg_cmd_convert(cyg_app *app, int argc, const char *const *argv)
     convert_job job = {.app = app};
     cyg_string_list words = {0};
     const cyg_value_type in = {.kind = CYG_VALUE_IN_PATH}, out = {.kind = CYG_VALUE_OUT_PATH};
+    const cyg_value_type yes = {.kind = CYG_VALUE_BOOL};
     const cyg_value_type text = {.kind = CYG_VALUE_STRING};
     const cyg_value_type opset = {.kind = CYG_VALUE_INT, .valid = "13..20"};
     const cyg_flag flags[] = {
@@ -306,6 +274,8 @@ cyg_status cyg_cmd_convert(cyg_app *app, int argc, const char *const *argv)
          NULL},
         CYG_FLAG_MODEL_CONFIG(&job.settings),
         CYG_FLAG_SET(&job.settings),
+        {"check", 0, false, yes, &job.check_noise, NULL, NULL, NULL,
+         "run the file and the checkpoint on noise and compare", NULL},
         {"image", 0, false, in, &job.image, NULL, NULL, NULL,
          "picture: shows the float model's first five classes", NULL},
     };
@@ -317,7 +287,7 @@ cyg_status cyg_cmd_convert(cyg_app *app, int argc, const char *const *argv)
         return CYG_FAIL(&app->ctx, CYG_E_USAGE,
                         "expected one checkpoint and -o model.onnx, as in: cygnet convert "
                         "model.safetensors -o model.onnx");
-    if (app->ctx.pool == NULL && job.image != NULL)
+    if (app->ctx.pool == NULL && (job.check_noise || job.image != NULL))
         CYG_DO(cyg_app_use_threads(app, 0));
     const cyg_status st = convert(&job, words.items[0]);
     cyg_convert_close(job.model);
