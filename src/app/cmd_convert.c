@@ -83,9 +83,13 @@ static cyg_status classify(convert_job *job)
     float *pixels = calloc((size_t)images * count, sizeof *pixels);
     if (pixels == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    const cyg_kbuf input = {.data = pixels,
+                            .type = CYG_TYPE_F32,
+                            .rank = 4,
+                            .dims = {images, job->model->channels, p.height, p.width}};
     cyg_status st = read_picture(job, &p, pixels);
     if (st == CYG_OK)
-        st = cyg_convert_compare(job->app, job->model, job->output, pixels, images, &job->check,
+        st = cyg_convert_compare(job->app, job->model, job->output, &input, 1, &job->check,
                                  &job->scores, &job->classes);
     free(pixels);
     if (st != CYG_OK)
@@ -125,7 +129,7 @@ static void print_text(const convert_job *job, uint64_t bytes)
     if (job->check_noise)
         cyg_app_print_result(app,
                              "checked on noise: differs from the checkpoint by %.1e   %.2f s\n",
-                             job->check.difference, job->check.seconds);
+                             job->check.difference.absolute, job->check.seconds);
     if (job->scores == NULL)
         return;
     cyg_app_print_result(app, "%s\n", job->image);
@@ -141,7 +145,7 @@ static void print_check(cyg_json *j, const cyg_convert_check *check)
 {
     cyg_json_key(j, "max_abs_diff");
     if (check->runs > 0)
-        cyg_json_double(j, check->difference);
+        cyg_json_double(j, check->difference.absolute);
     else
         cyg_json_null(j);
     cyg_json_key(j, "check_seconds");

@@ -27,12 +27,6 @@ typedef struct simplify_job {
     double seconds;
 } simplify_job;
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 /* ---- the job ---- */
 
 /* The input's opset, as near as export comes to it. */
@@ -54,7 +48,7 @@ static cyg_status open_output(simplify_job *job)
 {
     cyg_arena *arena = &job->app->arena;
     struct stat st;
-    const char *name = base_name(job->output);
+    const char *name = cyg_path_base(job->output);
     if (stat(job->output, &st) == 0 && !S_ISREG(st.st_mode)) {
         if (S_ISDIR(st.st_mode) || !job->no_check)
             return CYG_FAIL(&job->app->ctx, CYG_E_USAGE,

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "interp/interp.h"
-
 struct cyg_check {
     cyg_arena arena;
     cyg_check_options options;
@@ -76,8 +74,8 @@ static int64_t elements(const cyg_kbuf *b)
     return n;
 }
 
-static cyg_status keep_output(cyg_ctx *ctx, cyg_check *c, const cyg_kbuf *from, const char *name,
-                              cyg_kbuf *out)
+static cyg_status keep(cyg_ctx *ctx, cyg_check *c, const cyg_kbuf *from, const char *name,
+                       cyg_kbuf *out)
 {
     if (from == NULL)
         return CYG_FAIL(ctx, CYG_E_INTERNAL, "output %s: not computed", name);
@@ -108,15 +106,19 @@ cyg_status cyg_check_create(cyg_ctx *ctx, cyg_graph *original, const cyg_check_o
     cyg_status status = c->inputs == NULL || c->outputs == NULL
                             ? CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory")
                             : CYG_OK;
-    for (uint32_t i = 0; status == CYG_OK && i < c->input_count; i++)
-        status = make_input(ctx, c, cyg_val(original, original->inputs[i]), &state, &c->inputs[i]);
+    for (uint32_t i = 0; status == CYG_OK && i < c->input_count; i++) {
+        const cyg_value *v = cyg_val(original, original->inputs[i]);
+        status = c->options.inputs != NULL
+                     ? keep(ctx, c, &c->options.inputs[i], v->name, &c->inputs[i])
+                     : make_input(ctx, c, v, &state, &c->inputs[i]);
+    }
     if (status == CYG_OK)
         status = cyg_interp_create(ctx, original, NULL, &interp);
     if (status == CYG_OK)
         status = cyg_interp_run(ctx, interp, c->inputs, c->input_count);
     for (uint32_t i = 0; status == CYG_OK && i < c->output_count; i++)
-        status = keep_output(ctx, c, cyg_interp_value(interp, original->outputs[i]),
-                             cyg_val(original, original->outputs[i])->name, &c->outputs[i]);
+        status = keep(ctx, c, cyg_interp_value(interp, original->outputs[i]),
+                      cyg_val(original, original->outputs[i])->name, &c->outputs[i]);
     cyg_interp_destroy(interp);
     if (status != CYG_OK) {
         cyg_check_destroy(c);
@@ -124,6 +126,11 @@ cyg_status cyg_check_create(cyg_ctx *ctx, cyg_graph *original, const cyg_check_o
     }
     *out_check = c;
     return CYG_OK;
+}
+
+const cyg_kbuf *cyg_check_output(const cyg_check *c, uint32_t i)
+{
+    return &c->outputs[i];
 }
 
 void cyg_check_destroy(cyg_check *c)
