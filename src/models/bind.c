@@ -164,8 +164,8 @@ static bool slot_of(const cyg_binding *b, const char *name, cyg_slot *out_slot)
     return false;
 }
 
-/* How many names the layout with this prefix explains; 0 when the essential ones are not there. */
-static size_t score(const cyg_binding *b, const cyg_checkpoint *c)
+/* How many names the layout with this prefix explains, and whether the essential ones are there. */
+static size_t score(const cyg_binding *b, const cyg_checkpoint *c, bool *out_is_it)
 {
     size_t found = 0;
     bool patch = false, block = false;
@@ -178,7 +178,8 @@ static size_t score(const cyg_binding *b, const cyg_checkpoint *c)
         block = block || slot.role == CYG_ROLE_NORM1 || slot.role == CYG_ROLE_QKV ||
                 slot.role == CYG_ROLE_Q;
     }
-    return patch && block ? found : 0;
+    *out_is_it = patch && block;
+    return found;
 }
 
 static int by_key(const void *a, const void *b)
@@ -227,13 +228,17 @@ static cyg_status unknown(cyg_ctx *ctx, const cyg_checkpoint *c)
         cyg_arena_init(&arena);
         const char *patch = cyg_binding_name(&b, (cyg_slot){.role = CYG_ROLE_PATCH}, &arena);
         const char *norm = cyg_binding_name(&b, (cyg_slot){.role = CYG_ROLE_NORM1}, &arena);
+        bool is_it;
+        const size_t explained = score(&b, c, &is_it);
         if (patch != NULL && norm != NULL)
-            cyg_strbuf_printf(&looked, "\n  %s (%s): %s and %s",
+            cyg_strbuf_printf(&looked, "\n  %s (%s): %s%s and %s%s; %zu names fit",
                               layouts[l].family == CYG_FAMILY_SWIN     ? "Swin, SwinV2"
                               : strncmp(layouts[l].id, "beit", 4) == 0 ? "BEiT"
                               : strncmp(layouts[l].id, "dino", 4) == 0 ? "DINOv2"
                                                                        : "ViT, DeiT",
-                              cyg_library_name(layouts[l].library), patch, norm);
+                              cyg_library_name(layouts[l].library), patch,
+                              cyg_checkpoint_find(c, patch) != NULL ? " (is there)" : "", norm,
+                              cyg_checkpoint_find(c, norm) != NULL ? " (is there)" : "", explained);
         cyg_arena_deinit(&arena);
     }
     const size_t count = cyg_checkpoint_count(c), step = count > 8 ? count / 8 : 1;
@@ -268,8 +273,9 @@ cyg_status cyg_bind(cyg_ctx *ctx, const cyg_checkpoint *checkpoint, cyg_arena *a
                                    .library = layouts[l].library,
                                    .prefix = p,
                                    .prefix_size = strcspn(p, "|")};
-            const size_t s = score(&b, checkpoint);
-            if (s > best_score) {
+            bool is_it;
+            const size_t s = score(&b, checkpoint, &is_it);
+            if (is_it && s > best_score) {
                 best = b;
                 best_score = s;
             }

@@ -135,40 +135,17 @@ static void find_preprocessor(cyg_net *n, const char *path)
 
 static cyg_status complain(cyg_net *n)
 {
-    cyg_strbuf extra = {0}, all = {0};
-    size_t count = n->bound.unknown_count, listed = 0;
-    enum { MOST = 20 };
-    for (size_t i = 0; i < n->bound.unknown_count && listed < MOST; i++, listed++)
-        cyg_strbuf_printf(&extra, "\n  %.200s", n->bound.unknown[i]->name);
-    for (size_t i = 0; i < n->bound.count; i++) {
-        if (n->bound.items[i].used)
-            continue;
-        count++;
-        if (listed++ < MOST)
-            cyg_strbuf_printf(&extra, "\n  %.200s", n->bound.items[i].tensor->name);
-    }
-    if (count > MOST)
-        cyg_strbuf_printf(&extra, "\n  and %zu more", count - MOST);
-    const size_t total = n->missing_count + n->shape_count + count;
-    if (n->shape_count > 0)
-        cyg_strbuf_printf(&all, "\n%zu of another shape:%s", n->shape_count,
-                          n->shapes.data != NULL ? n->shapes.data : "");
-    if (n->missing_count > 0)
-        cyg_strbuf_printf(&all, "\n%zu missing:%s", n->missing_count,
-                          n->missing.data != NULL ? n->missing.data : "");
-    if (count > 0)
-        cyg_strbuf_printf(&all, "\n%zu that %s does not have:%s", count, n->model->title,
-                          extra.data != NULL ? extra.data : "");
-    cyg_status st = CYG_OK;
-    if (total > 0)
-        st = CYG_FAIL(n->ctx, CYG_E_FORMAT,
-                      "taken for a %s as %s writes it (image %lld x %lld), but %zu tensors do not "
-                      "fit:%s",
-                      n->model->title, n->model->library, (long long)n->model->height,
-                      (long long)n->model->width, total, all.data != NULL ? all.data : "");
-    cyg_strbuf_deinit(&extra);
-    cyg_strbuf_deinit(&all);
-    return st;
+    const cyg_converted *m = n->model;
+    for (size_t i = 0; i < n->bound.unknown_count; i++)
+        cyg_faults_add_extra(&n->faults, n->bound.unknown[i]);
+    for (size_t i = 0; i < n->bound.count; i++)
+        if (!n->bound.items[i].used)
+            cyg_faults_add_extra(&n->faults, n->bound.items[i].tensor);
+    const char *taken_for =
+        cyg_arena_printf(&n->model->arena, "%s as %s writes it (image %lld x %lld)", m->title,
+                         m->library, (long long)m->height, (long long)m->width);
+    return cyg_faults_report(n->ctx, &n->faults, m->title,
+                             taken_for != NULL ? taken_for : m->title);
 }
 
 /* ---- opening ---- */
@@ -226,8 +203,7 @@ cyg_status cyg_convert_open(cyg_ctx *ctx, const cyg_convert_options *options,
         st = CYG_FAIL(ctx, st, "while converting %s", options->path);
 done:
     cyg_settings_close(&n.settings);
-    cyg_strbuf_deinit(&n.missing);
-    cyg_strbuf_deinit(&n.shapes);
+    cyg_faults_deinit(&n.faults);
     if (st != CYG_OK)
         cyg_convert_close(m);
     else

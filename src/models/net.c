@@ -26,28 +26,14 @@ int64_t cyg_net_dim(const cyg_net *n, cyg_slot slot, int d)
     return b == NULL || d >= b->tensor->rank ? -1 : b->tensor->dims[d];
 }
 
-static void put_shape(cyg_strbuf *out, int rank, const int64_t *dims)
-{
-    cyg_strbuf_puts(out, "[");
-    for (int i = 0; i < rank; i++)
-        if (dims[i] < 0)
-            cyg_strbuf_puts(out, i > 0 ? ", any" : "any");
-        else
-            cyg_strbuf_printf(out, i > 0 ? ", %lld" : "%lld", (long long)dims[i]);
-    cyg_strbuf_puts(out, "]");
-}
-
-enum { MOST_LISTED = 40, MOST_TOKENS = 1 << 22 };
+enum { MOST_TOKENS = 1 << 22 };
 
 const cyg_checkpoint_tensor *cyg_net_take(cyg_net *n, cyg_slot slot, int rank, const int64_t *dims)
 {
     cyg_bound *b = cyg_binding_find(&n->bound, slot);
     if (b == NULL) {
         const char *name = cyg_binding_name(&n->bound, slot, &n->model->arena);
-        if (n->missing_count++ < MOST_LISTED) {
-            cyg_strbuf_printf(&n->missing, "\n  %s ", name != NULL ? name : "?");
-            put_shape(&n->missing, rank, dims);
-        }
+        cyg_faults_add_missing(&n->faults, name != NULL ? name : "?", rank, dims);
         return NULL;
     }
     const cyg_checkpoint_tensor *t = b->tensor;
@@ -58,12 +44,7 @@ const cyg_checkpoint_tensor *cyg_net_take(cyg_net *n, cyg_slot slot, int rank, c
         n->model->parameters += (int64_t)t->elements;
     b->used = true;
     if (!fits) {
-        if (n->shape_count++ < MOST_LISTED) {
-            cyg_strbuf_printf(&n->shapes, "\n  %.200s: expected ", t->name);
-            put_shape(&n->shapes, rank, dims);
-            cyg_strbuf_puts(&n->shapes, ", found ");
-            put_shape(&n->shapes, t->rank, t->dims);
-        }
+        cyg_faults_add_shape(&n->faults, t, rank, dims);
         return NULL;
     }
     if (n->pending_count < CYG_COUNT(n->pending))
@@ -144,7 +125,7 @@ cyg_value_id cyg_net_tensor(cyg_net *n, cyg_slot slot, int rank, const int64_t *
 
 bool cyg_net_hopeless(const cyg_net *n)
 {
-    return n->missing_count + n->shape_count > 1000;
+    return cyg_faults_count(&n->faults) > 1000;
 }
 
 void cyg_net_ignore(cyg_net *n, cyg_role role)
@@ -379,7 +360,7 @@ cyg_value_id cyg_net_gather(cyg_net *n, const char *name, cyg_value_id x, int64_
 /* (D, channels, h, w) to (D, h, w, channels). */
 static cyg_value_id patch_weight(cyg_net *n, const cyg_checkpoint_tensor *t)
 {
-    const float *from = cyg_net_floats(n, t);
+    const float *from = cyg_net_floats(n, t); /* NULL for NULL */
     float *to = from == NULL ? NULL : cyg_net_alloc(n, (int64_t)t->elements, sizeof *to);
     if (to == NULL)
         return nothing(n);
@@ -391,15 +372,37 @@ static cyg_value_id patch_weight(cyg_net *n, const cyg_checkpoint_tensor *t)
     return cyg_net_floats_const(n, t->name, 4, (const int64_t[]){d[0], d[2], d[3], d[1]}, to);
 }
 
-cyg_value_id cyg_net_patches(cyg_net *n, bool pad, cyg_patches *out_patches)
+cyg_status cyg_net_patch_sizes(cyg_net *n, int64_t usual_size, cyg_patches *out_patches)
+{
+    const cyg_slot slot = {.role = CYG_ROLE_PATCH}, norm = {.role = CYG_ROLE_NORM1};
+    cyg_patches p = {.dim = cyg_net_dim(n, slot, 0),
+                     .size_h = cyg_net_dim(n, slot, 2),
+                     .size_w = cyg_net_dim(n, slot, 3)};
+    int64_t v[2] = {usual_size, usual_size};
+    size_t count;
+    n->model->channels = cyg_net_dim(n, slot, 1);
+    if (p.dim < 1 || n->model->channels < 1 || p.size_h < 1 || p.size_w < 1 ||
+        cyg_net_dim(n, slot, 4) >= 0) {
+        CYG_DO(cyg_settings_ints(n->ctx, &n->settings, CYG_SETTING_PATCH_SIZE, 1, CYG_LARGEST_SIZE,
+                                 2, v, &count));
+        p = (cyg_patches){
+            .dim = cyg_net_dim(n, norm, 0), .size_h = v[0], .size_w = v[count > 1 ? 1 : 0]};
+        n->model->channels = 3;
+    }
+    *out_patches = p;
+    if (p.dim < 1 || p.dim > CYG_LARGEST_SIZE)
+        return CYG_FAIL(n->ctx, CYG_E_FORMAT, "the patch embedding has no usable shape");
+    return CYG_OK;
+}
+
+cyg_value_id cyg_net_patches(cyg_net *n, bool pad, cyg_patches *p)
 {
     const cyg_slot slot = {.role = CYG_ROLE_PATCH};
-    const int64_t any[] = {-1, -1, -1, -1};
     cyg_converted *m = n->model;
-    cyg_patches *p = out_patches;
-    const cyg_checkpoint_tensor *t = cyg_net_take(n, slot, 4, any);
-    if (t == NULL || m->height < p->size_h || m->width < p->size_w) {
-        if (n->status == CYG_OK && t != NULL)
+    const int64_t shape[] = {p->dim, m->channels, p->size_h, p->size_w};
+    const cyg_checkpoint_tensor *t = cyg_net_take(n, slot, 4, shape);
+    if (m->height < p->size_h || m->width < p->size_w) {
+        if (n->status == CYG_OK)
             n->status = CYG_FAIL(n->ctx, CYG_E_CONFIG,
                                  "image of %lld x %lld is below one patch of "
                                  "%lld x %lld",

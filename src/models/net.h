@@ -5,6 +5,7 @@
 
 #include "ir/graph.h"
 #include "models/bind.h"
+#include "models/faults.h"
 #include "models/models.h"
 #include "models/settings.h"
 
@@ -24,8 +25,7 @@ typedef struct cyg_net {
     bool qkv_bias;   /* q, k and v have biases */
     cyg_act act;     /* of the MLP */
     bool quick_gelu; /* act is NONE; x sigmoid(1.702 x) stands behind the MLP's first linear */
-    cyg_strbuf missing, shapes;
-    size_t missing_count, shape_count;
+    cyg_faults faults;
     cyg_source_id pending[8]; /* tensors taken since the last node: its provenance */
     size_t pending_count;
     cyg_value_id input;
@@ -99,14 +99,18 @@ cyg_value_id cyg_net_attention(cyg_net *n, const char *name, cyg_value_id qkv,
 /* index: [count], -1 = zeros; in the graph's arena. */
 cyg_value_id cyg_net_gather(cyg_net *n, const char *name, cyg_value_id x, int64_t rows_in,
                             const int64_t *index, int64_t count);
-/* pixel_values to [batch, rows, columns, D]: the input, the patch convolution. `pad`: pictures that
- * are no multiple of the patch are padded with zeros, else cut. Sets input; returns none on a
- * failure that is in status. */
 typedef struct cyg_patches {
     int64_t dim, size_h, size_w; /* of a patch */
     int64_t rows, columns;       /* of the grid */
 } cyg_patches;
-cyg_value_id cyg_net_patches(cyg_net *n, bool pad, cyg_patches *out_patches);
+/* Sizes of the patch convolution and the picture's channels; of a tensor without a usable shape,
+ * what its neighbours and the settings say, so that the rest can be looked at. */
+cyg_status cyg_net_patch_sizes(cyg_net *n, int64_t usual_size,
+                               cyg_patches *out_patches) CYG_MUST_USE;
+/* pixel_values to [batch, rows, columns, D]: the input, the patch convolution. `pad`: pictures that
+ * are no multiple of the patch are padded with zeros, else cut. Sets input; returns none on a
+ * failure that is in status. */
+cyg_value_id cyg_net_patches(cyg_net *n, bool pad, cyg_patches *patches);
 
 /* ---- settings ---- */
 /* Height and width, when the settings state them. */

@@ -43,6 +43,19 @@ typedef struct swin {
 
 /* ---- what the model is ---- */
 
+/* What the first block says whose number of heads can be; one bad tensor must not hide the others.
+ */
+static int64_t heads_of(const swin *m, int stage)
+{
+    for (int b = 0; b < (int)m->depths[stage]; b++) {
+        const int64_t heads = m->v2 ? cyg_net_dim(m->n, SLOT(LOGIT_SCALE, stage, b), 0)
+                                    : cyg_net_dim(m->n, SLOT(BIAS_TABLE, stage, b), 1);
+        if (heads > 0 && (m->dim << stage) % heads == 0)
+            return heads;
+    }
+    return 1;
+}
+
 static cyg_status read_depths(swin *m)
 {
     cyg_net *n = m->n;
@@ -61,8 +74,7 @@ static cyg_status read_depths(swin *m)
         return CYG_FAIL(n->ctx, CYG_E_CONFIG, "num_heads: %zu numbers for %d stages", count,
                         m->stages);
     for (int s = 0; count == 0 && s < m->stages; s++)
-        m->heads[s] = m->v2 ? cyg_net_dim(n, SLOT(LOGIT_SCALE, s, 0), 0)
-                            : cyg_net_dim(n, SLOT(BIAS_TABLE, s, 0), 1);
+        m->heads[s] = heads_of(m, s);
     return CYG_OK;
 }
 
@@ -528,16 +540,11 @@ static cyg_status embed(swin *m, const cyg_patches *given, cyg_value_id *out_x)
 
 cyg_status cyg_net_build_swin(cyg_net *n, cyg_value_id *out_result)
 {
-    const cyg_slot patch = SLOT(PATCH, 0, 0);
     swin m = {.n = n, .v2 = cyg_net_has(n, SLOT(LOGIT_SCALE, 0, 0))};
-    const cyg_patches p = {.dim = cyg_net_dim(n, patch, 0),
-                           .size_h = cyg_net_dim(n, patch, 2),
-                           .size_w = cyg_net_dim(n, patch, 3)};
+    cyg_patches p;
     cyg_value_id x;
+    CYG_DO(cyg_net_patch_sizes(n, 4, &p));
     m.dim = p.dim;
-    n->model->channels = cyg_net_dim(n, patch, 1);
-    if (p.dim < 1 || p.dim > CYG_LARGEST_SIZE || p.size_h < 1 || p.size_w < 1)
-        return CYG_FAIL(n->ctx, CYG_E_FORMAT, "the patch embedding has no usable shape");
     CYG_DO(read_depths(&m));
     CYG_DO(read_window(&m));
     CYG_DO(read_image_size(&m, &p));

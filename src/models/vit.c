@@ -472,15 +472,11 @@ static cyg_status finish(vit *m, cyg_value_id x, cyg_value_id *out_result)
 
 cyg_status cyg_net_build_vit(cyg_net *n, cyg_value_id *out_result)
 {
-    const cyg_slot patch = SLOT(PATCH, 0);
-    const cyg_patches p = {.dim = cyg_net_dim(n, patch, 0),
-                           .size_h = cyg_net_dim(n, patch, 2),
-                           .size_w = cyg_net_dim(n, patch, 3)};
-    vit m = {.n = n, .dim = p.dim, .shared = CYG_NO_VALUE};
+    cyg_patches p;
+    vit m = {.n = n, .shared = CYG_NO_VALUE};
     cyg_value_id x;
-    n->model->channels = cyg_net_dim(n, patch, 1);
-    if (p.dim < 1 || p.dim > CYG_LARGEST_SIZE || p.size_h < 1 || p.size_w < 1)
-        return CYG_FAIL(n->ctx, CYG_E_FORMAT, "the patch embedding has no usable shape");
+    CYG_DO(cyg_net_patch_sizes(n, 16, &p));
+    m.dim = p.dim;
     m.registers = cyg_net_dim(n, SLOT(REGISTERS, 0), 1);
     m.registers = m.registers < 0 || m.registers > CYG_LARGEST_SIZE ? 0 : m.registers;
     m.tokens =

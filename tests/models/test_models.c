@@ -121,6 +121,34 @@ static void test_all_that_is_wrong_at_once(void **state)
     assert_true(ctx_says(&ctx, "layers.0.blocks.0.norm1.extra"));
 }
 
+/* The first tensors that are looked at: what they spoil must not hide the rest. */
+static void test_bad_patch_and_table(void **state)
+{
+    static const char *const sets[] = {"image_size=16"};
+    tensor t[TENSORS];
+    cyg_converted *m;
+    memcpy(t, tiny, sizeof tiny);
+    t[0].rank = 2;
+    t[10].dims[0] = 3;
+    t[10].dims[1] = 9;
+    t[19].dims[1] = 5;
+    assert_int_equal(open_with(state, t, TENSORS, sets, 1, &m), CYG_E_FORMAT);
+    assert_true(ctx_says(&ctx, "3 tensors do not fit"));
+    assert_true(ctx_says(&ctx, "patch_embed.proj.weight: expected [4, 3, 4, 4], found [4, 3]"));
+    assert_true(ctx_says(&ctx, "position_bias_table: expected [49, 1], found [3, 9]"));
+    assert_true(ctx_says(&ctx, "head.weight: expected [3, 4], found [3, 5]"));
+}
+
+/* A thousand faults make one message that says how many it leaves out. */
+static void test_many_faults(void **state)
+{
+    static const char *const sets[] = {"image_size=16", "depths=[100]"};
+    cyg_converted *m;
+    assert_int_equal(open_with(state, tiny, TENSORS, sets, 2, &m), CYG_E_FORMAT);
+    assert_true(ctx_says(&ctx, "missing:\n  layers.0.blocks.1.norm1.weight [4]"));
+    assert_true(ctx_says(&ctx, " more"));
+}
+
 static void test_settings(void **state)
 {
     static const struct {
@@ -201,6 +229,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_infers, setup_scratch, teardown_scratch),
         cmocka_unit_test_setup_teardown(test_all_that_is_wrong_at_once, setup_scratch,
                                         teardown_scratch),
+        cmocka_unit_test_setup_teardown(test_bad_patch_and_table, setup_scratch, teardown_scratch),
+        cmocka_unit_test_setup_teardown(test_many_faults, setup_scratch, teardown_scratch),
         cmocka_unit_test_setup_teardown(test_settings, setup_scratch, teardown_scratch),
         cmocka_unit_test_setup_teardown(test_refused, setup_scratch, teardown_scratch),
         cmocka_unit_test_setup_teardown(test_damage, setup_scratch, teardown_scratch),
