@@ -2,14 +2,15 @@
  *
  * x86: cpuid says what the processor has, xgetbv what the operating system saves on a context
  * switch; a level needs both (AVX-512 state is switched off on some systems although the processor
- * has it). aarch64: the kernel reports in the auxiliary vector, which qemu-user fills too. Nothing
- * is cached: a session asks once.
+ * has it). aarch64: the kernel reports in the auxiliary vector, which qemu-user fills too. What was
+ * found is kept: constant folding asks for every node.
  *
  * CYGNET_CPU names the level to use. It can only lower: a level that the machine lacks is an error
  * and not a silent replacement, because whoever sets it wants exactly those kernels (a test that
  * each level gives the same bytes). */
 #include "base/cpu.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@ static uint64_t enabled_state(void)
     return (uint64_t)high << 32 | low;
 }
 
-static unsigned machine_levels(void)
+static unsigned find_levels(void)
 {
     unsigned levels = 1u << CYG_CPU_C;
     unsigned a, b, c, d;
@@ -55,7 +56,7 @@ static unsigned machine_levels(void)
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 
-static unsigned machine_levels(void)
+static unsigned find_levels(void)
 {
     const unsigned long asimd = 1ul << 1, asimddp = 1ul << 20; /* AT_HWCAP */
     const unsigned long i8mm = 1ul << 13;                      /* AT_HWCAP2 */
@@ -73,11 +74,24 @@ static unsigned machine_levels(void)
 }
 
 #else
-static unsigned machine_levels(void)
+static unsigned find_levels(void)
 {
     return 1u << CYG_CPU_C;
 }
 #endif
+
+/* Asked for often, and what cpuid costs in a virtual machine is far from nothing: found once. Every
+ * thread finds the same, so a race does no harm. */
+static unsigned machine_levels(void)
+{
+    static atomic_uint found;
+    unsigned levels = atomic_load_explicit(&found, memory_order_relaxed);
+    if (levels == 0) {
+        levels = find_levels();
+        atomic_store_explicit(&found, levels, memory_order_relaxed);
+    }
+    return levels;
+}
 
 int cyg_cpu_has(cyg_cpu_level_id level)
 {

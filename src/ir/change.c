@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/edit.h"
 #include "ir/names.h"
 
 /* Both values keep their ids and swap their names, in the table too. */
@@ -26,18 +27,25 @@ static void swap_names(cyg_graph *g, cyg_value_id a, cyg_value_id b)
         g->failed = true;
 }
 
+static void replace_in(cyg_graph *g, cyg_node_id id, cyg_value_id old, cyg_value_id now)
+{
+    const cyg_node *n = cyg_nod(g, id);
+    for (uint32_t i = 0; n->op != CYG_OP_removed && i < n->in_count; i++)
+        if (n->in[i].i == old.i)
+            cyg_node_set_input(g, id, i, now);
+}
+
 void cyg_graph_replace_uses(cyg_graph *g, cyg_value_id old, cyg_value_id now)
 {
     if (old.i == now.i)
         return;
-    for (uint32_t k = 0; k < g->node_count; k++) {
-        cyg_node *n = &g->nodes[k];
-        if (n->op == CYG_OP_removed)
-            continue;
-        for (uint32_t i = 0; i < n->in_count; i++)
-            if (n->in[i].i == old.i)
-                n->in[i] = now;
-    }
+    if (g->edit != NULL)
+        for (uint32_t u = cyg_graph_first_use(g, old); u != CYG_NO_ID;
+             u = cyg_graph_first_use(g, old))
+            replace_in(g, cyg_graph_use_node(g, u), old, now);
+    else
+        for (uint32_t k = 0; k < g->node_count; k++)
+            replace_in(g, (cyg_node_id){k}, old, now);
     /* What was an output under its name before (`now` may be one, too, or an input) keeps it. */
     const bool swap =
         cyg_graph_is_output(g, old) && !cyg_graph_is_output(g, now) && !cyg_graph_is_input(g, now);
@@ -57,6 +65,7 @@ void cyg_graph_remove_node(cyg_graph *g, cyg_node_id id)
         if (n->out[i].i < g->value_count && cyg_val(g, n->out[i])->producer.i == id.i)
             cyg_val(g, n->out[i])->producer = CYG_NO_NODE;
     cyg_names_remove(&g->node_names, n->name, id.i);
+    cyg_edit_remove_node(g, id);
     n->op = CYG_OP_removed;
     n->in_count = n->out_count = n->attr_count = 0;
 }

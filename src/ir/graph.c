@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "ir/edit.h"
 #include "ir/names.h"
 
 /* Room for one more element; false and failed when there is none. */
@@ -60,6 +61,7 @@ void cyg_graph_destroy(cyg_graph *g)
 {
     if (g == NULL)
         return;
+    cyg_edit_free(g);
     for (uint32_t i = 0; i < g->map_count; i++)
         cyg_map_close(&g->maps[i]);
     cyg_names_deinit(&g->value_names);
@@ -169,8 +171,16 @@ bool cyg_graph_rename_value(cyg_graph *g, cyg_value_id v, const char *name)
 
 /* ---- nodes ---- */
 
+/* Room for every node there is, and one more. */
+static bool reserve_order(cyg_graph *g)
+{
+    return RESERVE(g, order, node_count, order_cap);
+}
+
 static bool insert_in_order(cyg_graph *g, cyg_node_id before, cyg_node_id n)
 {
+    if (g->edit != NULL) /* the list has the order; room in the array is for its end */
+        return reserve_order(g);
     if (!RESERVE(g, order, order_count, order_cap))
         return false;
     uint32_t at = g->order_count;
@@ -211,6 +221,8 @@ cyg_node_id cyg_graph_add_node(cyg_graph *g, cyg_node_id before, cyg_op op, cons
         return CYG_NO_NODE;
     }
     g->nodes[g->node_count++] = n;
+    if (g->edit != NULL && !cyg_edit_add_node(g, id, before))
+        return CYG_NO_NODE;
     for (uint32_t i = 0; i < out_count; i++)
         if (out[i].i < g->value_count)
             cyg_val(g, out[i])->producer = id;

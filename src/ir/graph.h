@@ -166,6 +166,8 @@ typedef struct cyg_names {
     uint32_t cap, used; /* used counts tombstones too */
 } cyg_names;
 
+typedef struct cyg_edit cyg_edit;
+
 typedef struct cyg_graph {
     cyg_arena arena;
     const char *name;
@@ -189,7 +191,8 @@ typedef struct cyg_graph {
     uint32_t map_count, map_cap;
     uint32_t next_name; /* counter for made-up names */
     /* private to ir */
-    bool failed; /* an adder ran out of memory */
+    bool failed;    /* an adder ran out of memory */
+    cyg_edit *edit; /* while it is being rewritten: edit.c */
     cyg_names value_names, node_names, symbol_names;
 } cyg_graph;
 
@@ -285,10 +288,24 @@ typedef struct cyg_uses {
 cyg_status cyg_uses_build(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *scratch,
                           cyg_uses *out_uses) CYG_MUST_USE;
 
+/* ---- rewriting: uses and order at hand, kept up by every function that changes the graph ---- */
+/* Until the end the array `order` stands still: new nodes are not in it, removed ones are. Operands
+ * may only be changed by functions of this header. */
+cyg_status cyg_graph_edit_begin(cyg_ctx *ctx, cyg_graph *g) CYG_MUST_USE;
+void cyg_graph_edit_end(cyg_graph *g); /* fine when there was no beginning */
+/* Uses of v by nodes; a node that uses it twice counts twice. Graph outputs are not counted. */
+uint32_t cyg_graph_use_count(const cyg_graph *g, cyg_value_id v);
+/* for (u = first; u != CYG_NO_ID; u = next), the oldest first. */
+uint32_t cyg_graph_first_use(const cyg_graph *g, cyg_value_id v);
+uint32_t cyg_graph_next_use(const cyg_graph *g, uint32_t use);
+cyg_node_id cyg_graph_use_node(const cyg_graph *g, uint32_t use);
+/* Where a node stands in the order: never more than that of a node behind it. */
+uint32_t cyg_graph_rank(const cyg_graph *g, cyg_node_id n);
+
 /* ---- changing
  * ---------------------------------------------------------------------------------------------- */
 /* Every use of `old` (node inputs, graph outputs) becomes `now`. A graph output keeps its name: the
- * names are swapped. O(uses) by scan. */
+ * names are swapped. O(uses) while the graph is being rewritten, else O(nodes). */
 void cyg_graph_replace_uses(cyg_graph *g, cyg_value_id old, cyg_value_id now);
 void cyg_node_set_input(cyg_graph *g, cyg_node_id n, uint32_t i, cyg_value_id v);
 /* Leaves the slot with op = removed and takes it out of the order at the next

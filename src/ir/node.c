@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "ir/edit.h"
+
 static void *grown(cyg_graph *g, void *list, uint32_t count, size_t size)
 {
     if ((count & (count - 1)) != 0) /* neither zero nor a power of two: there is room */
@@ -200,9 +202,13 @@ void cyg_node_set_input(cyg_graph *g, cyg_node_id id, uint32_t i, cyg_value_id v
         }
         for (uint32_t k = 0; k <= i; k++)
             in[k] = k < n->in_count ? n->in[k] : CYG_NO_VALUE;
+        const uint32_t former = n->in_count;
         n->in = in;
         n->in_count = i + 1;
+        if (!cyg_edit_renew_inputs(g, id, former))
+            return;
     }
+    cyg_edit_set_input(g, id, i, v);
     n->in[i] = v;
 }
 

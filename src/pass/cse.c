@@ -143,8 +143,8 @@ static cyg_status merge_consts(cyg_rw *rw)
         for (uint32_t i = 0; i < g->nodes[k].in_count; i++) {
             const cyg_value_id v = g->nodes[k].in[i];
             if (!cyg_value_is_none(v) && remap[v.i] != v.i) {
-                g->nodes[k].in[i] = (cyg_value_id){remap[v.i]};
-                rw->changed = rw->stale = true;
+                cyg_node_set_input(g, (cyg_node_id){k}, i, (cyg_value_id){remap[v.i]});
+                rw->changed = true;
             }
         }
     return CYG_OK;
@@ -182,7 +182,7 @@ static cyg_status merge_nodes(cyg_rw *rw)
                 cyg_graph_replace_uses(g, n->out[o], cyg_nod(g, kept)->out[o]);
         cyg_node_merge_sources(g, kept, id);
         cyg_graph_remove_node(g, id);
-        rw->changed = rw->stale = true;
+        rw->changed = true;
     }
     return CYG_OK;
 }

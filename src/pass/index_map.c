@@ -31,10 +31,10 @@ static bool wants_planes(cyg_op op)
 
 static bool ends_chain(cyg_rw *rw, cyg_value_id v)
 {
-    const uint32_t first = rw->uses.first[v.i], last = rw->uses.first[v.i + 1];
     bool ends = cyg_graph_is_output(rw->g, v);
-    for (uint32_t u = first; u < last; u++) {
-        const cyg_node_id user = rw->uses.user[u];
+    for (uint32_t u = cyg_graph_first_use(rw->g, v); u != CYG_NO_ID;
+         u = cyg_graph_next_use(rw->g, u)) {
+        const cyg_node_id user = cyg_graph_use_node(rw->g, u);
         const cyg_node *n = cyg_nod(rw->g, user);
         if (wants_planes(n->op))
             return false;

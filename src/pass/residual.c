@@ -19,14 +19,6 @@ static cyg_node_id candidate(cyg_rw *rw, cyg_value_id operand, cyg_node_id add)
     return user.i == add.i && last.i == operand.i ? id : CYG_NO_NODE;
 }
 
-static uint32_t position(const cyg_graph *g, cyg_node_id id)
-{
-    uint32_t k = 0;
-    while (k < g->order_count && g->order[k].i != id.i)
-        k++;
-    return k;
-}
-
 static cyg_status visit(cyg_rw *rw, cyg_node_id id)
 {
     cyg_graph *g = rw->g;
@@ -36,7 +28,8 @@ static cyg_status visit(cyg_rw *rw, cyg_node_id id)
         return CYG_OK;
     const cyg_node_id c[2] = {candidate(rw, n->in[0], id), candidate(rw, n->in[1], id)};
     int pick = cyg_node_is_none(c[0]) ? 1 : 0;
-    if (!cyg_node_is_none(c[0]) && !cyg_node_is_none(c[1]) && position(g, c[1]) > position(g, c[0]))
+    if (!cyg_node_is_none(c[0]) && !cyg_node_is_none(c[1]) &&
+        cyg_graph_rank(g, c[1]) > cyg_graph_rank(g, c[0]))
         pick = 1;
     if (cyg_node_is_none(c[pick]))
         return CYG_OK;

@@ -1,9 +1,7 @@
 /* What passes are written with.
  *
- * Matching reads a table of uses that every change makes stale; the driver of a local pass rebuilds
- * it before each visit that follows a change. Rebuilding costs a walk over the graph, which for the
- * few thousand nodes and few hundred rewrites of a model is far below the cost of one matrix
- * product, and buys that no rewrite can act on a count of the past.
+ * A pass works between cyg_graph_edit_begin and cyg_graph_edit_end: uses are counted while they
+ * change, so that no rewrite can act on a count of the past, and a rewrite costs what it touches.
  *
  * Building keeps three promises: the node that takes another's place takes its name, its position
  * and its provenance; a replaced value keeps its id and name (the new node produces it), so graph
@@ -19,32 +17,21 @@
 
 cyg_status cyg_rw_begin(cyg_ctx *ctx, cyg_graph *g, cyg_rw *out_rw)
 {
-    *out_rw = (cyg_rw){.ctx = ctx, .g = g, .stale = true};
+    *out_rw = (cyg_rw){.ctx = ctx, .g = g};
     cyg_arena_init(&out_rw->scratch);
-    cyg_arena_init(&out_rw->table);
-    return cyg_rw_refresh(out_rw);
+    return cyg_graph_edit_begin(ctx, g);
 }
 
 cyg_status cyg_rw_end(cyg_rw *rw, cyg_status status, bool *out_changed)
 {
+    cyg_graph_edit_end(rw->g);
     if (status == CYG_OK && cyg_graph_failed(rw->g))
         status = CYG_RW_NOMEM(rw);
     if (status == CYG_OK && rw->changed)
         status = cyg_graph_sort(rw->ctx, rw->g);
     *out_changed = rw->changed;
     cyg_arena_deinit(&rw->scratch);
-    cyg_arena_deinit(&rw->table);
     return status;
-}
-
-cyg_status cyg_rw_refresh(cyg_rw *rw)
-{
-    if (!rw->stale)
-        return CYG_OK;
-    cyg_arena_reset(&rw->table);
-    CYG_DO(cyg_uses_build(rw->ctx, rw->g, &rw->table, &rw->uses));
-    rw->stale = false;
-    return CYG_OK;
 }
 
 cyg_status cyg_rw_each(cyg_ctx *ctx, cyg_graph *g, cyg_rw_visit visit, bool *out_changed)
@@ -62,11 +49,7 @@ cyg_status cyg_rw_each_with(cyg_ctx *ctx, cyg_graph *g, cyg_rw_visit visit, cons
         if (g->nodes[i].op == CYG_OP_removed)
             continue;
         cyg_arena_reset(&rw.scratch);
-        status = cyg_rw_refresh(&rw);
-        if (status == CYG_OK)
-            status = visit(&rw, (cyg_node_id){i});
-        if (status == CYG_OK && rw.stale)
-            rw.changed = true;
+        status = visit(&rw, (cyg_node_id){i});
         if (status == CYG_OK && (i & 63) == 0)
             status = cyg_ctx_check_cancelled(ctx);
     }
@@ -75,7 +58,7 @@ cyg_status cyg_rw_each_with(cyg_ctx *ctx, cyg_graph *g, cyg_rw_visit visit, cons
 
 static void touch(cyg_rw *rw)
 {
-    rw->stale = rw->changed = true;
+    rw->changed = true;
 }
 
 /* ---- matching ---- */
@@ -90,7 +73,7 @@ cyg_node_id cyg_rw_producer(const cyg_rw *rw, cyg_value_id v, cyg_op op)
 
 uint32_t cyg_rw_use_count(const cyg_rw *rw, cyg_value_id v)
 {
-    uint32_t count = rw->uses.first[v.i + 1] - rw->uses.first[v.i];
+    uint32_t count = cyg_graph_use_count(rw->g, v);
     for (uint32_t i = 0; i < rw->g->output_count; i++)
         count += rw->g->outputs[i].i == v.i;
     return count;
@@ -105,7 +88,7 @@ cyg_node_id cyg_rw_only_user(const cyg_rw *rw, cyg_value_id v)
 {
     if (cyg_rw_use_count(rw, v) != 1 || cyg_graph_is_output(rw->g, v))
         return CYG_NO_NODE;
-    return rw->uses.user[rw->uses.first[v.i]];
+    return cyg_graph_use_node(rw->g, cyg_graph_first_use(rw->g, v));
 }
 
 bool cyg_rw_is_const(const cyg_rw *rw, cyg_value_id v)
@@ -447,43 +430,46 @@ cyg_status cyg_rw_copy_attrs(cyg_rw *rw, cyg_node_id n, const cyg_attr *attrs, u
     return CYG_OK;
 }
 
-static bool is_used(const cyg_graph *g, cyg_value_id v)
+/* A stack of its own: the depth of a dead chain comes from the file. */
+typedef struct pending {
+    cyg_value_id v;
+    struct pending *below;
+} pending;
+
+static void push(cyg_rw *rw, pending **top, cyg_value_id v)
 {
-    if (cyg_graph_is_output(g, v))
-        return true;
-    for (uint32_t i = 0; i < g->node_count; i++)
-        for (uint32_t k = 0; k < g->nodes[i].in_count; k++)
-            if (g->nodes[i].in[k].i == v.i)
-                return true;
+    if (cyg_value_is_none(v) || cyg_node_is_none(cyg_val(rw->g, v)->producer))
+        return;
+    pending *p = CYG_NEW(&rw->scratch, pending);
+    if (p == NULL)
+        return; /* dead code elimination takes it later */
+    *p = (pending){v, *top};
+    *top = p;
+}
+
+static bool is_used(const cyg_rw *rw, const cyg_node *n)
+{
+    for (uint32_t i = 0; i < n->out_count; i++)
+        if (!cyg_value_is_none(n->out[i]) && cyg_rw_use_count(rw, n->out[i]) > 0)
+            return true;
     return false;
 }
 
 void cyg_rw_drop(cyg_rw *rw, cyg_value_id v)
 {
-    /* An explicit stack: the depth of a dead chain comes from the file. */
-    cyg_value_id *stack = CYG_NEW_ARRAY(&rw->scratch, cyg_value_id, rw->g->value_count + 1);
-    size_t count = 0;
-    if (stack == NULL)
-        return; /* dead code elimination takes them later */
-    stack[count++] = v;
-    while (count > 0) {
-        const cyg_value_id at = stack[--count];
-        if (cyg_value_is_none(at))
-            continue;
-        const cyg_node_id p = cyg_val(rw->g, at)->producer;
-        if (cyg_node_is_none(p))
+    pending *top = NULL;
+    push(rw, &top, v);
+    while (top != NULL) {
+        const cyg_node_id p = cyg_val(rw->g, top->v)->producer;
+        top = top->below;
+        if (cyg_node_is_none(p) || is_used(rw, cyg_nod(rw->g, p)))
             continue;
         const cyg_node *n = cyg_nod(rw->g, p);
-        bool used = false;
-        for (uint32_t i = 0; i < n->out_count && !used; i++)
-            used = !cyg_value_is_none(n->out[i]) && is_used(rw->g, n->out[i]);
-        if (used)
-            continue;
         const uint32_t in_count = n->in_count;
-        cyg_value_id *in = n->in;
+        const cyg_value_id *in = n->in;
         touch(rw);
         cyg_graph_remove_node(rw->g, p);
-        for (uint32_t i = 0; i < in_count && count < rw->g->value_count; i++)
-            stack[count++] = in[i];
+        for (uint32_t i = 0; i < in_count; i++)
+            push(rw, &top, in[i]);
     }
 }

@@ -1,5 +1,5 @@
-/* rewrite: what passes are written with. A cyg_rw holds the graph, a scratch arena and the table of
- * uses while one pass runs; matching is by small predicates (producer of, constant scalar, single
+/* rewrite: what passes are written with. A cyg_rw holds the graph, open for editing, and a scratch
+ * arena while one pass runs; matching is by small predicates (producer of, constant scalar, single
  * use, commutative operand), building by a few constructors that keep provenance, names and shapes.
  * Private to pass. */
 #ifndef CYG_PASS_REWRITE_H
@@ -12,22 +12,16 @@ typedef struct cyg_rw {
     cyg_ctx *ctx;
     cyg_graph *g;
     cyg_arena scratch; /* of the pass */
-    cyg_arena table;   /* of `uses`, reset at each refresh */
-    cyg_uses uses;
-    bool stale;       /* uses must be rebuilt before they are read */
-    bool changed;     /* the graph was changed */
-    const void *data; /* of the pass: cyg_rw_each_with */
+    bool changed;      /* the graph was changed */
+    const void *data;  /* of the pass: cyg_rw_each_with */
 } cyg_rw;
 
 cyg_status cyg_rw_begin(cyg_ctx *ctx, cyg_graph *g, cyg_rw *out_rw) CYG_MUST_USE;
 /* Sorts the graph when it was changed, frees, hands `changed` out. `status` goes through unless
  * sorting fails. */
 cyg_status cyg_rw_end(cyg_rw *rw, cyg_status status, bool *out_changed) CYG_MUST_USE;
-/* Brings the uses up to date; every matching function below needs that after a change. */
-cyg_status cyg_rw_refresh(cyg_rw *rw) CYG_MUST_USE;
 
-/* Runs `visit` on every live node by id (those it adds too), uses fresh each time: the whole of a
- * local pass. */
+/* Runs `visit` on every live node by id (those it adds too): the whole of a local pass. */
 typedef cyg_status (*cyg_rw_visit)(cyg_rw *rw, cyg_node_id n);
 cyg_status cyg_rw_each(cyg_ctx *ctx, cyg_graph *g, cyg_rw_visit visit,
                        bool *out_changed) CYG_MUST_USE;
@@ -108,8 +102,7 @@ void cyg_rw_merge_upwards(cyg_rw *rw, cyg_node_id n, cyg_value_id v, cyg_value_i
 /* n gets these attributes (of another node; the values are shared). */
 cyg_status cyg_rw_copy_attrs(cyg_rw *rw, cyg_node_id n, const cyg_attr *attrs,
                              uint32_t count) CYG_MUST_USE;
-/* Removes the producers of v that nothing uses any more, upwards. Needs no fresh uses: it counts by
- * scan. */
+/* Removes the producers of v that nothing uses any more, upwards. */
 void cyg_rw_drop(cyg_rw *rw, cyg_value_id v);
 
 #define CYG_RW_NOMEM(rw) CYG_FAIL((rw)->ctx, CYG_E_NOMEM, "out of memory")
