@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "onnx/onnx.h"
 
 /* ---- operands ---- */
@@ -40,6 +41,10 @@ cyg_value_id cyg_expand_in(cyg_expander *x, uint32_t i)
     if (cyg_value_is_none(id))
         return id;
     const cyg_value *v = cyg_val(x->from, id);
+    if (x->by_rows)
+        return cyg_expand_by_rows(x, id);
+    if (cyg_value_is_none(x->map[id.i]))
+        return cyg_expand_shaped(x, id);
     if (v->quant.type == CYG_TYPE_NONE || x->map[id.i].i != id.i)
         return x->map[id.i];
     if (v->is_const && v->type != CYG_TYPE_F32)
@@ -228,15 +233,14 @@ cyg_value_id cyg_expand_quantised(cyg_expander *x, cyg_value_id v, const char *s
 
 /* ---- the walk ---- */
 
-/* v's producer makes y instead (y: a value that came over from `from`). */
-static void bind(cyg_expander *x, cyg_value_id v, cyg_value_id y)
+void cyg_expand_bind(cyg_expander *x, cyg_value_id v, cyg_value_id y)
 {
     if (cyg_value_is_none(v) || v.i == y.i)
         return;
     const cyg_node_id maker = cyg_val(x->to, v)->producer;
     /* What is older than this expansion (an input, a constant) cannot be renamed away. */
     if (cyg_node_is_none(maker) || v.i < x->from->value_count) {
-        bind(x, cyg_emit1(x, CYG_OP_identity, "same", v), y);
+        cyg_expand_bind(x, cyg_emit1(x, CYG_OP_identity, "same", v), y);
         return;
     }
     cyg_node *n = cyg_nod(x->to, maker);
@@ -247,15 +251,34 @@ static void bind(cyg_expander *x, cyg_value_id v, cyg_value_id y)
     cyg_val(x->to, y)->producer = maker;
 }
 
-/* A result stands for y: through a quantise pair where y is quantised. */
+/* A result stands for y: through a quantise pair where y is quantised; through a Reshape when it is
+ * by rows and y must have its shape. */
 static void finish(cyg_expander *x, cyg_value_id result, cyg_value_id y)
 {
     const cyg_value *v = cyg_val(x->from, y);
+    int64_t target[CYG_MAX_RANK];
+    if (x->by_rows && !cyg_expand_keep_rows(x, y)) {
+        x->rows[y.i] = result;
+        CYG_IGNORE(cyg_expand_target(v, target));
+        result = cyg_emit_reshape(x, "Shape", result, target, v->rank);
+    }
     if (v->quant.type == CYG_TYPE_S32 || v->quant.type == CYG_TYPE_NONE) {
-        bind(x, result, y);
+        cyg_expand_bind(x, result, y);
         return;
     }
-    bind(x, cyg_expand_quantised(x, result, v->name, &v->quant), y);
+    cyg_expand_bind(x, cyg_expand_quantised(x, result, v->name, &v->quant), y);
+}
+
+/* A Reshape to a constant shape reads elements, no dimensions, unless it says 0 = as before. */
+static bool free_shape(const cyg_expander *x)
+{
+    const cyg_value *shape = x->n->op == CYG_OP_reshape ? cyg_expand_operand(x, 1) : NULL;
+    if (shape == NULL || !shape->is_const || shape->type != CYG_TYPE_S64)
+        return false;
+    for (size_t i = 0; i < shape->bytes / sizeof(int64_t); i++)
+        if (cyg_load_i64((const int64_t *)shape->data + i) == 0)
+            return false;
+    return true;
 }
 
 static cyg_status copy_node(cyg_expander *x)
@@ -266,14 +289,20 @@ static cyg_status copy_node(cyg_expander *x)
     if (in == NULL)
         return CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory");
     for (uint32_t i = 0; i < n->in_count; i++)
-        in[i] = cyg_expand_in(x, i);
-    const cyg_node_id id =
-        cyg_graph_add_node(to, CYG_NO_NODE, n->op, n->name, in, n->in_count, n->out, n->out_count);
+        in[i] = i == 0 && free_shape(x) ? cyg_expand_any(x, i) : cyg_expand_in(x, i);
+    cyg_value_id rows = CYG_NO_VALUE;
+    const bool output = x->by_rows && cyg_graph_is_output(x->from, n->out[0]);
+    if (output) /* the rows are a value of their own, the shape behind them has the name */
+        rows = cyg_graph_add_value(to, n->name, CYG_TYPE_NONE, CYG_RANK_UNKNOWN, NULL);
+    const cyg_node_id id = cyg_graph_add_node(to, CYG_NO_NODE, n->op, n->name, in, n->in_count,
+                                              output ? &rows : n->out, n->out_count);
     if (cyg_node_is_none(id))
         return CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory");
     CYG_IGNORE(cyg_node_copy_attrs(to, id, n));
     for (uint32_t i = 0; i < n->source_count; i++)
         cyg_node_add_source(to, id, n->sources[i]);
+    if (x->by_rows)
+        finish(x, output ? rows : n->out[0], n->out[0]);
     for (uint32_t i = 0; i < n->out_count; i++) {
         const cyg_value *v = cyg_val(x->from, n->out[i]);
         if (v->quant.type == CYG_TYPE_NONE || v->quant.type == CYG_TYPE_S32)
@@ -293,6 +322,9 @@ static cyg_status copy_node(cyg_expander *x)
 static cyg_status expand_node(cyg_expander *x)
 {
     const cyg_expand_rule rule = cyg_expand_rule_of(x->n->op, x->opset);
+    if (cyg_expand_postpone(x))
+        return CYG_OK;
+    cyg_expand_choose_rows(x);
     if (rule == NULL)
         return copy_node(x);
     cyg_value_id result = CYG_NO_VALUE;
@@ -337,27 +369,77 @@ static cyg_status expand_all(cyg_expander *x)
         if (x->n->op != CYG_OP_removed)
             CYG_DO(expand_node(x));
     }
-    CYG_DO(cyg_graph_set_io(x->ctx, x->to, x->from->inputs, x->from->input_count, x->from->outputs,
-                            x->from->output_count));
-    CYG_DO(cyg_graph_verify(x->ctx, x->to));
-    return cyg_graph_infer_shapes(x->ctx, x->to);
+    return cyg_graph_set_io(x->ctx, x->to, x->from->inputs, x->from->input_count, x->from->outputs,
+                            x->from->output_count);
 }
 
+/* Nodes that will be written: Transposes of constants are folded by the writer. */
+static uint32_t written_nodes(const cyg_graph *g)
+{
+    uint32_t count = 0;
+    for (uint32_t k = 0; k < g->order_count; k++) {
+        const cyg_node *n = cyg_nod(g, g->order[k]);
+        count += n->op != CYG_OP_transpose || !cyg_val(g, n->in[0])->is_const;
+    }
+    return count;
+}
+
+/* Linears over more than two dimensions, in a graph without quantised values. */
+static bool may_gain_by_rows(const cyg_graph *g)
+{
+    bool gain = false;
+    for (uint32_t i = 0; i < g->value_count; i++)
+        if (g->values[i].quant.type != CYG_TYPE_NONE)
+            return false;
+    for (uint32_t k = 0; k < g->order_count; k++) {
+        const cyg_node *n = cyg_nod(g, g->order[k]);
+        gain = gain || (n->op == CYG_OP_linear && cyg_val(g, n->in[0])->rank > 2);
+    }
+    return gain;
+}
+
+static cyg_status expand_graph(cyg_ctx *ctx, const cyg_graph *g, int opset, bool by_rows,
+                               cyg_graph **out_graph)
+{
+    cyg_expander x = {.ctx = ctx, .from = g, .to = cyg_graph_create(), .opset = opset};
+    *out_graph = x.to;
+    if (x.to == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    const size_t count = (size_t)g->value_count + 1;
+    x.map = CYG_NEW_ARRAY(&x.to->arena, cyg_value_id, count);
+    if (by_rows) {
+        x.rows = CYG_NEW_ARRAY(&x.to->arena, cyg_value_id, count);
+        x.seen_as = CYG_NEW_ARRAY(&x.to->arena, cyg_value_id, count);
+    }
+    if (x.map == NULL || (by_rows && (x.rows == NULL || x.seen_as == NULL)))
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    for (size_t i = 0; by_rows && i < count; i++)
+        x.rows[i] = x.seen_as[i] = CYG_NO_VALUE;
+    return expand_all(&x);
+}
+
+/* Written with shapes as they are and by rows, the one with fewer nodes stays. */
 cyg_status cyg_onnx_expand(cyg_ctx *ctx, const cyg_graph *g, int opset, cyg_graph **out_graph)
 {
+    cyg_graph *shaped = NULL, *rows = NULL;
     *out_graph = NULL;
     if (opset < CYG_ONNX_EXPORT_MIN || opset > CYG_ONNX_EXPORT_MAX)
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED, "opset %d: expected %d to %d", opset,
                         CYG_ONNX_EXPORT_MIN, CYG_ONNX_EXPORT_MAX);
-    cyg_expander x = {.ctx = ctx, .from = g, .to = cyg_graph_create(), .opset = opset};
-    if (x.to == NULL)
-        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    x.map = CYG_NEW_ARRAY(&x.to->arena, cyg_value_id, (size_t)g->value_count + 1);
-    const cyg_status st =
-        x.map == NULL ? CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory") : expand_all(&x);
+    cyg_status st = expand_graph(ctx, g, opset, false, &shaped);
+    if (st == CYG_OK && may_gain_by_rows(g))
+        st = expand_graph(ctx, g, opset, true, &rows);
+    const bool take_rows =
+        st == CYG_OK && rows != NULL && written_nodes(rows) < written_nodes(shaped);
+    cyg_graph_destroy(take_rows ? shaped : rows);
+    cyg_graph *const best = take_rows ? rows : shaped;
     if (st == CYG_OK)
-        *out_graph = x.to;
+        st = cyg_graph_verify(ctx, best);
+    if (st == CYG_OK)
+        st = cyg_graph_infer_shapes(ctx, best);
+    if (st == CYG_OK)
+        *out_graph = best;
     else
-        cyg_graph_destroy(x.to);
+        cyg_graph_destroy(best);
     return st;
 }

@@ -9,8 +9,11 @@ typedef struct cyg_expander {
     const cyg_graph *from;
     cyg_graph *to; /* begins with all of from's values under the same ids */
     int opset;
-    cyg_value_id *map; /* [from's value] what stands for it in `to`, in float */
-    cyg_node_id id;    /* the node of `from` being expanded */
+    cyg_value_id
+        *map; /* [from's value] what stands for it in `to`, in float; none: made when asked */
+    cyg_value_id *rows, *seen_as; /* expand_rows.c; NULL when shapes are kept as they are */
+    bool by_rows;                 /* this node's operands and result are [rows, channels] */
+    cyg_node_id id;               /* the node of `from` being expanded */
     const cyg_node *n;
     const char *stem; /* of made-up names: the node's name, or a quantised value's */
 } cyg_expander;
@@ -22,7 +25,8 @@ typedef struct cyg_expander {
 /* ---- operands ---- */
 /* The operand in `from`; NULL when absent. */
 const cyg_value *cyg_expand_operand(const cyg_expander *x, uint32_t i);
-/* The operand's stand-in in `to`; none when absent. */
+/* The operand's stand-in in `to`, in its shape or by rows, as the node is expanded; none when
+ * absent. */
 cyg_value_id cyg_expand_in(cyg_expander *x, uint32_t i);
 /* Operand i, transposed by perm (rank of them); a constant is transposed before it is dequantised,
  * so that the writer can store it that way. */
@@ -52,6 +56,21 @@ cyg_value_id cyg_expand_scalar(cyg_expander *x, float v);
 cyg_value_id cyg_expand_ints(cyg_expander *x, const int64_t *v, int64_t count);
 /* The dims as a Reshape target; false when more than one is symbolic. */
 bool cyg_expand_target(const cyg_value *v, int64_t *out_dims);
+
+/* ---- values as [rows, channels] (expand_rows.c) ---- */
+/* Before a node is expanded: is it expanded by rows? Sets by_rows. */
+void cyg_expand_choose_rows(cyg_expander *x);
+/* A Reshape that leaves the channels alone is made when somebody asks for its shape; true: done. */
+bool cyg_expand_postpone(cyg_expander *x);
+/* Any stand-in that exists, for readers that give it a shape of their own. */
+cyg_value_id cyg_expand_any(cyg_expander *x, uint32_t i);
+/* What cyg_expand_in gives for a value that has no stand-in of the wanted form yet. */
+cyg_value_id cyg_expand_shaped(cyg_expander *x, cyg_value_id v);
+cyg_value_id cyg_expand_by_rows(cyg_expander *x, cyg_value_id v);
+/* y has its result as rows; false: it must have its shape (an output of the graph). */
+bool cyg_expand_keep_rows(cyg_expander *x, cyg_value_id y);
+/* v's producer makes y instead (y: a value that came over from `from`). */
+void cyg_expand_bind(cyg_expander *x, cyg_value_id v, cyg_value_id y);
 
 /* Activations of fused operators and the operators that younger opsets lack. */
 cyg_value_id cyg_expand_act(cyg_expander *x, int64_t act, cyg_value_id a);

@@ -20,7 +20,7 @@ cyg_status cyg_expand_linear(cyg_expander *x, cyg_value_id *out_result)
     const cyg_value *in = cyg_expand_operand(x, 0);
     const cyg_value_id bias = cyg_expand_in(x, 2);
     cyg_value_id y;
-    if (in->rank == 2 && !cyg_value_is_none(bias)) {
+    if ((in->rank == 2 || x->by_rows) && !cyg_value_is_none(bias)) {
         const cyg_value_id operands[] = {cyg_expand_in(x, 0), cyg_expand_in(x, 1), bias};
         y = cyg_emit(x, CYG_OP_gemm, "", operands, 3);
         CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, y), CYG_ATTR_transB, 1));
@@ -69,16 +69,34 @@ static cyg_value_id flat_index(cyg_expander *x, uint32_t i)
     return cyg_emit_reshape(x, "FlatRows", cyg_expand_in(x, i), &minus_one, 1);
 }
 
+/* All rows are one image's: then they need no dimension of their own, and may come by rows. */
+static bool is_one_image(const cyg_expander *x, const cyg_value *v, int64_t rows)
+{
+    const int64_t count = cyg_value_elements(v);
+    return x->rows != NULL && count > 0 && v->rank > 0 && count == rows * v->dims[v->rank - 1];
+}
+
+/* v, made from a stand-in of operand i, as [images, rows, channels]. */
+static cyg_value_id images(cyg_expander *x, uint32_t i, cyg_value_id v, int64_t rows,
+                           int64_t channels)
+{
+    const cyg_value *in = cyg_expand_operand(x, i);
+    const bool shaped = !cyg_value_is_none(x->map[x->n->in[i].i]);
+    return shaped && in->rank == 3 && in->dims[1] == rows
+               ? v
+               : cyg_emit_reshape(x, "Images", v, (const int64_t[]){-1, rows, channels}, 3);
+}
+
 cyg_status cyg_expand_gather_rows(cyg_expander *x, cyg_value_id *out_result)
 {
     const cyg_value *in = cyg_expand_operand(x, 0), *index = cyg_expand_operand(x, 1);
     const int64_t rows_in = cyg_node_int(x->n, CYG_ATTR_rows_in, 0);
-    cyg_value_id y = cyg_expand_in(x, 0);
     if (in->rank == CYG_RANK_UNKNOWN || in->rank == 0 || in->dims[in->rank - 1] < 0)
         return CYG_EXPAND_FAIL(x, "the channels of %s are not known", in->name);
-    if (in->rank != 3 || in->dims[1] != rows_in)
-        y = cyg_emit_reshape(x, "Images", y, (const int64_t[]){-1, rows_in, in->dims[in->rank - 1]},
-                             3);
+    const int64_t channels = in->dims[in->rank - 1];
+    const bool rows = is_one_image(x, in, rows_in) && in->rank > 1;
+    cyg_value_id y = rows ? cyg_expand_by_rows(x, x->n->in[0])
+                          : images(x, 0, cyg_expand_any(x, 0), rows_in, channels);
     /* Gather takes -1 for the last row: with one row of zeros behind, that is what it means here.
      */
     bool pads = !index->is_const;
@@ -86,10 +104,13 @@ cyg_status cyg_expand_gather_rows(cyg_expander *x, cyg_value_id *out_result)
         pads = pads ||
                (index->type == CYG_TYPE_S32 ? cyg_load_i32((const char *)index->data + 4 * i) < 0
                                             : cyg_load_i64((const char *)index->data + 8 * i) < 0);
-    if (pads)
+    if (pads) {
+        static const int64_t of_image[] = {0, 0, 0, 0, 1, 0}, of_rows[] = {0, 0, 1, 0};
         y = cyg_emit2(x, CYG_OP_pad, "ZeroRow", y,
-                      cyg_expand_ints(x, (const int64_t[]){0, 0, 0, 0, 1, 0}, 6));
-    *out_result = cyg_emit_gather(x, "", y, flat_index(x, 1), 1);
+                      rows ? cyg_expand_ints(x, of_rows, 4) : cyg_expand_ints(x, of_image, 6));
+    }
+    *out_result = cyg_emit_gather(x, "", y, flat_index(x, 1), rows ? 0 : 1);
+    x->by_rows = rows;
     return CYG_OK;
 }
 
@@ -99,17 +120,20 @@ typedef struct geometry {
     int64_t heads, dim, tokens, entries;
     bool apart; /* images and entries are dimensions of their own: entries differ in their table */
     cyg_value_id rows; /* flat [entries * tokens], or none */
+    bool single;       /* rows of one image, gathered by rows */
 } geometry;
 
-static cyg_value_id slice_channels(cyg_expander *x, uint32_t i, cyg_attr_key offset_key,
-                                   int64_t width)
+static cyg_value_id slice_channels(cyg_expander *x, const geometry *g, uint32_t i,
+                                   cyg_attr_key offset_key, int64_t width)
 {
     const cyg_value *v = cyg_expand_operand(x, i);
     const int64_t from = cyg_node_int(x->n, offset_key, 0), to = from + width, last = -1;
+    const cyg_value_id whole =
+        g->single ? cyg_expand_by_rows(x, x->n->in[i]) : cyg_expand_any(x, i);
     if (from == 0 && v->rank != CYG_RANK_UNKNOWN && v->dims[v->rank - 1] == width)
-        return cyg_expand_in(x, i);
-    const cyg_value_id in[] = {cyg_expand_in(x, i), cyg_expand_ints(x, &from, 1),
-                               cyg_expand_ints(x, &to, 1), cyg_expand_ints(x, &last, 1)};
+        return whole;
+    const cyg_value_id in[] = {whole, cyg_expand_ints(x, &from, 1), cyg_expand_ints(x, &to, 1),
+                               cyg_expand_ints(x, &last, 1)};
     return cyg_emit(x, CYG_OP_slice, "Channels", in, 4);
 }
 
@@ -122,16 +146,15 @@ static cyg_value_id normalised(cyg_expander *x, cyg_value_id v)
                      cyg_emit_with(x, CYG_OP_max, "AtLeast", norm, 1e-12f));
 }
 
-/* Rows of v in the order of the entries, as [images, rows, channels]. */
-static cyg_value_id ordered(cyg_expander *x, const geometry *g, const cyg_value *shape,
-                            cyg_value_id v, int64_t width)
+/* Rows of v, made from operand i, in the order of the entries. */
+static cyg_value_id ordered(cyg_expander *x, const geometry *g, uint32_t i, cyg_value_id v,
+                            int64_t width)
 {
-    const int64_t count = g->entries * g->tokens;
     if (cyg_value_is_none(g->rows))
         return v;
-    if (shape->rank != 3 || shape->dims[1] != count)
-        v = cyg_emit_reshape(x, "Images", v, (const int64_t[]){-1, count, width}, 3);
-    return cyg_emit_gather(x, "Rows", v, g->rows, 1);
+    if (!g->single)
+        v = images(x, i, v, g->entries * g->tokens, width);
+    return cyg_emit_gather(x, "Rows", v, g->rows, g->single ? 0 : 1);
 }
 
 /* Rows of one operand as [(images,) entries, heads, tokens, dim], or with the last two swapped. */
@@ -141,8 +164,8 @@ static cyg_value_id head_rows(cyg_expander *x, const geometry *g, uint32_t i, cy
     static const int64_t perms[2][2][5] = {{{0, 2, 1, 3, -1}, {0, 2, 3, 1, -1}},
                                            {{0, 1, 3, 2, 4}, {0, 1, 3, 4, 2}}};
     const int64_t width = g->heads * g->dim;
-    cyg_value_id v = slice_channels(x, i, offset, width);
-    v = ordered(x, g, cyg_expand_operand(x, i), v, width);
+    cyg_value_id v = slice_channels(x, g, i, offset, width);
+    v = ordered(x, g, i, v, width);
     const int64_t all[] = {-1, g->entries, g->tokens, g->heads, g->dim};
     const int64_t merged[] = {-1, g->tokens, g->heads, g->dim};
     v = cyg_emit_reshape(x, "Heads", v, g->apart ? all : merged, g->apart ? 5 : 4);
@@ -176,8 +199,9 @@ static heads split_heads(cyg_expander *x, const geometry *g)
     const int64_t all[] = {-1, g->entries, g->tokens, 3 * g->heads, g->dim};
     const int64_t merged[] = {-1, g->tokens, 3 * g->heads, g->dim};
     const int64_t sizes[] = {g->heads, g->heads, g->heads};
-    cyg_value_id v =
-        ordered(x, g, cyg_expand_operand(x, 0), cyg_expand_in(x, 0), 3 * g->heads * g->dim);
+    const cyg_value_id whole =
+        g->single ? cyg_expand_by_rows(x, x->n->in[0]) : cyg_expand_any(x, 0);
+    cyg_value_id v = ordered(x, g, 0, whole, 3 * g->heads * g->dim);
     v = cyg_emit_reshape(x, "Heads", v, g->apart ? all : merged, rank);
     v = cyg_emit_transpose(x, "Turn", v, turn[g->apart], rank);
     cyg_value_id out[3];
@@ -280,6 +304,7 @@ static cyg_status read_geometry(cyg_expander *x, geometry *g)
     if (g->entries < 1)
         return CYG_EXPAND_FAIL(x, "%lld entries", (long long)g->entries);
     g->apart = tables > 1;
+    g->single = rows != NULL && is_one_image(x, cyg_expand_operand(x, 0), g->entries * g->tokens);
     return CYG_OK;
 }
 
@@ -298,15 +323,21 @@ cyg_status cyg_expand_attention(cyg_expander *x, cyg_value_id *out_result)
     cyg_value_id o = cyg_emit2(x, CYG_OP_matmul, "Context", p, h.v);
     static const int64_t merged[] = {0, 2, 1, 3}, apart[] = {0, 1, 3, 2, 4};
     o = cyg_emit_transpose(x, "TurnBack", o, g.apart ? apart : merged, g.apart ? 5 : 4);
+    const int64_t count = g.entries * g.tokens, width = g.heads * g.dim;
+    const int64_t by_images[3] = {-1, count, width};
+    x->by_rows = x->rows != NULL;
     if (!cyg_value_is_none(g.rows)) {
-        o = cyg_emit_reshape(x, "ImagesBack", o,
-                             (const int64_t[]){-1, g.entries * g.tokens, g.heads * g.dim}, 3);
-        o = cyg_emit_gather(x, "RowsBack", o, inverse_rows(x, &g), 1);
-        if (y->rank == 3 && y->dims[1] == g.entries * g.tokens) {
+        o = cyg_emit_reshape(x, "ImagesBack", o, g.single ? by_images + 1 : by_images,
+                             g.single ? 2 : 3);
+        o = cyg_emit_gather(x, "RowsBack", o, inverse_rows(x, &g), g.single ? 0 : 1);
+        if (g.single || (y->rank == 3 && y->dims[1] == count)) {
+            x->by_rows = g.single;
             *out_result = o;
             return CYG_OK;
         }
     }
-    *out_result = cyg_emit_reshape(x, "Merge", o, target, y->rank);
+    const int64_t by_rows[2] = {-1, width};
+    *out_result = x->by_rows ? cyg_emit_reshape(x, "Merge", o, by_rows, 2)
+                             : cyg_emit_reshape(x, "Merge", o, target, y->rank);
     return CYG_OK;
 }

@@ -194,6 +194,37 @@ def standard_cases():
     yield "transposed constant", one + const("w", w) + "%t: none[*] = transpose(%w) {perm = [1, 0, 2]}\n%y: none[*] = add(%x, %t)\noutput %y\n", {"x": x}, x64 + w.transpose(1, 0, 2)
 
 
+def layer_norm(x, g, b):
+    d = x - x.mean(-1, keepdims=True)
+    return d / np.sqrt((d * d).mean(-1, keepdims=True) + 1e-5) * g + b
+
+
+def chain_cases():
+    """Linears one behind the other: written by rows, as Gemm, with Reshapes only where a shape is asked for."""
+    w, b, g, t = floats(4, 4), floats(4), floats(4), floats(1, 6, 4)
+    rows = RNG.permutation(6).astype(np.int64)
+    consts = const("w", w) + const("b", b) + const("g", g) + const("t", t) + const("i", rows) + const("s", np.array([0, 6, 4])) + const("c", np.array([2]))
+    for batch, n in (("1", 1), ("2", 2), ("N", 3)):
+        x = floats(n, 2, 3, 4)
+        head = ("symbol N\n" if batch == "N" else "") + "input %%x: f32[%s,2,3,4]\n" % batch + consts
+        body = ("%n: none[*] = layer_normalization(%x, %g, %b) {axis = -1, epsilon = 1e-05}\n%l: none[*] = linear(%n, %w, %b) {act = 1}\n"
+                "%r: none[*] = reshape(%l, %s)\n%m: none[*] = linear(%r, %w, %b)\n%a: none[*] = add(%r, %m)\n%u: none[*] = tanh(%a)\n")
+        x64 = x.astype(np.float64)
+        r = np.maximum(layer_norm(x64, g, b) @ w.T + b, 0).reshape(n, 6, 4)
+        u = np.tanh(r + (r @ w.T + b))
+        yield "chain, batch " + batch, head + body + "output %u\n", {"x": x}, u
+        yield "chain, two outputs " + batch, head + body + "%y: none[*] = linear(%u, %w, %b, %r)\noutput %y\noutput %r\n", {"x": x}, u @ w.T + b + r
+        yield "chain, a whole table added " + batch, head + body + "%p: none[*] = add(%u, %t)\n%y: none[*] = linear(%p, %w, %b)\noutput %y\n", {"x": x}, (u + t) @ w.T + b
+        yield "chain, gathered rows " + batch, head + body + "%p: none[*] = gather_rows(%u, %i) {rows_in = 6}\n%y: none[*] = linear(%p, %w, %b, %p)\noutput %y\n", {"x": x}, u[:, rows] @ w.T + b + u[:, rows]
+        yield "chain, one row " + batch, head + body + "%p: none[*] = gather_rows(%u, %c) {rows_in = 6}\n%y: none[*] = linear(%p, %w, %b)\noutput %y\n", {"x": x}, u[:, 2:3] @ w.T + b
+        score = u @ u.transpose(0, 2, 1)
+        e = np.exp(score - score.max(-1, keepdims=True))
+        o = e / e.sum(-1, keepdims=True) @ u
+        for addressed in (False, True):
+            order = const("o", rows.reshape(1, 6)) if addressed else ""
+            yield "chain, attention %s %d" % (batch, addressed), head + order + body + "%%p: none[*] = attention(%%u, %%u, %%u%s) {heads = 1, head_dim = 4, tokens = 6}\n%%y: none[*] = linear(%%p, %%w, %%b, %%u)\noutput %%y\n" % (", _, _, %o" if addressed else ""), {"x": x}, o @ w.T + b + u
+
+
 def quantised_cases():
     x = floats(2, 5, 3)
     w = RNG.integers(-127, 128, (4, 3)).astype(np.int8)
@@ -213,7 +244,7 @@ def quantised_cases():
 
 def check_cases(tool, folder):
     count = 0
-    for cases in (linear_cases, conv_cases, attention_cases, gather_cases, standard_cases, quantised_cases):
+    for cases in (linear_cases, conv_cases, attention_cases, gather_cases, standard_cases, chain_cases, quantised_cases):
         for name, text, feeds, want in cases():
             source, out = os.path.join(folder, "case.txt"), os.path.join(folder, "case.onnx")
             with open(source, "w") as f:

@@ -127,6 +127,46 @@ static void test_expansion_is_a_valid_graph(void **state)
 }
 
 /* 16-bit pairs live in ONNX Runtime's domain until opset 21, and import knows them. */
+/* Of a chain of linears two Reshapes and one Gemm each are left; a value that the graph gives out
+ * keeps its name and its shape. */
+static void test_chains_are_written_by_rows(void **state)
+{
+    (void)state;
+    static const char chain[] =
+        "graph \"chain\" opset 18\n"
+        "symbol N\n"
+        "input %x: f32[N,4,2]\n"
+        "const %w: f32[2,2] = [1, 2, 3, 4]\n"
+        "const %b: f32[2] = [0.5, -0.5]\n"
+        "const %s: s64[4] = [-1, 2, 2, 2]\n"
+        "%h: f32[N,4,2] = linear(%x, %w, %b) \"fc1\"\n"
+        "%t: f32[N,4,2] = tanh(%h) \"tanh\"\n"
+        "%r: f32[N,2,2,2] = reshape(%t, %s) \"view\"\n"
+        "%y: f32[N,2,2,2] = linear(%r, %w, %b) \"fc2\"\n"
+        "%a: f32[N,4,2] = attention(%h, %h, %h) {heads = 1, head_dim = 2, tokens = 4} \"att\"\n"
+        "%p: f32[N,4,2] = linear(%a, %w, %b, %h) \"fc3\"\n"
+        "%z: f32[N,4,2] = linear(%p, %w, %b) \"fc4\"\n"
+        "output %y\noutput %z\n";
+    cyg_ctx ctx;
+    cyg_graph *g = parse_graph(chain), *out = NULL;
+    int count[CYG_OP_COUNT] = {0};
+    cyg_ctx_init(&ctx);
+    assert_int_equal(cyg_onnx_expand(&ctx, g, 17, &out), CYG_OK);
+    for (uint32_t k = 0; k < out->order_count; k++)
+        count[cyg_nod(out, out->order[k])->op]++;
+    assert_int_equal(count[CYG_OP_gemm], 4);
+    assert_int_equal(count[CYG_OP_matmul], 2); /* of the attention */
+    /* In front of fc1, at y, at z; the attention's q, k, v and result. */
+    assert_int_equal(count[CYG_OP_reshape], 3 + 4);
+    const cyg_value *y = cyg_val(out, cyg_graph_find_value(out, "y")),
+                    *h = cyg_val(out, cyg_graph_find_value(out, "h"));
+    assert_true(y->rank == 4 && y->dims[0] == cyg_val(out, out->inputs[0])->dims[0]);
+    assert_true(h->rank == 2 && h->dims[1] == 2);
+    assert_int_equal(cyg_nod(out, cyg_graph_find_node(out, "fc1"))->op, CYG_OP_gemm);
+    cyg_graph_destroy(out);
+    cyg_graph_destroy(g);
+}
+
 static void test_quantised_values_become_pairs(void **state)
 {
     (void)state;
@@ -194,6 +234,7 @@ int main(void)
         CASE(test_weights_are_written_transposed),
         CASE(test_same_graph_same_bytes),
         CASE(test_expansion_is_a_valid_graph),
+        CASE(test_chains_are_written_by_rows),
         CASE(test_quantised_values_become_pairs),
         CASE(test_errors),
     };
