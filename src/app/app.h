@@ -67,6 +67,9 @@ const char *cyg_terminal_colour(char what);
 const char *cyg_text_count(int64_t n, char out[32]);
 /* "28.4 MB" */
 const char *cyg_text_bytes(uint64_t n, char out[32]);
+/* "28/32  eta 3 s", "12.4 MB of 113.2 MB  eta 12 s": how far a stage is after so many seconds; the
+ * ETA comes after half a second. */
+const char *cyg_text_progress(const cyg_log_event *e, double elapsed, char out[112]);
 /* A bar of `width` cells filled to share (0..1), UTF-8 blocks. */
 void cyg_text_bar(double share, int width, cyg_strbuf *out);
 

@@ -114,32 +114,40 @@ static void eta_text(const cyg_log_event *e, double elapsed, char out[32])
         return;
     const double left = elapsed * (double)(e->total - e->done) / (double)e->done;
     if (left < 100)
-        snprintf(out, 32, "eta %.0f s", left);
+        snprintf(out, 32, "  eta %.0f s", left);
     else if (left < 6000)
-        snprintf(out, 32, "eta %.0f min", left / 60);
+        snprintf(out, 32, "  eta %.0f min", left / 60);
     else
-        snprintf(out, 32, "eta %.1f h", left / 3600);
+        snprintf(out, 32, "  eta %.1f h", left / 3600);
 }
 
-static void count_text(const cyg_log_event *e, char out[72])
+static const char *amount_text(const cyg_log_event *e, int64_t n, char out[32])
 {
-    char done[32], total[32];
+    return e->bytes ? cyg_text_bytes(n > 0 ? (uint64_t)n : 0, out) : cyg_text_count(n, out);
+}
+
+const char *cyg_text_progress(const cyg_log_event *e, double elapsed, char out[112])
+{
+    char done[32], total[32] = "", eta[32];
     if (e->total > 0)
-        snprintf(out, 72, "%s/%s", cyg_text_count(e->done, done), cyg_text_count(e->total, total));
-    else
-        snprintf(out, 72, "%s", cyg_text_count(e->done, done));
+        amount_text(e, e->total, total);
+    eta_text(e, elapsed, eta);
+    snprintf(out, 112, "%s%s%s%s", amount_text(e, e->done, done),
+             total[0] == '\0' ? ""
+             : e->bytes       ? " of "
+                              : "/",
+             total, eta);
+    return out;
 }
 
 static void draw_bar(const cyg_log_event *e, double elapsed)
 {
-    char eta[32], count[72];
+    char text[112];
     cyg_strbuf bar = {0};
     if (e->total > 0)
         cyg_text_bar((double)e->done / (double)e->total, BAR_CELLS, &bar);
-    eta_text(e, elapsed, eta);
-    count_text(e, count);
-    fprintf(stderr, "\r\033[K  %-12s%s%s%s  %s", e->text, bar.data != NULL ? bar.data : "",
-            bar.data != NULL ? "  " : "", count, eta);
+    fprintf(stderr, "\r\033[K  %-12s%s%s%s", e->text, bar.data != NULL ? bar.data : "",
+            bar.data != NULL ? "  " : "", cyg_text_progress(e, elapsed, text));
     fflush(stderr);
     term.line_open = true;
     cyg_strbuf_deinit(&bar);
@@ -166,10 +174,8 @@ static void progress(const cyg_log_event *e)
         draw_bar(e, now - term.stage_start);
         return;
     }
-    char eta[32], count[72];
-    eta_text(e, now - term.stage_start, eta);
-    count_text(e, count);
-    fprintf(stderr, "  %-12s%s  %s\n", e->text, count, eta);
+    char text[112];
+    fprintf(stderr, "  %-12s%s\n", e->text, cyg_text_progress(e, now - term.stage_start, text));
 }
 
 static void sink(void *user, const cyg_log_event *e)

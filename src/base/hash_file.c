@@ -9,18 +9,18 @@ cyg_status cyg_sha256_file(cyg_ctx *ctx, const char *path, char out_hex[65], uin
 {
     enum { STEP = 1 << 20 };
     cyg_map map;
-    cyg_sha256 h;
+    cyg_sha h;
     cyg_status status = CYG_OK;
     CYG_DO(cyg_map_open(ctx, path, &map));
     cyg_sha256_init(&h);
     for (size_t at = 0; at < map.size && status == CYG_OK; at += STEP) {
         const size_t size = map.size - at < STEP ? map.size - at : STEP;
-        cyg_sha256_update(&h, map.data + at, size);
+        cyg_sha_update(&h, map.data + at, size);
         cyg_map_release_pages(&map, at, size);
         status = cyg_ctx_check_cancelled(ctx);
     }
     *out_size = map.size;
     cyg_map_close(&map);
-    cyg_sha256_final_hex(&h, out_hex);
+    cyg_sha_final_hex(&h, out_hex);
     return status;
 }

@@ -45,11 +45,18 @@ CYG_LOG_FUNCTION(cyg_note, CYG_LOG_NOTE)
 CYG_LOG_FUNCTION(cyg_warn, CYG_LOG_WARNING)
 CYG_LOG_FUNCTION(cyg_info, CYG_LOG_INFO)
 
+static void emit_progress(cyg_ctx *ctx, const cyg_log_event *event)
+{
+    if (ctx != NULL && ctx->log.sink != NULL)
+        ctx->log.sink(ctx->log.user, event);
+}
+
 void cyg_progress(cyg_ctx *ctx, const char *stage, int64_t done, int64_t total)
 {
-    if (ctx == NULL || ctx->log.sink == NULL)
-        return;
-    const cyg_log_event event = {
-        .kind = CYG_LOG_PROGRESS, .text = stage, .done = done, .total = total};
-    ctx->log.sink(ctx->log.user, &event);
+    emit_progress(ctx, &(cyg_log_event){CYG_LOG_PROGRESS, stage, done, total, false});
+}
+
+void cyg_progress_bytes(cyg_ctx *ctx, const char *stage, int64_t done, int64_t total)
+{
+    emit_progress(ctx, &(cyg_log_event){CYG_LOG_PROGRESS, stage, done, total, true});
 }

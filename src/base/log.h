@@ -6,6 +6,7 @@
 #ifndef CYG_BASE_LOG_H
 #define CYG_BASE_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -21,6 +22,7 @@ typedef struct cyg_log_event {
     cyg_log_kind kind;
     const char *text; /* lent for the call */
     int64_t done, total;
+    bool bytes; /* done and total count bytes */
 } cyg_log_event;
 
 typedef struct cyg_log {
@@ -36,5 +38,7 @@ void cyg_info(struct cyg_ctx *ctx, const char *fmt, ...) CYG_PRINTF(2, 3);
 /* Reports progress; cheap enough to call for every unit. Call once with done == total at the end.
  */
 void cyg_progress(struct cyg_ctx *ctx, const char *stage, int64_t done, int64_t total);
+/* The same of bytes, which people read as MB. */
+void cyg_progress_bytes(struct cyg_ctx *ctx, const char *stage, int64_t done, int64_t total);
 
 #endif

@@ -2,11 +2,9 @@
  *
  * Our own because base has no library below it and the algorithm is a page. The round constants are
  * the fractional parts of the cube roots of the first 64 primes, the start values those of the
- * square roots of the first 8. The standard's test vectors are in tests/base. Plain C; a package of
- * 30 MB takes about a tenth of a second, once. */
+ * square roots of the first 8. Blocks and padding are in sha.c. The standard's test vectors are in
+ * tests/base. Plain C; a package of 30 MB takes about a tenth of a second, once. */
 #include "base/hash.h"
-
-#include <string.h>
 
 static const uint32_t round_constants[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -23,7 +21,7 @@ static uint32_t rotr(uint32_t v, unsigned n)
     return v >> n | v << (32 - n);
 }
 
-static void compress(uint32_t state[8], const uint8_t *block)
+static void compress(uint32_t *state, const uint8_t block[64])
 {
     uint32_t w[64];
     for (unsigned i = 0; i < 16; i++)
@@ -60,69 +58,18 @@ static void compress(uint32_t state[8], const uint8_t *block)
     state[7] += h;
 }
 
-void cyg_sha256_init(cyg_sha256 *h)
+void cyg_sha256_init(cyg_sha *h)
 {
-    *h = (cyg_sha256){.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
-                                0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
-}
-
-void cyg_sha256_update(cyg_sha256 *h, const void *data, size_t size)
-{
-    const uint8_t *p = data;
-    h->length += size;
-    if (h->fill > 0) {
-        const size_t room = sizeof h->block - h->fill;
-        const size_t n = size < room ? size : room;
-        if (n > 0)
-            memcpy(h->block + h->fill, p, n);
-        h->fill += n;
-        if (h->fill < sizeof h->block)
-            return;
-        compress(h->state, h->block);
-        h->fill = 0;
-        p += n;
-        size -= n;
-    }
-    for (; size >= sizeof h->block; size -= sizeof h->block, p += sizeof h->block)
-        compress(h->state, p);
-    if (size > 0)
-        memcpy(h->block, p, size);
-    h->fill = size;
-}
-
-void cyg_sha256_final(cyg_sha256 *h, uint8_t out[32])
-{
-    const uint64_t bits = h->length * 8;
-    h->block[h->fill++] = 0x80;
-    if (h->fill > 56) {
-        memset(h->block + h->fill, 0, sizeof h->block - h->fill);
-        compress(h->state, h->block);
-        h->fill = 0;
-    }
-    memset(h->block + h->fill, 0, 56 - h->fill);
-    for (unsigned i = 0; i < 8; i++)
-        h->block[56 + i] = (uint8_t)(bits >> (56 - 8 * i));
-    compress(h->state, h->block);
-    for (unsigned i = 0; i < 32; i++)
-        out[i] = (uint8_t)(h->state[i / 4] >> (24 - 8 * (i % 4)));
-}
-
-void cyg_sha256_final_hex(cyg_sha256 *h, char out[65])
-{
-    static const char digits[] = "0123456789abcdef";
-    uint8_t raw[32];
-    cyg_sha256_final(h, raw);
-    for (unsigned i = 0; i < 32; i++) {
-        out[2 * i] = digits[raw[i] >> 4];
-        out[2 * i + 1] = digits[raw[i] & 15];
-    }
-    out[64] = '\0';
+    *h = (cyg_sha){.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
+                             0x1f83d9ab, 0x5be0cd19},
+                   .words = 8,
+                   .compress = compress};
 }
 
 void cyg_sha256_hex(const void *data, size_t size, char out[65])
 {
-    cyg_sha256 h;
+    cyg_sha h;
     cyg_sha256_init(&h);
-    cyg_sha256_update(&h, data, size);
-    cyg_sha256_final_hex(&h, out);
+    cyg_sha_update(&h, data, size);
+    cyg_sha_final_hex(&h, out);
 }

@@ -15,7 +15,7 @@
  * say. Strings are lent for the call. */
 typedef struct cyg_hub_options {
     const char *endpoint;   /* NULL: HF_ENDPOINT, else the public hub */
-    const char *token;      /* NULL: HF_TOKEN; "": none */
+    const char *token;      /* NULL: HF_TOKEN, else as docs/hub.md says; "": none */
     const char *cache;      /* NULL: HF_HUB_CACHE, else HF_HOME/hub, else below ~/.cache */
     bool offline;           /* use what the cache has, never the network; also HF_HUB_OFFLINE=1 */
     int tries;              /* requests without one new byte before giving up; 0: 5 */

@@ -8,9 +8,10 @@
  * What a server says is checked, not believed: the ETag of every answer names the blob that was
  * asked for; a 206 starts where it was told to (else the file starts over, as it does when a server
  * ignores the range and answers 200); size and Content-Length, Content-Range, linked size agree; an
- * ETag of 64 hex digits is the SHA-256 of the content. A wrong hash after a resume may be the fault
- * of the old part, so the file starts over once; otherwise it is an error and the bytes are
- * dropped.
+ * ETag of 64 hex digits is the SHA-256 of the content, one of 40 is git's SHA-1 of it (of the text
+ * "blob SIZE", a NUL and the content), which small files have; that one is taken from the whole
+ * file at the end, since the size stands in front. A wrong hash after a resume may be the fault of
+ * the old part, so the file starts over once; otherwise it is an error and the bytes are dropped.
  *
  * Tries are counted between gains: each try that ends with more bytes than ever before resets the
  * count, so a shaky line gets through; MOST_TRIES bounds a server that feeds single bytes. */
@@ -31,6 +32,7 @@
 #include "base/hash.h"
 
 enum { MOST_TRIES = 200, READ_BACK = 1 << 16 };
+static const char git_sha1[] = "git's SHA-1";
 #define LARGEST_FILE ((int64_t)1 << 40)
 
 typedef struct download {
@@ -41,7 +43,7 @@ typedef struct download {
     int fd, lock;
     int64_t have, best, size; /* size: -1 unknown */
     int64_t base;             /* bytes of an earlier call: progress and its ETA count the rest */
-    bool hashed;              /* the blob's name is a SHA-256 */
+    const char *hashed;       /* which hash the blob's name is; NULL = none that we know */
     bool old_part;            /* some of the bytes are from an earlier answer */
     bool begun;               /* this answer's headers were looked at */
     bool framed;
@@ -49,7 +51,7 @@ typedef struct download {
     cyg_status status; /* of the taker, with its message on ctx */
     char if_range[CYG_HUB_ETAG + 4];
     const char *url; /* of the answer, for messages */
-    cyg_sha256 hash;
+    cyg_sha hash;
     char stage[256];
 } download;
 
@@ -66,11 +68,11 @@ static void report(const download *d, bool ended)
     int64_t total = d->size > d->base ? d->size - d->base : 0;
     if (ended)
         total = done > 0 ? done : 1;
-    cyg_progress(d->ctx, d->stage,
-                 ended                        ? total
-                 : total > 0 && done >= total ? total - 1
-                                              : done,
-                 total);
+    cyg_progress_bytes(d->ctx, d->stage,
+                       ended                        ? total
+                       : total > 0 && done >= total ? total - 1
+                                                    : done,
+                       total);
 }
 
 static cyg_status drop_bytes(download *d)
@@ -136,7 +138,7 @@ static cyg_status append(download *d, const uint8_t *data, size_t size)
             return write_failed(d);
         }
         /* hash and count follow the file, so that a full disk leaves a true partial */
-        cyg_sha256_update(&d->hash, data + done, (size_t)n);
+        cyg_sha_update(&d->hash, data + done, (size_t)n);
         d->have += n;
         done += (size_t)n;
     }
@@ -184,7 +186,7 @@ static cyg_status attempt(download *d, bool *out_again, cyg_hub_reply *r)
         snprintf(r->why, sizeof r->why, "the answer ended early");
         return CYG_OK;
     }
-    if (d->size < 0 && !d->framed && !d->hashed)
+    if (d->size < 0 && !d->framed && d->hashed == NULL)
         return CYG_FAIL(d->ctx, CYG_E_FORMAT,
                         "%s: the server states neither size nor hash, nor marks the end: nobody "
                         "can tell whether that was all",
@@ -261,7 +263,7 @@ static cyg_status open_partial(download *d)
             status = CYG_FAIL(d->ctx, CYG_E_IO, "%s: cannot read: %s", d->partial, strerror(errno));
         if (n <= 0)
             break;
-        cyg_sha256_update(&d->hash, buffer, (size_t)n);
+        cyg_sha_update(&d->hash, buffer, (size_t)n);
         d->have += n;
         status = cyg_ctx_check_cancelled(d->ctx);
     }
@@ -273,29 +275,54 @@ static cyg_status open_partial(download *d)
     return status;
 }
 
-static bool hash_fits(download *d, char found[65])
+/* As `git hash-object` of the partial file. */
+static cyg_status git_hash(download *d, char found[65])
 {
-    cyg_sha256 copy = d->hash;
-    cyg_sha256_final_hex(&copy, found);
-    return !d->hashed || strcmp(found, d->blob->name) == 0;
+    cyg_map map;
+    cyg_sha h;
+    char head[40];
+    CYG_DO(cyg_map_open(d->ctx, d->partial, &map));
+    const int size = snprintf(head, sizeof head, "blob %zu", map.size);
+    cyg_sha1_init(&h);
+    cyg_sha_update(&h, head, (size_t)size + 1); /* with its NUL */
+    if (map.size > 0)
+        cyg_sha_update(&h, map.data, map.size);
+    cyg_sha_final_hex(&h, found);
+    cyg_map_close(&map);
+    return CYG_OK;
+}
+
+static cyg_status compare_hash(download *d, char found[65], bool *out_fits)
+{
+    if (d->hashed == git_sha1) {
+        CYG_DO(git_hash(d, found));
+    } else {
+        cyg_sha copy = d->hash;
+        cyg_sha_final_hex(&copy, found);
+    }
+    *out_fits = d->hashed == NULL || strcmp(found, d->blob->name) == 0;
+    return CYG_OK;
 }
 
 /* Checks the whole and gives it its name. */
 static cyg_status finish(download *d)
 {
     char found[65];
-    if (!hash_fits(d, found) && d->old_part) {
+    bool fits;
+    CYG_DO(compare_hash(d, found, &fits));
+    if (!fits && d->old_part) {
         cyg_note(d->ctx, "%s: the resumed download is damaged; starting over", d->blob->file);
         CYG_DO(drop_bytes(d));
         d->best = 0;
         CYG_DO(pull(d));
+        CYG_DO(compare_hash(d, found, &fits));
     }
-    if (!hash_fits(d, found)) {
+    if (!fits) {
         unlink(d->partial);
         return CYG_FAIL(d->ctx, CYG_E_FORMAT,
-                        "%s: wrong content: SHA-256 %s, expected %s as the hub states; the bytes "
-                        "were dropped",
-                        d->blob->url, found, d->blob->name);
+                        "%s: wrong content: %s %s, expected %s as the hub states; the bytes were "
+                        "dropped",
+                        d->blob->url, d->hashed, found, d->blob->name);
     }
     /* A blob counts as whole for ever: it must not lose its tail to a power cut. */
     struct stat st;
@@ -331,7 +358,9 @@ cyg_status cyg_hub_blob_fetch(cyg_ctx *ctx, cyg_hub_session *s, const cyg_hub_bl
     const char *folder = cyg_arena_printf(&s->arena, "%s/blobs", s->folder);
     d->path = cyg_arena_printf(&s->arena, "%s/blobs/%s", s->folder, blob->name);
     d->partial = cyg_arena_printf(&s->arena, "%s/blobs/%s.incomplete", s->folder, blob->name);
-    d->hashed = cyg_hub_is_sha256(blob->name);
+    d->hashed = cyg_hub_is_sha256(blob->name)   ? "SHA-256"
+                : cyg_hub_is_commit(blob->name) ? git_sha1
+                                                : NULL;
     d->url = blob->url;
     snprintf(d->stage, sizeof d->stage, "download %s", blob->file);
     if (blob->etag_is_final && blob->etag[0] == '"')

@@ -78,11 +78,12 @@ static cyg_status refuse(cyg_ctx *ctx, const cyg_hub_session *s, const cyg_hub_r
 {
     if (r->status == 401 || r->status == 403) {
         const bool gated = strcmp(r->error_code, "GatedRepo") == 0;
-        return CYG_FAIL(ctx, CYG_E_IO, "%s: HTTP %d for %s: %s; %s", s->name, r->status, r->url,
+        return CYG_FAIL(ctx, CYG_E_IO, "%s: HTTP %d for %s: %s; %s%s%s", s->name, r->status, r->url,
                         gated ? "the model is gated: accept its terms on its page"
                               : "the model is private or gated, or does not exist",
-                        s->token != NULL ? "the token in HF_TOKEN does not open it"
-                                         : "set HF_TOKEN to a token that may read it");
+                        s->token != NULL ? "the token in " : "set HF_TOKEN to a token",
+                        s->token != NULL ? s->token_from : "",
+                        s->token != NULL ? " does not open it" : " that may read it");
     }
     if (r->status == 404 && strcmp(r->error_code, "RevisionNotFound") == 0)
         return CYG_FAIL(ctx, CYG_E_IO, "%s: the model has no revision \"%s\" (HTTP 404 for %s)",

@@ -5,8 +5,9 @@
  * they are allow-lists, so that "..", separators, control characters and whatever the next file
  * system dislikes need no list of their own.
  *
- * Environment: HF_ENDPOINT, HF_TOKEN, HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, HF_HUB_OFFLINE, as the
- * hub's own libraries read them; an option of the caller goes before each. */
+ * Environment: HF_ENDPOINT, HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH, HF_HUB_CACHE, HF_HOME,
+ * XDG_CACHE_HOME, HF_HUB_OFFLINE, HF_HUB_DISABLE_IMPLICIT_TOKEN, as the hub's own libraries read
+ * them; an option of the caller goes before each. */
 #include "io/hub_parts.h"
 
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 #include "base/str.h"
 
 #define DEFAULT_ENDPOINT "https://huggingface.co"
-enum { NAME_LONGEST = 96, REVISION_LONGEST = 128, FILE_LONGEST = 200 };
+enum { NAME_LONGEST = 96, REVISION_LONGEST = 128, FILE_LONGEST = 200, TOKEN_FILE_LONGEST = 4096 };
 
 static bool is_word_char(char c)
 {
@@ -185,48 +186,87 @@ static bool env_is_on(const char *name)
                              strcasecmp(value, "yes") == 0 || strcasecmp(value, "on") == 0);
 }
 
+/* HF_HOME, else where the hub's libraries keep their things; NULL = nowhere, or out of memory. */
+static const char *hub_home(cyg_hub_session *s)
+{
+    if (env("HF_HOME") != NULL)
+        return cyg_arena_strdup(&s->arena, env("HF_HOME"));
+    if (env("XDG_CACHE_HOME") != NULL)
+        return cyg_arena_printf(&s->arena, "%s/huggingface", env("XDG_CACHE_HOME"));
+    return env("HOME") != NULL ? cyg_arena_printf(&s->arena, "%s/.cache/huggingface", env("HOME"))
+                               : NULL;
+}
+
 static cyg_status find_cache(cyg_ctx *ctx, cyg_hub_session *s, const char *option,
                              const char **out_cache)
 {
-    const char *text = NULL;
-    if (option != NULL)
-        text = cyg_arena_strdup(&s->arena, option);
-    else if (env("HF_HUB_CACHE") != NULL)
-        text = cyg_arena_strdup(&s->arena, env("HF_HUB_CACHE"));
-    else if (env("HF_HOME") != NULL)
-        text = cyg_arena_printf(&s->arena, "%s/hub", env("HF_HOME"));
-    else if (env("XDG_CACHE_HOME") != NULL)
-        text = cyg_arena_printf(&s->arena, "%s/huggingface/hub", env("XDG_CACHE_HOME"));
-    else if (env("HOME") != NULL)
-        text = cyg_arena_printf(&s->arena, "%s/.cache/huggingface/hub", env("HOME"));
-    else
+    const char *given = option != NULL ? option : env("HF_HUB_CACHE");
+    const char *home = given == NULL ? hub_home(s) : NULL;
+    if (given == NULL && home == NULL)
         return CYG_FAIL(ctx, CYG_E_CONFIG,
                         "%s: no folder to download to: set HF_HUB_CACHE (HF_HOME and HOME are not "
                         "set either)",
                         s->name);
-    if (text == NULL)
-        return CYG_FAIL(ctx, CYG_E_NOMEM, "%s: out of memory", s->name);
-    *out_cache = text;
-    return CYG_OK;
+    *out_cache = given != NULL ? cyg_arena_strdup(&s->arena, given)
+                               : cyg_arena_printf(&s->arena, "%s/hub", home);
+    return *out_cache != NULL ? CYG_OK : CYG_FAIL(ctx, CYG_E_NOMEM, "%s: out of memory", s->name);
 }
 
 /* The token goes into a header line: it must not be able to start another one. Never quoted. */
-static cyg_status find_token(cyg_ctx *ctx, cyg_hub_session *s, const char *option)
+static cyg_status take_token(cyg_ctx *ctx, cyg_hub_session *s, const char *text, size_t size,
+                             const char *from)
 {
-    const char *text = option != NULL ? option : env("HF_TOKEN");
-    if (text == NULL)
-        return CYG_OK;
-    text += strspn(text, " \t\r\n");
-    size_t size = strlen(text);
-    while (size > 0 && strchr(" \t\r\n", text[size - 1]) != NULL)
+    while (size > 0 && strchr(" \t\r\n", text[0]) != NULL && text[0] != '\0') {
+        text++;
+        size--;
+    }
+    while (size > 0 && strchr(" \t\r\n", text[size - 1]) != NULL && text[size - 1] != '\0')
         size--;
     for (size_t i = 0; i < size; i++)
         if (text[i] <= 0x20 || text[i] >= 0x7f)
             return CYG_FAIL(ctx, CYG_E_CONFIG,
-                            "HF_TOKEN holds a character that no token has (number %zu)", i + 1);
-    if (size > 0 && (s->token = cyg_arena_strndup(&s->arena, text, size)) == NULL)
+                            "%s holds a character that no token has (number %zu)", from, i + 1);
+    if (size == 0)
+        return CYG_OK;
+    s->token = cyg_arena_strndup(&s->arena, text, size);
+    s->token_from = from;
+    return s->token != NULL ? CYG_OK : CYG_FAIL(ctx, CYG_E_NOMEM, "%s: out of memory", s->name);
+}
+
+/* What `hf auth login` has left: HF_TOKEN_PATH, else the file token in the hub's folder. */
+static cyg_status read_token(cyg_ctx *ctx, cyg_hub_session *s)
+{
+    cyg_map map;
+    const char *path = env("HF_TOKEN_PATH"), *home = path == NULL ? hub_home(s) : NULL;
+    if (path == NULL && home == NULL)
+        return CYG_OK;
+    path = path != NULL ? cyg_arena_strdup(&s->arena, path)
+                        : cyg_arena_printf(&s->arena, "%s/token", home);
+    if (path == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "%s: out of memory", s->name);
-    return CYG_OK;
+    if (!cyg_path_exists(path))
+        return CYG_OK;
+    CYG_TRY(ctx, cyg_map_open(ctx, path, &map), "%s: while reading the token", s->name);
+    const cyg_status st =
+        map.size > TOKEN_FILE_LONGEST
+            ? CYG_FAIL(ctx, CYG_E_CONFIG, "%s: %zu bytes are no token", path, map.size)
+            : take_token(ctx, s, (const char *)map.data, map.size, path);
+    cyg_map_close(&map);
+    return st;
+}
+
+/* In the order of the hub's own libraries. */
+static cyg_status find_token(cyg_ctx *ctx, cyg_hub_session *s, const char *option)
+{
+    static const char *const names[] = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"};
+    if (option != NULL)
+        return take_token(ctx, s, option, strlen(option), names[0]);
+    if (env_is_on("HF_HUB_DISABLE_IMPLICIT_TOKEN"))
+        return CYG_OK;
+    for (size_t i = 0; i < CYG_COUNT(names); i++)
+        if (env(names[i]) != NULL)
+            return take_token(ctx, s, env(names[i]), strlen(env(names[i])), names[i]);
+    return read_token(ctx, s);
 }
 
 static cyg_status find_endpoint(cyg_ctx *ctx, cyg_hub_session *s, const char *option)

@@ -20,6 +20,7 @@ typedef struct cyg_hub_session {
     const char *repo, *revision;     /* "owner/name", "main" */
     const char *endpoint;            /* no slash at its end */
     const char *token;               /* NULL: none */
+    const char *token_from;          /* the variable or file that it is from, for messages */
     const char *folder;              /* <cache>/models--owner--name */
     const char *locks;               /* <cache>/.locks/models--owner--name */
     char commit[CYG_HUB_COMMIT + 1]; /* "" until known */
@@ -33,7 +34,7 @@ typedef struct cyg_hub_session {
 /* hub_name.c: fills names, folders and settings; nothing on disk or network yet. */
 cyg_status cyg_hub_session_init(cyg_ctx *ctx, cyg_hub_session *s, const cyg_hub_options *options,
                                 const char *name) CYG_MUST_USE;
-bool cyg_hub_is_commit(const char *text);
+bool cyg_hub_is_commit(const char *text); /* 40 hex digits, as every SHA-1 of git */
 bool cyg_hub_is_sha256(const char *text);
 /* A weight file beside its index: one plain visible name that ends in suffix. */
 bool cyg_hub_is_file(const char *text, const char *suffix);

@@ -5,7 +5,8 @@
  * that leads out. The last is decided on the resolved paths of both, and the resolved path is what
  * gets opened. Each file is mapped once and the graph keeps the map.
  *
- * The optional checksum is the SHA-1 of the whole file; see sha1.c for why that is computed at all.
+ * The optional checksum is the SHA-1 of the whole file; see base/sha1.c for why that is computed at
+ * all.
  */
 #include "onnx/import.h"
 
@@ -15,8 +16,8 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/hash.h"
 #include "base/str.h"
-#include "onnx/sha1.h"
 
 /* A decimal number of at most 18 digits. */
 static bool parse_number(const char *text, uint64_t *out_value)
@@ -94,7 +95,7 @@ static cyg_status check_sha1(cyg_onnx_importer *imp, const char *location, cyg_s
                              const char *want)
 {
     char found[41];
-    cyg_onnx_sha1_hex(bytes.data, bytes.size, found);
+    cyg_sha1_hex(bytes.data, bytes.size, found);
     if (strcmp(found, want) == 0)
         return CYG_OK;
     return CYG_FAIL(imp->ctx, CYG_E_FORMAT,

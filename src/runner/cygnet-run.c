@@ -144,16 +144,16 @@ static int write_output(const char *prefix, unsigned i, const void *data, size_t
 /* One hash over all outputs, for comparing runs. */
 static int hash_outputs(const cyg_model *model, const cyg_session *session, char out_hex[65])
 {
-    cyg_sha256 all;
+    cyg_sha all;
     cyg_sha256_init(&all);
     for (unsigned i = 0; i < cyg_model_output_count(model); i++) {
         cyg_tensor_info info = {.struct_size = sizeof info};
         const int status = cyg_model_output_info(model, i, &info);
         if (status != 0)
             return fail_runtime(status);
-        cyg_sha256_update(&all, cyg_session_output(session, i), info.bytes);
+        cyg_sha_update(&all, cyg_session_output(session, i), info.bytes);
     }
-    cyg_sha256_final_hex(&all, out_hex);
+    cyg_sha_final_hex(&all, out_hex);
     return 0;
 }
 

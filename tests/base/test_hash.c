@@ -32,16 +32,16 @@ static void test_sha256_in_pieces(void **state)
     memset(million, 'a', sizeof million);
     static const size_t pieces[] = {1, 3, 63, 64, 65, 4096, sizeof million};
     for (size_t i = 0; i < CYG_COUNT(pieces); i++) {
-        cyg_sha256 h;
+        cyg_sha h;
         char hex[65];
         cyg_sha256_init(&h);
         for (size_t at = 0; at < sizeof million;) {
             const size_t left = sizeof million - at;
             const size_t n = left < pieces[i] ? left : pieces[i];
-            cyg_sha256_update(&h, million + at, n);
+            cyg_sha_update(&h, million + at, n);
             at += n;
         }
-        cyg_sha256_final_hex(&h, hex);
+        cyg_sha_final_hex(&h, hex);
         assert_string_equal(hex,
                             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
     }
@@ -57,11 +57,32 @@ static void test_hash64(void **state)
     assert_true(cyg_hash64(long_text, sizeof long_text - 1, 0) == 0xFBCEA83C8A378BF1u);
 }
 
+/* FIPS 180's own examples, the last one in pieces too. */
+static void test_sha1_vectors(void **state)
+{
+    (void)state;
+    char sum[41];
+    cyg_sha1_hex("abc", 3, sum);
+    assert_string_equal(sum, "a9993e364706816aba3e25717850c26c9cd0d89d");
+    cyg_sha1_hex("", 0, sum);
+    assert_string_equal(sum, "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+    const char *two = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+    cyg_sha1_hex(two, strlen(two), sum);
+    assert_string_equal(sum, "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
+    cyg_sha h;
+    cyg_sha1_init(&h);
+    for (size_t i = 0; i < strlen(two); i++)
+        cyg_sha_update(&h, two + i, 1);
+    cyg_sha_final_hex(&h, sum);
+    assert_string_equal(sum, "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256_vectors),
         cmocka_unit_test(test_sha256_in_pieces),
+        cmocka_unit_test(test_sha1_vectors),
         cmocka_unit_test(test_hash64),
     };
     return CYG_TEST_MAIN(tests);

@@ -54,7 +54,7 @@ static void digest_set(cyg_ctx *ctx, const char *path, int64_t limit, char hex[6
     p.mean[1] = 116.28f;
     assert_int_equal(cyg_image_set_open(ctx, path, &p, limit, &set), CYG_OK);
     const cyg_sample_source source = cyg_image_set_source(set);
-    cyg_sha256 h;
+    cyg_sha h;
     cyg_sha256_init(&h);
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < source.count; i++) {
@@ -62,12 +62,12 @@ static void digest_set(cyg_ctx *ctx, const char *path, int64_t limit, char hex[6
             const uint8_t *pixels = NULL;
             assert_int_equal(source.get(ctx, source.self, i, &tensor), CYG_OK);
             assert_int_equal(tensor.count, 24 * 32 * 3);
-            cyg_sha256_update(&h, tensor.data, tensor.count * sizeof(float));
+            cyg_sha_update(&h, tensor.data, tensor.count * sizeof(float));
             assert_int_equal(cyg_image_set_pixels(ctx, set, i, &pixels), CYG_OK);
             assert_true(tensor.data[0] == (float)pixels[0]);
         }
     }
-    cyg_sha256_final_hex(&h, hex);
+    cyg_sha_final_hex(&h, hex);
     cyg_image_set_close(set);
 }
 

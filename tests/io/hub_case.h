@@ -44,13 +44,17 @@ static inline void fill_bodies(void)
         weights[i] = (uint8_t)(i * 7 + (i >> 8));
     for (size_t i = 0; i < SHARD; i++)
         shard[i] = (uint8_t)(i * 11 + (i >> 8) + 1);
-    static const char *const variables[] = {"HF_ENDPOINT",    "HF_TOKEN",       "HF_HUB_CACHE",
-                                            "HF_HOME",        "HF_HUB_OFFLINE", "http_proxy",
-                                            "XDG_CACHE_HOME", "all_proxy",      "ALL_PROXY"};
+    static const char *const variables[] = {"HF_ENDPOINT",   "HF_TOKEN",
+                                            "HF_HUB_CACHE",  "HUGGING_FACE_HUB_TOKEN",
+                                            "HF_TOKEN_PATH", "HF_HUB_DISABLE_IMPLICIT_TOKEN",
+                                            "HF_HOME",       "HF_HUB_OFFLINE",
+                                            "http_proxy",    "XDG_CACHE_HOME",
+                                            "all_proxy",     "ALL_PROXY"};
     for (size_t i = 0; i < CYG_COUNT(variables); i++)
         unsetenv(variables[i]);
     setenv("no_proxy", "*", 1);
-    alarm(60); /* a hang is a failure, not a wait */
+    setenv("HOME", "/nowhere", 1); /* whoever runs this may be logged in */
+    alarm(60);                     /* a hang is a failure, not a wait */
 }
 
 static inline cyg_hub_options quick(const server *s, void **state)

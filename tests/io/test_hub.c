@@ -85,6 +85,7 @@ static void watch(void *user, const cyg_log_event *e)
         snprintf(w->stage, sizeof w->stage, "%s", e->text);
         w->last = 0;
     }
+    assert_true(e->bytes);
     assert_true(e->done >= w->last);
     w->last = e->done;
     w->total = e->total;
@@ -298,6 +299,67 @@ static void test_environment(void **state)
     server_stop(s);
 }
 
+/* The token that reaches the server, in the order of the hub's own libraries. */
+static void assert_token(void **state, server *s, const char *wanted)
+{
+    static int turn;
+    char cache[20], wanted_header[80] = "";
+    snprintf(cache, sizeof cache, "cache%d", turn++);
+    cyg_hub_options o = quick(s, state);
+    o.cache = scratch_path(state, cache);
+    const int before = server_count(s);
+    fetch_fine(&o, "o/m");
+    if (wanted[0] != '\0')
+        snprintf(wanted_header, sizeof wanted_header, "Bearer %s", wanted);
+    assert_string_equal(s->log[before].auth, wanted_header);
+}
+
+static void test_tokens(void **state)
+{
+    server *s = SERVE(whole_model);
+    assert_token(state, s, "");
+    setenv("XDG_CACHE_HOME", scratch_path(state, "xdg"), 1);
+    assert_int_equal(cyg_make_dirs(NULL, scratch_path(state, "xdg/huggingface")), CYG_OK);
+    write_scratch(state, "xdg/huggingface/token", "hf_xdg", 6);
+    assert_token(state, s, "hf_xdg");
+    setenv("HF_HOME", *state, 1);
+    assert_token(state, s, "");
+    write_scratch(state, "token", "", 0);
+    assert_token(state, s, "");
+    write_scratch(state, "token", " hf_file\r\n", 10);
+    assert_token(state, s, "hf_file");
+    setenv("HF_TOKEN", "", 1); /* empty is not set */
+    assert_token(state, s, "hf_file");
+    write_scratch(state, "elsewhere", "hf_path\n", 8);
+    setenv("HF_TOKEN_PATH", scratch_path(state, "elsewhere"), 1);
+    assert_token(state, s, "hf_path");
+    setenv("HUGGING_FACE_HUB_TOKEN", "hf_old", 1);
+    assert_token(state, s, "hf_old");
+    setenv("HF_TOKEN", "hf_new", 1);
+    assert_token(state, s, "hf_new");
+    setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1", 1);
+    assert_token(state, s, "");
+    unsetenv("HF_HUB_DISABLE_IMPLICIT_TOKEN");
+    unsetenv("HF_TOKEN");
+    unsetenv("HUGGING_FACE_HUB_TOKEN");
+
+    /* a file that holds no token: said by its name, its content never */
+    cyg_hub_options o = quick(s, state);
+    write_scratch(state, "elsewhere", "hf_SECRET\nX-Header: 1", 21);
+    fetch_fails(&o, "o/m", CYG_E_CONFIG, "/elsewhere holds a character", NULL);
+    char *large = calloc(1, 5000);
+    assert_non_null(large);
+    write_scratch(state, "elsewhere", memset(large, 'a', 5000), 5000);
+    fetch_fails(&o, "o/m", CYG_E_CONFIG, "/elsewhere", "5000 bytes are no token", NULL);
+    free(large);
+    setenv("HF_TOKEN_PATH", *state, 1);
+    fetch_fails(&o, "o/m", CYG_E_IO, "while reading the token", NULL);
+    unsetenv("HF_TOKEN_PATH");
+    unsetenv("HF_HOME");
+    unsetenv("XDG_CACHE_HOME");
+    server_stop(s);
+}
+
 int main(void)
 {
     fill_bodies();
@@ -313,6 +375,7 @@ int main(void)
         SCRATCH(test_pickle_when_nothing_else),
         SCRATCH(test_a_blob_that_is_there_is_not_fetched),
         SCRATCH(test_environment),
+        SCRATCH(test_tokens),
     };
     return CYG_TEST_MAIN(tests);
 }

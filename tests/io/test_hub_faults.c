@@ -180,6 +180,32 @@ static void test_wrong_hash(void **state)
     server_stop(s);
 }
 
+/* Small files have git's hash as ETag. */
+static void test_wrong_git_hash(void **state)
+{
+    static const item items[] = {
+        {"config.json", CONFIG_TEXT, sizeof CONFIG_TEXT - 1, PREPROCESSOR_SHA1, false},
+        WEIGHTS_ITEM};
+    server *s = SERVE(items);
+    cyg_hub_options o = quick(s, state);
+    fetch_fails(&o, "o/m", CYG_E_FORMAT, "git's SHA-1 " CONFIG_SHA1, "expected " PREPROCESSOR_SHA1,
+                "config.json", NULL);
+    assert_int_equal(file_size(snapshot_path(state, "config.json")), -1);
+    assert_int_equal(file_size(repo_path(state, "blobs/" PREPROCESSOR_SHA1)), -1);
+    assert_int_equal(file_size(repo_path(state, "blobs/" PREPROCESSOR_SHA1 ".incomplete")), -1);
+
+    /* the old part is to blame: started over */
+    s->items = whole_model;
+    s->item_count = CYG_COUNT(whole_model);
+    assert_int_equal(cyg_make_dirs(NULL, repo_path(state, "blobs")), CYG_OK);
+    assert_int_equal(
+        cyg_write_file(NULL, repo_path(state, "blobs/" CONFIG_SHA1 ".incomplete"), "?????", 5),
+        CYG_OK);
+    fetch_fine(&o, "o/m");
+    assert_content(snapshot_path(state, "config.json"), CONFIG_TEXT, strlen(CONFIG_TEXT));
+    server_stop(s);
+}
+
 static void test_damaged_partial(void **state)
 {
     server *s = SERVE(whole_model);
@@ -278,8 +304,14 @@ static void test_no_length_at_all(void **state)
     s->no_length = s->no_linked_size = true;
     fetch_fine(&o, "o/m");
     assert_weights(state);
-    s->only = "config.json"; /* nothing does */
+    s->only = "config.json"; /* so does git's */
     cyg_hub_options other = quick(s, state);
+    other.cache = scratch_path(state, "git");
+    fetch_fine(&other, "o/m");
+    static const item unknown[] = {
+        {"config.json", CONFIG_TEXT, sizeof CONFIG_TEXT - 1, "v1", false}};
+    s->items = unknown; /* nothing does */
+    s->item_count = 1;
     other.cache = scratch_path(state, "other");
     fetch_fails(&other, "o/m", CYG_E_FORMAT, "neither size nor hash", "config.json", NULL);
     server_stop(s);
@@ -430,6 +462,7 @@ int main(void)
         SCRATCH(test_resumed_by_the_next_call),
         SCRATCH(test_server_without_ranges),
         SCRATCH(test_wrong_hash),
+        SCRATCH(test_wrong_git_hash),
         SCRATCH(test_damaged_partial),
         SCRATCH(test_content_length_lies),
         SCRATCH(test_more_than_stated),
