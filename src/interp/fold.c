@@ -37,9 +37,9 @@ static cyg_status run_folded(cyg_ctx *ctx, cyg_graph *g, folding *f, cyg_node_ca
             return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for folded constant \"%s\"", v->name);
     }
     cyg_scratch scratch = {0};
-    cyg_status status = cyg_node_call_bind(ctx, call, buf_of, f, isa);
+    cyg_status status = cyg_node_call_bind(ctx, call, buf_of, f, isa, &scratch);
     if (status == CYG_OK)
-        status = cyg_execute(ctx, &call->call, false, &scratch);
+        status = cyg_node_call_run(ctx, call, buf_of, f, &scratch);
     cyg_scratch_deinit(&scratch);
     return status;
 }

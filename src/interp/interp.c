@@ -342,8 +342,8 @@ static cyg_status run_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
     } else {
         for (uint32_t k = 0; k < n->out_count; k++)
             CYG_DO(give_output(ctx, it, n->out[k]));
-        CYG_DO(cyg_node_call_bind(ctx, &cached->call, buf_of, it, it->isa));
-        CYG_DO(cyg_execute(ctx, &cached->call.call, false, &it->scratch));
+        CYG_DO(cyg_node_call_bind(ctx, &cached->call, buf_of, it, it->isa, &it->scratch));
+        CYG_DO(cyg_node_call_run(ctx, &cached->call, buf_of, it, &it->scratch));
     }
     if (cached->by_data)
         cached->ready = false;

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "interp/execute.h"
 
 void cyg_node_call_shape(const cyg_value *v, cyg_type type, cyg_kbuf *buf)
 {
@@ -33,7 +32,8 @@ cyg_status cyg_node_call_init(cyg_ctx *ctx, const cyg_graph *g, cyg_node_id n, c
     const cyg_lowered *low = &out_call->lowered;
     out_call->in = CYG_NEW_ARRAY(arena, cyg_kbuf, low->in_count + 1);
     out_call->out = CYG_NEW_ARRAY(arena, cyg_kbuf, low->out_count + 1);
-    if (out_call->in == NULL || out_call->out == NULL)
+    out_call->wide = CYG_NEW_ARRAY(arena, void *, low->in_count + low->out_count + 1);
+    if (out_call->in == NULL || out_call->out == NULL || out_call->wide == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     out_call->call = (cyg_kcall){.op = low->op,
                                  .in_count = low->in_count,
@@ -62,7 +62,7 @@ static cyg_status prepare(cyg_ctx *ctx, cyg_node_call *c)
 }
 
 cyg_status cyg_node_call_bind(cyg_ctx *ctx, cyg_node_call *c, cyg_buf_of buf_of, void *user,
-                              const struct cyg_kernels *isa)
+                              const struct cyg_kernels *isa, cyg_scratch *scratch)
 {
     for (uint32_t i = 0; i < c->lowered.in_count; i++) {
         const cyg_operand *o = &c->lowered.in[i];
@@ -71,11 +71,23 @@ cyg_status cyg_node_call_bind(cyg_ctx *ctx, cyg_node_call *c, cyg_buf_of buf_of,
     for (uint32_t i = 0; i < c->lowered.out_count; i++)
         c->out[i] = *buf_of(user, c->lowered.out[i]);
     c->call.isa = isa;
+    if (!c->is_checked)
+        c->is_widened = cyg_node_call_wants_f32(c);
+    if (c->is_widened)
+        CYG_DO(cyg_node_call_widen(ctx, c, scratch));
     return c->is_checked ? CYG_OK : prepare(ctx, c);
+}
+
+cyg_status cyg_node_call_run(cyg_ctx *ctx, cyg_node_call *c, cyg_buf_of buf_of, void *user,
+                             cyg_scratch *scratch)
+{
+    CYG_DO(cyg_execute(ctx, &c->call, false, scratch));
+    return c->is_widened ? cyg_node_call_narrow(ctx, c, buf_of, user, scratch) : CYG_OK;
 }
 
 void cyg_node_call_deinit(cyg_node_call *c)
 {
+    cyg_node_call_free_wide(c, true);
     free(c->prepared);
     memset(c, 0, sizeof *c);
 }
