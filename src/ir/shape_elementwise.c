@@ -67,9 +67,38 @@ cyg_status cyg_shape_rule_where(cyg_infer *s)
     return cyg_infer_set(s, 0, &y);
 }
 
+/* Scales of QuantizeLinear and DequantizeLinear: one, a vector along the axis, or with block_size
+ * x's shape with one entry for so many elements along the axis. */
+static cyg_status check_scale(cyg_infer *s, const cyg_shape *x)
+{
+    const int64_t block = cyg_node_int(s->n, CYG_ATTR_block_size, 0);
+    const cyg_shape scale = cyg_infer_shape_in(s, 1);
+    if (block < 0)
+        return CYG_INFER_FAIL(s, "block_size: %lld is negative", (long long)block);
+    if (x->rank == CYG_RANK_UNKNOWN || scale.rank == CYG_RANK_UNKNOWN || scale.rank == 0 ||
+        (scale.rank == 1 && scale.dims[0] == 1))
+        return CYG_OK;
+    int axis;
+    int64_t d;
+    CYG_DO(cyg_infer_axis(s, cyg_node_int(s->n, CYG_ATTR_axis, 1), x->rank, &axis));
+    if (scale.rank != (block > 0 ? x->rank : 1))
+        return CYG_INFER_FAIL(s, "scale: expected rank %d, found %d", block > 0 ? x->rank : 1,
+                              scale.rank);
+    if (block == 0)
+        return cyg_infer_same_dim(s, "scale", x->dims[axis], scale.dims[0], &d);
+    for (int i = 0; i < x->rank; i++) {
+        const int64_t size = x->dims[i];
+        const int64_t want = i != axis || size < 0 ? size : size / block + (size % block != 0);
+        if (i != axis || size >= 0)
+            CYG_DO(cyg_infer_same_dim(s, "scale", want, scale.dims[i], &d));
+    }
+    return CYG_OK;
+}
+
 cyg_status cyg_shape_rule_quantize_linear(cyg_infer *s)
 {
     cyg_shape x = cyg_infer_shape_in(s, 0);
+    CYG_DO(check_scale(s, &x));
     const cyg_shape zero = cyg_infer_shape_in(s, 2);
     x.type = zero.type == CYG_TYPE_NONE ? CYG_TYPE_U8 : zero.type;
     return cyg_infer_set(s, 0, &x);
@@ -78,6 +107,7 @@ cyg_status cyg_shape_rule_quantize_linear(cyg_infer *s)
 cyg_status cyg_shape_rule_dequantize_linear(cyg_infer *s)
 {
     cyg_shape x = cyg_infer_shape_in(s, 0);
+    CYG_DO(check_scale(s, &x));
     x.type = cyg_infer_shape_in(s, 1).type;
     CYG_DO(cyg_infer_same_type(s, 0, 2));
     return cyg_infer_set(s, 0, &x);

@@ -191,6 +191,7 @@ typedef struct cyg_kp_quantize {
     int32_t zero;
     float scale_inv; /* quantize: g = x * scale_inv */
     float scale;     /* dequantize: y = (q - zero) * scale */
+    int64_t block;   /* > 0: the scales have x's rank, one for so many elements along axis */
 } cyg_kp_quantize;
 
 /* ---- integers: names as in docs/numerics.md

@@ -350,7 +350,10 @@ static cyg_status rule_qdq(cyg_lowering *l)
     const bool per_tensor = cyg_value_elements(s) == 1;
     if (!per_tensor && axis < 0)
         return cyg_lowering_unsupported(l, "axis out of range");
-    const cyg_kp_quantize p = {.axis = per_tensor ? -1 : (int32_t)axis};
+    const int64_t block = per_tensor ? 0 : cyg_node_int(l->node, CYG_ATTR_block_size, 0);
+    if (block < 0)
+        return cyg_lowering_unsupported(l, "block_size is negative");
+    const cyg_kp_quantize p = {.axis = per_tensor ? -1 : (int32_t)axis, .block = block};
     CYG_DO(cyg_lowering_op(
         l, l->node->op == CYG_OP_quantize_linear ? CYG_KOP_quantize : CYG_KOP_dequantize, &p,
         sizeof p));

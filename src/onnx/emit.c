@@ -156,8 +156,10 @@ static const cyg_op_attr_schema *find_schema(cyg_op op, const char *name)
 static const char *refused_attr(const cyg_onnx_call *call, cyg_op op, const cyg_onnx_attr *attr)
 {
     const cyg_onnx_only *only = cyg_onnx_find_only(op, attr->name);
-    if (op == CYG_OP_cast && strcmp(attr->name, "to") == 0 && attr->type == CYG_ONNX_ATTR_INT &&
-        cyg_type_from_onnx(attr->i) == CYG_TYPE_NONE)
+    const bool is_type =
+        (op == CYG_OP_cast && strcmp(attr->name, "to") == 0) ||
+        (op == CYG_OP_quantize_linear && strcmp(attr->name, "output_dtype") == 0 && attr->i != 0);
+    if (is_type && attr->type == CYG_ONNX_ATTR_INT && cyg_type_from_onnx(attr->i) == CYG_TYPE_NONE)
         return "an element type that cygnet does not have";
     if (only != NULL)
         return only->any || (attr->type == CYG_ONNX_ATTR_INT && attr->i == only->value) ? NULL
@@ -345,32 +347,29 @@ static cyg_status emit_dropout(cyg_onnx_call *call)
 }
 
 /* QuantizeLinear of opset 21 may state its type by output_dtype instead of by a zero point: makes
- * the zero point. False when the scale's shape is not known. */
-static bool make_zero_point(const cyg_onnx_call *call, ports *p)
+ * the zero point. */
+static cyg_status make_zero_point(const cyg_onnx_call *call, ports *p)
 {
     const cyg_onnx_attr *attr = cyg_onnx_call_attr(call, "output_dtype");
     if (attr == NULL || attr->i == 0 || p->in_count > 2)
-        return true;
+        return CYG_OK;
     cyg_graph *g = call->imp->graph;
-    const cyg_value *scale = cyg_val(g, p->in[1]);
+    const cyg_value scale = *cyg_val(g, p->in[1]);
     const cyg_type type = cyg_type_from_onnx(attr->i);
-    if (!scale->is_const || type == CYG_TYPE_NONE)
-        return false;
-    const size_t bytes = (size_t)cyg_value_elements(scale) * cyg_type_size(type);
+    p->in_count = 3;
+    if (!scale.is_const)
+        return cyg_onnx_make_zeros(call, p->in[1], type, &p->in[2]);
+    const size_t bytes = (size_t)cyg_value_elements(&scale) * cyg_type_size(type);
     void *zeros = cyg_arena_zalloc(&g->arena, bytes + 1, 64);
     if (zeros == NULL)
-        return false;
-    const cyg_value copy = *scale;
-    p->in[2] = cyg_graph_add_const(g, NULL, type, copy.rank, copy.dims, zeros, bytes);
-    p->in_count = 3;
-    return !cyg_value_is_none(p->in[2]);
+        return CYG_ONNX_NOMEM(call->imp);
+    p->in[2] = cyg_graph_add_const(g, NULL, type, scale.rank, scale.dims, zeros, bytes);
+    return cyg_value_is_none(p->in[2]) ? CYG_ONNX_NOMEM(call->imp) : CYG_OK;
 }
 
 /* What shows only once the inputs are known; NULL = fine. */
-static const char *refused_inputs(const cyg_onnx_call *call, cyg_op op, ports *p)
+static const char *refused_inputs(const cyg_onnx_call *call, cyg_op op, const ports *p)
 {
-    if (op == CYG_OP_quantize_linear && !make_zero_point(call, p))
-        return "output_dtype with a scale that is no constant, or of an unknown type";
     if (op == CYG_OP_conv) {
         const cyg_value *w = cyg_val(call->imp->graph, p->in[1]);
         if (w->rank != CYG_RANK_UNKNOWN && w->rank > 4)
@@ -462,6 +461,8 @@ static cyg_status emit_by_tables(cyg_onnx_call *call, cyg_op op)
         return cyg_onnx_call_refuse(call, why);
     if (is_batch_training(call, op))
         return emit_batch_training(call, &p);
+    if (op == CYG_OP_quantize_linear)
+        CYG_DO(make_zero_point(call, &p));
     CYG_DO(gather_outputs(call, op, &p));
     CYG_DO(add_node(call, op, &p, &n));
     CYG_DO(refuse_outputs(call, n, p.out_count));

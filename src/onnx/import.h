@@ -175,6 +175,9 @@ cyg_status cyg_onnx_make_output(cyg_onnx_importer *imp, const cyg_onnx_entry *e)
 /* BatchNormalization of training_mode 1: y, running mean, running variance; out may be none. */
 cyg_status cyg_onnx_emit_batch_training(cyg_onnx_call *call, const cyg_value_id in[5],
                                         const cyg_value_id out[3]) CYG_MUST_USE;
+/* A value of `type`, zeros of like's shape. */
+cyg_status cyg_onnx_make_zeros(const cyg_onnx_call *call, cyg_value_id like, cyg_type type,
+                               cyg_value_id *out_zeros) CYG_MUST_USE;
 /* constant.c: the Constant operator. */
 cyg_status cyg_onnx_emit_constant(cyg_onnx_call *call) CYG_MUST_USE;
 

@@ -114,19 +114,41 @@ static void make_layer_statistic(maker *m, cyg_node_id n, uint32_t output, cyg_v
     make_into(m, CYG_OP_reciprocal, v, CYG_NO_VALUE, out);
 }
 
-/* ---- Dropout's mask ---- */
+/* ---- fills: Dropout's mask, a zero point ---- */
+
+/* `out` has x's shape and the constant's element everywhere. */
+static void make_fill(maker *m, cyg_value_id x, cyg_value_id element, cyg_value_id out)
+{
+    cyg_graph *g = m->imp->graph;
+    const cyg_value_id shape = make(m, CYG_OP_shape, x, CYG_NO_VALUE);
+    set_int(m, shape, CYG_ATTR_start, 0);
+    make_into(m, CYG_OP_constant_of_shape, shape, CYG_NO_VALUE, out);
+    if (!cyg_value_is_none(element) && !cyg_value_is_none(out))
+        CYG_IGNORE(cyg_node_set_tensor(g, cyg_val(g, out)->producer, CYG_ATTR_value, element));
+}
 
 static void make_mask(maker *m, cyg_node_id n, cyg_value_id out)
 {
-    cyg_graph *g = m->imp->graph;
     static const uint8_t yes = 1;
     static const int64_t one = 1;
-    const cyg_value_id shape = make(m, CYG_OP_shape, cyg_nod(g, n)->in[0], CYG_NO_VALUE);
-    set_int(m, shape, CYG_ATTR_start, 0);
-    make_into(m, CYG_OP_constant_of_shape, shape, CYG_NO_VALUE, out);
-    const cyg_value_id value = cyg_graph_add_const_copy(g, NULL, CYG_TYPE_BOOL, 1, &one, &yes, 1);
-    if (!cyg_value_is_none(value))
-        CYG_IGNORE(cyg_node_set_tensor(g, cyg_val(g, out)->producer, CYG_ATTR_value, value));
+    cyg_graph *g = m->imp->graph;
+    const cyg_value_id x = cyg_nod(g, n)->in[0];
+    make_fill(m, x, cyg_graph_add_const_copy(g, NULL, CYG_TYPE_BOOL, 1, &one, &yes, 1), out);
+}
+
+cyg_status cyg_onnx_make_zeros(const cyg_onnx_call *call, cyg_value_id like, cyg_type type,
+                               cyg_value_id *out_zeros)
+{
+    static const uint64_t nothing = 0;
+    static const int64_t one = 1;
+    cyg_graph *g = call->imp->graph;
+    maker m = {.imp = call->imp, .stem = call->name};
+    m.source = cyg_graph_add_source(g, call->name, call->node->op_type);
+    *out_zeros = cyg_graph_add_value(g, NULL, CYG_TYPE_NONE, CYG_RANK_UNKNOWN, NULL);
+    make_fill(&m, like,
+              cyg_graph_add_const_copy(g, NULL, type, 1, &one, &nothing, cyg_type_size(type)),
+              *out_zeros);
+    return cyg_graph_failed(g) ? CYG_ONNX_NOMEM(call->imp) : CYG_OK;
 }
 
 bool cyg_onnx_makes_output(cyg_op op, int opset, uint32_t output)

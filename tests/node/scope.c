@@ -6,7 +6,10 @@
  *   - everything that flows is a dense tensor;
  *   - its element type is one that Cygnet has (base/types.def): bool, integers of 8 to 64 bits,
  *     float16, bfloat16, float32, float64;
- *   - the opset is 7 to 22.
+ *   - the opset is 7 to 22;
+ *   - it is no AveragePool with both ceil_mode and count_include_pad: the reference that wrote the
+ *     stored answers counted places beyond the padding too, which ONNX 1.18 put right (and ONNX
+ *     Runtime never did for these opsets).
  *
  * The rule looks at the file alone and knows nothing of what import or the kernels can do: what
  * they refuse of the above counts as failed. */
@@ -46,6 +49,14 @@ static node_outcome look_at_tensor(scope *s, cyg_span bytes)
     if (cyg_onnx_read_tensor(&s->file.imp, bytes, "tensor", &t) != CYG_OK)
         return NODE_PASSED; /* damaged: import's business */
     return t.refused != NULL ? out(s, NODE_OUT_TYPE, t.refused) : NODE_PASSED;
+}
+
+static bool is_set(const cyg_onnx_node *node, const char *attr)
+{
+    for (uint32_t i = 0; i < node->attr_count; i++)
+        if (strcmp(node->attrs[i].name, attr) == 0)
+            return node->attrs[i].i != 0;
+    return false;
 }
 
 static node_outcome look_at_attr(scope *s, const cyg_onnx_node *node, const cyg_onnx_attr *attr)
@@ -89,6 +100,9 @@ static node_outcome look_at_nodes(scope *s, const cyg_onnx_node *nodes, uint32_t
         } else if (!is_ours(node)) {
             return out(s, NODE_OUT_OPERATOR, node->op_type);
         }
+        if (strcmp(node->op_type, "AveragePool") == 0 && is_set(node, "ceil_mode") &&
+            is_set(node, "count_include_pad"))
+            return out(s, NODE_OUT_ANSWER, node->op_type);
         for (uint32_t k = 0; k < node->attr_count; k++) {
             const node_outcome o = look_at_attr(s, node, &node->attrs[k]);
             if (o != NODE_PASSED)

@@ -1,5 +1,5 @@
-/* quantize and dequantize: ONNX QuantizeLinear and DequantizeLinear, per tensor or along an axis,
- * and our input step.
+/* quantize and dequantize: ONNX QuantizeLinear and DequantizeLinear, per tensor, along an axis or
+ * in blocks along an axis, and our input step.
  *
  * quantize: q = sat(rne(x / scale) + zero) with the scale in in[1] (a true division, as ONNX says),
  * or sat(rne(x * scale_inv) + zero) from the parameters when in[1] is absent; NaN gives the lower
@@ -41,7 +41,11 @@ static const char *check_scale(const cyg_kcall *call, int32_t q_type)
     CYG_REQUIRE(cyg_count_of(x) == cyg_count_of(&call->out[0]), "x and y differ in size");
     CYG_REQUIRE(p->axis >= -1 && p->axis < x->rank, "axis out of range");
     CYG_REQUIRE(p->zero >= -65536 && p->zero <= 65536, "zero point out of range");
-    const int64_t n = p->axis < 0 ? 1 : x->dims[p->axis];
+    CYG_REQUIRE(p->block >= 0 && (p->block == 0 || p->axis >= 0), "blocks without an axis");
+    int64_t n = p->axis < 0 ? 1 : x->dims[p->axis];
+    if (p->block > 0)
+        n = cyg_count_dims(x, 0, p->axis) * cyg_div_up(n, p->block) *
+            cyg_count_dims(x, p->axis + 1, x->rank);
     if (cyg_has_in(call, 1))
         CYG_REQUIRE(call->in[1].type == CYG_TYPE_F32 && cyg_count_of(&call->in[1]) == n,
                     "scale is not one f32 a channel");
@@ -84,13 +88,24 @@ typedef struct channel {
     int64_t end; /* first element of the next channel */
 } channel;
 
+/* Which of the blocks element i belongs to, and where its run of that block ends. */
+static int64_t block_at(const cyg_kp_quantize *p, const cyg_kbuf *x, int64_t i, int64_t *out_end)
+{
+    const int64_t inner = cyg_count_dims(x, p->axis + 1, x->rank), size = x->dims[p->axis];
+    const int64_t outer = i / (inner * size), at = i / inner % size, block = at / p->block;
+    *out_end = inner > 1 ? i + 1 : outer * size + cyg_min64((block + 1) * p->block, size);
+    return (outer * cyg_div_up(size, p->block) + block) * inner + i % inner;
+}
+
 static channel channel_at(const cyg_kcall *call, int64_t i, float fallback)
 {
     const cyg_kp_quantize *p = call->params;
     const cyg_kbuf *x = &call->in[0];
     channel c = {fallback, p->zero, cyg_count_of(x)};
     int64_t index = 0;
-    if (p->axis >= 0) {
+    if (p->block > 0) {
+        index = block_at(p, x, i, &c.end);
+    } else if (p->axis >= 0) {
         const int64_t inner = cyg_count_dims(x, p->axis + 1, x->rank);
         index = i / inner % x->dims[p->axis];
         c.end = (i / inner + 1) * inner;
