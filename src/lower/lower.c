@@ -163,6 +163,14 @@ cyg_status cyg_lower_node(cyg_ctx *ctx, const cyg_graph *g, cyg_node_id n, cyg_a
     return rule(&l);
 }
 
+cyg_lower_forms cyg_lower_forms_of(cyg_op op)
+{
+    const bool moves = cyg_lower_move_rule(op) != NULL;
+    return (cyg_lower_forms){.in_float = moves || cyg_lower_float_rule(op) != NULL,
+                             .in_integers = cyg_lower_int_rule(op) != NULL,
+                             .moves = moves};
+}
+
 /* ---- whole graphs
  * ------------------------------------------------------------------------------------------ */
 

@@ -40,6 +40,14 @@ typedef const void *(*cyg_data_of)(void *user, cyg_value_id v);
 cyg_status cyg_lower_node(cyg_ctx *ctx, const cyg_graph *g, cyg_node_id n, cyg_arena *arena,
                           cyg_data_of data_of, void *user, cyg_lowered *out_lowered) CYG_MUST_USE;
 
+/* What kernels an operator has, whatever its operands (for `cygnet ops`). */
+typedef struct cyg_lower_forms {
+    bool in_float;
+    bool in_integers; /* arithmetic on quantised values */
+    bool moves;       /* one kernel for floats and quantised values alike: only bytes move */
+} cyg_lower_forms;
+cyg_lower_forms cyg_lower_forms_of(cyg_op op);
+
 /* The whole graph, all shapes known, into an unplaced program; element types of tensors are the
  * quantised ones. */
 cyg_status cyg_lower_graph(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *arena,

@@ -63,7 +63,7 @@ if [ -w /dev/full ]; then
     "$CYGNET" ops >/dev/full 2>err
     [ $? -eq 3 ] || fail "ops >/dev/full: expected exit status 3"
 fi
-"$CYGNET" ops | head -1 | grep -q operator || fail 'ops | head'
+"$CYGNET" ops | head -1 | grep -q Operators || fail 'ops | head'
 
 # A report of hostile names.
 mkdir d

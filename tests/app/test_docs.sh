@@ -1,9 +1,11 @@
-# docs/commands.md is what scripts/write-commands-doc prints; docs/exit-codes.md names every status.
+# docs/commands.md is what scripts/write-commands-doc prints, docs/ops.md what `cygnet ops` prints; docs/exit-codes.md names every status.
 . "$SOURCE_ROOT/tests/app/common.sh"
 docs=$SOURCE_ROOT/docs
 sh "$SOURCE_ROOT/scripts/write-commands-doc" "$CYGNET" >page 2>err || fail "write-commands-doc: $(cat err)"
 diff -u "$docs/commands.md" page ||
     fail 'docs/commands.md is old: scripts/write-commands-doc build/cygnet > docs/commands.md'
+"$CYGNET" ops >page || fail 'cygnet ops'
+diff -u "$docs/ops.md" page || fail 'docs/ops.md is old: build/cygnet ops > docs/ops.md'
 sed -n 's/^CYG_STATUS([A-Z]*, [0-9]*, \([0-9]*\), "\(.*\)")$/\1 \2/p' \
     "$SOURCE_ROOT/src/base/status.def" >codes
 [ -s codes ] || fail 'no statuses found'
