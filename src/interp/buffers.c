@@ -1,6 +1,7 @@
 /* A free list of activation buffers. Best fit within a factor of two: an interpreter run asks for
  * the same few dozen sizes again and again, so nearly every request after the first run is served
- * from the list and no page is touched anew. */
+ * from the list and no page is touched anew. The search is bounded, for a graph may well have ten
+ * thousand values alive at once. */
 #include "interp/buffers.h"
 
 #include <stdint.h>
@@ -8,7 +9,7 @@
 
 #include "base/checked.h"
 
-enum { HEADER = 64 };
+enum { HEADER = 64, LOOKED_AT = 256 };
 
 struct cyg_buffer_block {
     cyg_buffer_block *next;
@@ -20,11 +21,14 @@ void *cyg_buffers_get(cyg_buffers *b, size_t bytes)
     if (bytes > SIZE_MAX - 2 * HEADER)
         return NULL;
     bytes = cyg_align_up(bytes + 1, 64);
-    cyg_buffer_block **best = NULL;
-    for (cyg_buffer_block **p = &b->free_list; *p != NULL; p = &(*p)->next)
+    cyg_buffer_block **best = NULL, **p = &b->free_list;
+    for (int i = 0; i < LOOKED_AT && *p != NULL; i++, p = &(*p)->next) {
         if ((*p)->bytes >= bytes && (*p)->bytes / 2 <= bytes &&
             (best == NULL || (*p)->bytes < (*best)->bytes))
             best = p;
+        if (best == p && (*p)->bytes == bytes)
+            break;
+    }
     cyg_buffer_block *block;
     if (best != NULL) {
         block = *best;

@@ -49,9 +49,9 @@ void cyg_graph_replace_uses(cyg_graph *g, cyg_value_id old, cyg_value_id now)
     /* What was an output under its name before (`now` may be one, too, or an input) keeps it. */
     const bool swap =
         cyg_graph_is_output(g, old) && !cyg_graph_is_output(g, now) && !cyg_graph_is_input(g, now);
-    for (uint32_t i = 0; i < g->output_count; i++)
+    for (uint32_t i = 0; i < g->output_count && cyg_graph_is_output(g, old); i++)
         if (g->outputs[i].i == old.i)
-            g->outputs[i] = now;
+            cyg_graph_set_output(g, i, now);
     if (swap)
         swap_names(g, old, now);
 }

@@ -265,11 +265,22 @@ cyg_status cyg_graph_set_io(cyg_ctx *ctx, cyg_graph *g, const cyg_value_id *in, 
         g->failed = true;
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     }
+    for (uint32_t i = 0; i < g->output_count; i++)
+        cyg_val(g, g->outputs[i])->output_uses = 0;
     g->inputs = new_in;
     g->outputs = new_out;
     g->input_count = in_count;
     g->output_count = out_count;
+    for (uint32_t i = 0; i < out_count; i++)
+        cyg_val(g, out[i])->output_uses++;
     return CYG_OK;
+}
+
+void cyg_graph_set_output(cyg_graph *g, uint32_t i, cyg_value_id v)
+{
+    cyg_val(g, g->outputs[i])->output_uses--;
+    cyg_val(g, v)->output_uses++;
+    g->outputs[i] = v;
 }
 
 /* ---- provenance, metadata, symbols ---- */
@@ -388,5 +399,5 @@ bool cyg_graph_is_input(const cyg_graph *g, cyg_value_id v)
 
 bool cyg_graph_is_output(const cyg_graph *g, cyg_value_id v)
 {
-    return contains(g->outputs, g->output_count, v);
+    return v.i < g->value_count && cyg_val(g, v)->output_uses > 0;
 }

@@ -136,6 +136,7 @@ typedef struct cyg_value {
                          has is_const) */
     size_t bytes;
     bool is_const;
+    uint32_t output_uses; /* how many graph outputs it is (cyg_graph_set_output) */
     cyg_quant quant;
 } cyg_value;
 
@@ -231,6 +232,8 @@ bool cyg_graph_rename_node(cyg_graph *g, cyg_node_id n, const char *name);
 void cyg_graph_make_const(cyg_graph *g, cyg_value_id v, const void *data, size_t bytes);
 cyg_status cyg_graph_set_io(cyg_ctx *ctx, cyg_graph *g, const cyg_value_id *in, uint32_t in_count,
                             const cyg_value_id *out, uint32_t out_count) CYG_MUST_USE;
+/* Output i becomes v. */
+void cyg_graph_set_output(cyg_graph *g, uint32_t i, cyg_value_id v);
 
 bool cyg_node_set_int(cyg_graph *g, cyg_node_id n, cyg_attr_key key, int64_t v);
 bool cyg_node_set_float(cyg_graph *g, cyg_node_id n, cyg_attr_key key, float v);
@@ -293,7 +296,8 @@ cyg_status cyg_uses_build(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *scratch,
  * may only be changed by functions of this header. */
 cyg_status cyg_graph_edit_begin(cyg_ctx *ctx, cyg_graph *g) CYG_MUST_USE;
 void cyg_graph_edit_end(cyg_graph *g); /* fine when there was no beginning */
-/* Uses of v by nodes; a node that uses it twice counts twice. Graph outputs are not counted. */
+/* Uses of v by nodes; a node that uses it twice counts twice. Graph outputs are not counted
+ * here but in cyg_value.output_uses. */
 uint32_t cyg_graph_use_count(const cyg_graph *g, cyg_value_id v);
 /* for (u = first; u != CYG_NO_ID; u = next), the oldest first. */
 uint32_t cyg_graph_first_use(const cyg_graph *g, cyg_value_id v);

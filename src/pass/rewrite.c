@@ -73,10 +73,7 @@ cyg_node_id cyg_rw_producer(const cyg_rw *rw, cyg_value_id v, cyg_op op)
 
 uint32_t cyg_rw_use_count(const cyg_rw *rw, cyg_value_id v)
 {
-    uint32_t count = cyg_graph_use_count(rw->g, v);
-    for (uint32_t i = 0; i < rw->g->output_count; i++)
-        count += rw->g->outputs[i].i == v.i;
-    return count;
+    return cyg_graph_use_count(rw->g, v) + cyg_val(rw->g, v)->output_uses;
 }
 
 bool cyg_rw_single_use(const cyg_rw *rw, cyg_value_id v)

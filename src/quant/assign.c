@@ -257,7 +257,7 @@ static cyg_status resolve_outputs(assignment *a)
         if (!cyg_graph_is_output(g, now) &&
             !cyg_quant_take_name(g, v, now)) /* listed twice: once */
             return CYG_FAIL(a->s->ctx, CYG_E_NOMEM, "out of memory");
-        g->outputs[i] = now;
+        cyg_graph_set_output(g, i, now);
     }
     return CYG_OK;
 }
