@@ -7,6 +7,7 @@
  * data-v, text by content) and copies a table as tab-separated text; without script the page is
  * complete, only not sortable. */
 #include "report/html.h"
+#include "report/picture.h"
 
 static const char style[] =
     ":root{color-scheme:light dark;--bg:#fbfbfa;--fg:#1c1d1f;--soft:#6a6d72;--line:#dcdcd8;"
@@ -80,6 +81,7 @@ void cyg_html_begin(cyg_strbuf *out, const char *title)
     cyg_html_text(out, title);
     cyg_strbuf_puts(out, "</title>\n<style>\n");
     cyg_strbuf_puts(out, style);
+    cyg_strbuf_puts(out, cyg_picture_style);
     cyg_strbuf_puts(out, "</style>\n</head>\n<body>\n");
 }
 

@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ctx.h"
 #include "base/file.h"
 #include "report/html.h"
+#include "report/picture.h"
 
 static void text_cell(cyg_strbuf *out, const char *class_name, const char *text)
 {
@@ -142,6 +144,45 @@ static void warnings(cyg_strbuf *out, const cyg_doc_node *root)
 
 /* ---- tables ---- */
 
+/* ---- the block before and after ---- */
+
+static void block(cyg_strbuf *out, const cyg_doc_node *root, const char *picture)
+{
+    if (cyg_html_items(root, "block") == NULL)
+        return;
+    cyg_strbuf_puts(out, "<h2>What became of attention</h2>\n");
+    if (picture == NULL) {
+        cyg_strbuf_puts(out, "<p class=\"soft\">The picture of one block before and after "
+                             "optimisation needs graphviz. Install it (its program is called dot) "
+                             "and run <code>cygnet report</code> on this folder.</p>\n");
+        return;
+    }
+    cyg_strbuf_puts(out, "<div class=\"box\">");
+    cyg_strbuf_puts(out, picture);
+    cyg_strbuf_puts(out, "</div>\n");
+}
+
+/* A page without its picture is better than none, so only Ctrl-C is a failure. */
+static cyg_status lay_out(cyg_ctx *ctx, const cyg_doc_node *root, cyg_strbuf *out)
+{
+    const cyg_doc_node *record = cyg_html_items(root, "block");
+    cyg_arena arena;
+    cyg_picture picture;
+    bool found;
+    if (record == NULL)
+        return CYG_OK;
+    cyg_arena_init(&arena);
+    cyg_picture_read(record, &arena, &picture);
+    const cyg_status status = cyg_picture_svg(ctx, &picture, false, out, &found);
+    cyg_arena_deinit(&arena);
+    if (status == CYG_OK || status == CYG_E_CANCELLED)
+        return status;
+    cyg_warn(ctx, "the report goes without its picture: %s", cyg_ctx_message(ctx, 0));
+    cyg_ctx_clear(ctx);
+    cyg_strbuf_deinit(out);
+    return CYG_OK;
+}
+
 static void golden_check(cyg_strbuf *out, const cyg_doc_node *root)
 {
     const cyg_doc_node *g = cyg_html_items(root, "golden_check");
@@ -264,7 +305,8 @@ static void steps(cyg_strbuf *out, const cyg_doc_node *root)
 
 /* ---- the page ---- */
 
-cyg_status cyg_report_render(cyg_ctx *ctx, const cyg_doc_node *root, cyg_strbuf *out_html)
+cyg_status cyg_report_render(cyg_ctx *ctx, const cyg_doc_node *root, const char *picture,
+                             cyg_strbuf *out_html)
 {
     cyg_strbuf title = {0};
     CYG_DO(cyg_doc_as_map(ctx, root));
@@ -274,6 +316,7 @@ cyg_status cyg_report_render(cyg_ctx *ctx, const cyg_doc_node *root, cyg_strbuf 
     summary(out_html, root);
     warnings(out_html, root);
     golden_check(out_html, root);
+    block(out_html, root, picture);
     steps(out_html, root);
     stages(out_html, root);
     inputs(out_html, root);
@@ -284,12 +327,15 @@ cyg_status cyg_report_render(cyg_ctx *ctx, const cyg_doc_node *root, cyg_strbuf 
 cyg_status cyg_report_write_html(cyg_ctx *ctx, const char *json_path, const char *html_path)
 {
     cyg_doc *doc = NULL;
-    cyg_strbuf html = {0};
+    cyg_strbuf html = {0}, picture = {0};
     CYG_DO(cyg_doc_open(ctx, json_path, &doc));
-    cyg_status status = cyg_report_render(ctx, cyg_doc_root(doc), &html);
+    cyg_status status = lay_out(ctx, cyg_doc_root(doc), &picture);
+    if (status == CYG_OK)
+        status = cyg_report_render(ctx, cyg_doc_root(doc), picture.data, &html);
     if (status == CYG_OK)
         status = cyg_write_file(ctx, html_path, html.data, html.len);
     cyg_strbuf_deinit(&html);
+    cyg_strbuf_deinit(&picture);
     cyg_doc_close(doc);
     return status;
 }

@@ -25,7 +25,7 @@ static cyg_status render(const char *json, size_t size, cyg_strbuf *html)
     cyg_ctx_init(&ctx);
     cyg_status status = cyg_doc_parse(&ctx, "report.json", json, size, CYG_DOC_JSON, &doc);
     if (status == CYG_OK)
-        status = cyg_report_render(&ctx, cyg_doc_root(doc), html);
+        status = cyg_report_render(&ctx, cyg_doc_root(doc), NULL, html);
     if (status != CYG_OK)
         assert_true(cyg_ctx_message_count(&ctx) > 0);
     cyg_doc_close(doc);
