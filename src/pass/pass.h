@@ -33,5 +33,8 @@ typedef struct cyg_optimise_report {
  * result differs. */
 cyg_status cyg_optimise(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *options,
                         cyg_optimise_report *out_report) CYG_MUST_USE;
+/* Folds constants and infers shapes, in turn, until nothing changes: no value gets another id,
+ * type or shape than it had, but more shapes are known. */
+cyg_status cyg_fold(cyg_ctx *ctx, cyg_graph *g) CYG_MUST_USE;
 
 #endif

@@ -128,6 +128,15 @@ static cyg_status run_all(driver *d)
     return cyg_graph_verify(d->ctx, d->g);
 }
 
+cyg_status cyg_fold(cyg_ctx *ctx, cyg_graph *g)
+{
+    const cyg_optimise_options options = {0};
+    const stage fold = {false, true, {P_fold, P_none}};
+    driver d = {.ctx = ctx, .g = g, .options = &options};
+    CYG_DO(cyg_graph_infer_shapes(ctx, g));
+    return run_stage(&d, &fold);
+}
+
 /* Which pass was it? Runs them on a copy of the original with a comparison after each. */
 static cyg_status find_culprit(cyg_ctx *ctx, const cyg_graph *original,
                                const cyg_optimise_options *options, const cyg_check *check)
