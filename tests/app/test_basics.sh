@@ -24,7 +24,7 @@ json 'len(d["ops"]) > 50 and all(o["name"] and o["domain"] for o in d["ops"])'
 
 run 0 --help
 says 'build'
-for command in build run bench classify eval inspect report targets ops version; do
+for command in build run bench classify eval inspect draw report targets ops version; do
     run 0 $command --help
     says "cygnet $command"
     run 0 help $command
