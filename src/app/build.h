@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "pass/pass.h"
 #include "quant/quant.h"
+#include "report/picture.h"
 #include "target/cpu.h"
 
 enum { CYG_BUILD_STAGES = 12 };
@@ -72,6 +73,8 @@ typedef struct cyg_build {
     cyg_sample_source samples;
     void *sample_set;              /* what samples.self is; build_data.c's business */
     cyg_normalize quant_normalize; /* of the image input, as folded */
+    cyg_graph *before;             /* the graph as read, for the picture; NULL = a checkpoint */
+    cyg_picture picture;           /* of one block before and after; no boxes = there is none */
     cyg_golden golden;
     cyg_golden_result check;
 
@@ -102,6 +105,11 @@ void cyg_build_close_data(cyg_build *b);
 
 /* build_table.c: the Quant Config Table, once the data is open. */
 void cyg_build_print_table(cyg_build *b);
+
+/* build_picture.c: what the report shows of the optimiser. Before: keeps a copy of the graph;
+ * after: makes the picture and drops the copy. */
+cyg_status cyg_build_keep_before(cyg_build *b) CYG_MUST_USE;
+cyg_status cyg_build_draw(cyg_build *b) CYG_MUST_USE;
 
 /* build_quant.c: calibrates and quantises, then binds inputs to what the runtime feeds. */
 cyg_status cyg_build_quantise(cyg_build *b) CYG_MUST_USE;

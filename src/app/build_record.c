@@ -253,6 +253,10 @@ static void write_report(const cyg_build *b, cyg_strbuf *out)
     for (uint32_t i = 0; i < b->program.step_count; i++)
         write_step(b, &j, i);
     cyg_json_end_array(&j);
+    if (b->picture.box_count > 0) {
+        cyg_json_key(&j, "block");
+        cyg_picture_write(&b->picture, &j);
+    }
     cyg_json_key(&j, "warnings");
     cyg_json_begin_array(&j);
     for (size_t i = 0; i < b->warning_count; i++)

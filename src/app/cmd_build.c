@@ -145,8 +145,10 @@ static cyg_status optimise(cyg_build *b)
                                           .verify_numerics = b->config.onnx_opt.model_check};
     char before[32], after[32];
     const char *path;
+    CYG_DO(cyg_build_keep_before(b));
     CYG_TRY(ctx, cyg_optimise(ctx, b->graph, &options, &b->optimised), "while optimising %s",
             b->config.input);
+    CYG_DO(cyg_build_draw(b));
     CYG_DO(cyg_build_path(b, "frontend/optimized.onnx", &path));
     const cyg_onnx_export_options export = {.opset = 17};
     CYG_TRY(ctx, cyg_onnx_export(ctx, b->graph, path, &export),
@@ -327,6 +329,7 @@ cyg_status cyg_cmd_build(cyg_app *app, int argc, const char *const *argv)
             status = build_into_folders(b);
     }
     cyg_build_close_data(b);
+    cyg_graph_destroy(b->before);
     cyg_float_model_close(&b->source);
     free(b->golden.data);
     app->ctx.log = t.next;
