@@ -300,6 +300,34 @@ static void forget_from(cyg_interp *it, uint32_t position)
     }
 }
 
+/* Results whose shapes the graph states: now that operands' contents are at hand, they must be what
+ * the operator makes. A file may state anything of what import could not infer. */
+static cyg_status check_stated(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
+{
+    const cyg_node_id id = it->g->order[position];
+    const cyg_node *n = cyg_nod(it->g, id);
+    const bool saw_data = it->saw_data;
+    cyg_value *stated = CYG_NEW_ARRAY(&it->arena, cyg_value, n->out_count + 1);
+    if (stated == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t k = 0; k < n->out_count; k++)
+        stated[k] = *cyg_val(it->g, n->out[k]);
+    CYG_DO(cyg_node_infer_with(ctx, it->g, id, data_of, it));
+    it->saw_data = saw_data;
+    for (uint32_t k = 0; k < n->out_count; k++) {
+        cyg_value *v = cyg_val(it->g, n->out[k]);
+        if (cyg_value_shape_known(v) && !same_shape(v, &stated[k])) {
+            char expected[128], found[128];
+            shape_text(stated[k].dims, stated[k].rank, expected);
+            shape_text(v->dims, v->rank, found);
+            return CYG_FAIL(ctx, CYG_E_GRAPH, "output \"%s\": the graph states %s, found %s",
+                            v->name, expected, found);
+        }
+        *v = stated[k];
+    }
+    return CYG_OK;
+}
+
 /* Shapes of the node's results: when not known yet, and again when they follow data. */
 static cyg_status infer_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
 {
@@ -309,7 +337,7 @@ static cyg_status infer_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
     for (uint32_t k = 0; k < n->out_count; k++)
         known &= cyg_value_shape_known(cyg_val(it->g, n->out[k]));
     if (known && !it->nodes[position].by_data)
-        return CYG_OK;
+        return check_stated(ctx, it, position);
     for (uint32_t k = 0; k < n->out_count; k++) {
         cyg_value *v = cyg_val(it->g, n->out[k]);
         if (!it->dynamic[n->out[k].i])

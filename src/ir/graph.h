@@ -87,6 +87,7 @@ enum {
     CYG_OPF_COMMUTATIVE = 64,
     CYG_OPF_QDQ = 128,
     CYG_OPF_LISTED = 256, /* on the vendor's operator list of the AX650 */
+    CYG_OPF_FLOAT = 512,  /* input 0 is of a floating type */
 };
 typedef struct cyg_op_attr_schema {
     cyg_attr_key key;

@@ -371,12 +371,30 @@ static cyg_status check_arity(cyg_infer *s)
     return CYG_OK;
 }
 
+static bool is_float(cyg_type type)
+{
+    return type == CYG_TYPE_F32 || type == CYG_TYPE_F16 || type == CYG_TYPE_BF16 ||
+           type == CYG_TYPE_F64;
+}
+
+/* Operators that ONNX defines on floats only. */
+static cyg_status check_float(cyg_infer *s)
+{
+    const cyg_value *x = cyg_infer_in(s, 0);
+    if ((cyg_op_schema_of(s->n->op)->flags & CYG_OPF_FLOAT) == 0 || x == NULL ||
+        x->type == CYG_TYPE_NONE || x->quant.type != CYG_TYPE_NONE || is_float(x->type))
+        return CYG_OK;
+    return CYG_INFER_FAIL(s, "input %s: expected a floating type, found %s", x->name,
+                          cyg_type_name(x->type));
+}
+
 static cyg_status infer_one(cyg_infer *s)
 {
     const cyg_shape_rule rule = cyg_shape_rule_of(s->n->op);
     if (rule == NULL)
         return CYG_OK;
     CYG_DO(check_arity(s));
+    CYG_DO(check_float(s));
     return rule(s);
 }
 

@@ -1,11 +1,12 @@
 /* Runs ONNX's backend tests and counts: passed, failed, out of scope by reason. Each test runs in a
  * child of its own, so that a crash or an endless loop is one failed test with a name.
  *
- *   node_tests DATA [--verbose] [PREFIX ...]
+ *   node_tests DATA [--hostile] [--verbose] [PREFIX ...]
  *
  * DATA is onnx/backend/test/data of the wheel; PREFIX keeps the tests whose names begin so;
- * --verbose also lists what is out of scope and why. Exit status 1 when a test failed, 77 (skipped)
- * when DATA has no tests. */
+ * --verbose also lists what is out of scope and why. --hostile runs every test with its numbers
+ * spoilt instead: passed then means that each was refused with a reason or ran. Exit status 1 when
+ * a test failed, 77 (skipped) when DATA has no tests. */
 #include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,12 @@
 enum { SECONDS = 20, SKIPPED = 77 };
 
 static const char *const suites[] = {"node", "simple", "pytorch-converted", "pytorch-operator"};
+
+typedef struct options {
+    bool hostile, verbose;
+    char **prefixes;
+    int prefix_count;
+} options;
 
 typedef struct tally {
     int counts[NODE_OUTCOMES];
@@ -51,7 +58,7 @@ static void say_end(int status, node_result *r)
         snprintf(r->text, sizeof r->text, "ended with status %d", WEXITSTATUS(status));
 }
 
-static void run_apart(const char *folder, node_result *r)
+static void run_apart(const char *folder, bool hostile, node_result *r)
 {
     int ends[2], status = 0;
     *r = (node_result){.outcome = NODE_FAILED, .text = "cannot start a process"};
@@ -60,7 +67,12 @@ static void run_apart(const char *folder, node_result *r)
     const pid_t child = fork();
     if (child == 0) {
         alarm(SECONDS);
-        node_run(folder, r);
+        if (chdir(folder) != 0)
+            _exit(1);
+        if (hostile)
+            node_run_hostile(r);
+        else
+            node_run(r);
         const bool sent = write(ends[1], r, sizeof *r) == (ssize_t)sizeof *r;
         _exit(sent ? 0 : 1);
     }
@@ -73,16 +85,15 @@ static void run_apart(const char *folder, node_result *r)
         say_end(status, r);
 }
 
-static bool wanted(const char *name, char **prefixes, int count)
+static bool wanted(const char *name, const options *o)
 {
-    bool keep = count == 0;
-    for (int i = 0; i < count; i++)
-        keep |= strncmp(name, prefixes[i], strlen(prefixes[i])) == 0;
+    bool keep = o->prefix_count == 0;
+    for (int i = 0; i < o->prefix_count; i++)
+        keep |= strncmp(name, o->prefixes[i], strlen(o->prefixes[i])) == 0;
     return keep && name[0] != '.';
 }
 
-static void run_suite(const char *data, const char *suite, char **prefixes, int count, bool verbose,
-                      tally *t)
+static void run_suite(const char *data, const char *suite, const options *o, tally *t)
 {
     char folder[NODE_PATH / 2];
     struct dirent **entries = NULL;
@@ -92,12 +103,12 @@ static void run_suite(const char *data, const char *suite, char **prefixes, int 
         char test[NODE_PATH];
         static node_result r;
         snprintf(test, sizeof test, "%s/%s", folder, entries[i]->d_name);
-        if (wanted(entries[i]->d_name, prefixes, count)) {
-            run_apart(test, &r);
+        if (wanted(entries[i]->d_name, o)) {
+            run_apart(test, o->hostile, &r);
             t->counts[r.outcome]++;
             if (r.outcome == NODE_FAILED)
                 printf("FAILED %s/%s: %s\n", suite, entries[i]->d_name, r.text);
-            else if (verbose)
+            else if (o->verbose)
                 printf("%s %s/%s %s\n", r.outcome == NODE_PASSED ? "passed" : "out", suite,
                        entries[i]->d_name, r.text);
         }
@@ -109,11 +120,17 @@ static void run_suite(const char *data, const char *suite, char **prefixes, int 
 int main(int argc, char **argv)
 {
     tally t = {{0}};
-    const bool verbose = argc > 2 && strcmp(argv[2], "--verbose") == 0;
-    const int first = verbose ? 3 : 2;
+    options o = {0};
+    int at = 2;
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        o.hostile |= strcmp(argv[at], "--hostile") == 0;
+        o.verbose |= strcmp(argv[at], "--verbose") == 0;
+    }
+    o.prefixes = argv + at;
+    o.prefix_count = argc > at ? argc - at : 0;
     setvbuf(stdout, NULL, _IONBF, 0); /* children inherit nothing half-written */
     for (size_t i = 0; argc > 1 && i < CYG_COUNT(suites); i++)
-        run_suite(argv[1], suites[i], argv + first, argc > first ? argc - first : 0, verbose, &t);
+        run_suite(argv[1], suites[i], &o, &t);
     int out = 0, all = 0;
     for (int i = 0; i < NODE_OUTCOMES; i++) {
         all += t.counts[i];

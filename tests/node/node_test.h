@@ -3,7 +3,7 @@
  *
  * A test is a folder with model.onnx and test_data_set_N/{input_I,output_I}.pb, each .pb one
  * TensorProto. scope.c says by rule whether a test is ours, tensors.c reads and compares, run.c
- * runs one test in every form, main.c goes through all and counts. */
+ * runs one test in every form, hostile.c spoils its numbers, main.c goes through all and counts. */
 #ifndef CYG_TESTS_NODE_TEST_H
 #define CYG_TESTS_NODE_TEST_H
 
@@ -48,7 +48,23 @@ cyg_status node_read_tensor(node_file *file, cyg_kbuf *out_buf) CYG_MUST_USE;
 /* Types and shapes alike, numbers within ONNX's own tolerances; else says where they differ. */
 bool node_same(const cyg_kbuf *got, const cyg_kbuf *want, char *why, size_t size);
 
-/* run.c: `folder` holds one test; becomes the working folder of the process. */
-void node_run(const char *folder, node_result *out_result);
+/* run.c */
+typedef enum node_form { NODE_AS_IMPORTED, NODE_CLEANED, NODE_FUSED, NODE_FORMS } node_form;
+#define NODE_MODEL "model.onnx"
+/* Counts numbers and replaces one of them. */
+typedef struct node_spoiler {
+    int64_t met;    /* numbers so far */
+    int64_t target; /* the one to replace, -1 = none */
+    int64_t value;  /* by this */
+} node_spoiler;
+/* Imports a model, optimises it as the form says, runs it on the data sets of the working folder, a
+ * test's, and compares; with a spoiler, of the inputs' integers, it only runs. */
+cyg_status node_run_form(cyg_ctx *ctx, const char *model, node_form f,
+                         node_spoiler *inputs) CYG_MUST_USE;
+/* The working folder's test in every form. */
+void node_run(node_result *out_result);
+
+/* hostile.c: the working folder's test with each of its numbers replaced by wrong ones. */
+void node_run_hostile(node_result *out_result);
 
 #endif

@@ -1,5 +1,7 @@
 #!/bin/sh
-# ONNX's node tests against the float interpreter: test_node.sh NODE_TESTS. Skips, saying why, when the tests cannot be had.
+# ONNX's node tests against the float interpreter: test_node.sh NODE_TESTS [OPTION]. Skips, saying why, when the tests cannot be had.
 set -eu
 data=$("$SOURCE_ROOT/scripts/fetch-onnx-tests") || exit 77
-exec "$1" "$data"
+program=$1
+shift
+exec "$program" "$data" "$@"
