@@ -105,8 +105,8 @@ const cyg_config_layer *cyg_config_pick_layer(const cyg_config_quant *quant, con
 
 /* ---- writing ---- */
 
-/* The effective configuration as one JSON object that may itself serve as a config file (unset
- * names and paths are left out), and a flat object "quant.check": "default" | "file" | "command
+/* The effective configuration as one JSON object that may itself serve as a config file (what is
+ * unset and has no default is left out), and a flat object "quant.check": "default" | "file" | "command
  * line" that tells where each value came from. */
 void cyg_config_write(cyg_json *json, const cyg_config_message *message, const void *config);
 void cyg_config_write_origins(cyg_json *json, const cyg_config_message *message,

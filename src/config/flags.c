@@ -193,9 +193,8 @@ static cyg_status preset(flag_args *args, const cyg_flag *flag)
 {
     if (flag->preset == NULL || flag->dest == NULL)
         return CYG_OK;
-    const size_t words = flag->preset[0] == '\0' && cyg_value_is_list(flag->type.kind) ? 0 : 1;
-    return cyg_value_parse(args->ctx, args->arena, CYG_E_INTERNAL, flag->name, flag->type,
-                           &flag->preset, words, flag->dest);
+    return cyg_value_preset(args->ctx, args->arena, flag->name, flag->type, flag->preset,
+                            flag->dest);
 }
 
 cyg_status cyg_flags_parse(cyg_ctx *ctx, cyg_arena *arena, const cyg_flag *flags, size_t count,

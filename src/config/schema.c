@@ -231,9 +231,7 @@ cyg_status cyg_config_set_default(cyg_ctx *ctx, cyg_arena *arena, const cyg_conf
         memset(value, 0, sizeof(bool));
         return CYG_OK;
     }
-    const size_t words = field->preset[0] == '\0' && cyg_value_is_list(field->type.kind) ? 0 : 1;
-    return cyg_value_parse(ctx, arena, CYG_E_INTERNAL, field->name, field->type, &field->preset,
-                           words, value);
+    return cyg_value_preset(ctx, arena, field->name, field->type, field->preset, value);
 }
 
 cyg_status cyg_config_init(cyg_ctx *ctx, cyg_arena *arena, const cyg_config_message *message,

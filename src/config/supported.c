@@ -34,12 +34,9 @@ static cyg_status is_default(check_state *s, const cyg_config_field *field, cons
         *out_same = cyg_config_item_count(field, message) == 0;
         return CYG_OK;
     }
-    if (field->type.kind != CYG_VALUE_ANY) {
-        const size_t words =
-            field->preset[0] == '\0' && cyg_value_is_list(field->type.kind) ? 0 : 1;
-        CYG_DO(cyg_value_parse(s->ctx, s->arena, CYG_E_INTERNAL, field->name, field->type,
-                               &field->preset, words, &preset));
-    }
+    if (field->type.kind != CYG_VALUE_ANY)
+        CYG_DO(
+            cyg_value_preset(s->ctx, s->arena, field->name, field->type, field->preset, &preset));
     *out_same = cyg_value_equal(field->type, cyg_config_value_const(field, message), &preset);
     return CYG_OK;
 }

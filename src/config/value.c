@@ -208,6 +208,16 @@ cyg_status cyg_value_parse(cyg_ctx *ctx, cyg_arena *arena, cyg_status status, co
     return cyg_value_check(ctx, status, what, type, dest);
 }
 
+cyg_status cyg_value_preset(cyg_ctx *ctx, cyg_arena *arena, const char *name, cyg_value_type type,
+                            const char *preset, void *dest)
+{
+    if (preset[0] == '\0') {
+        memset(dest, 0, cyg_value_size(type.kind));
+        return CYG_OK;
+    }
+    return cyg_value_parse(ctx, arena, CYG_E_INTERNAL, name, type, &preset, 1, dest);
+}
+
 /* ---- limits ---- */
 
 static bool number_in_range(double v, const char *range)

@@ -90,6 +90,9 @@ bool cyg_value_is_text(cyg_value_kind kind); /* STRING and the paths */
 cyg_status cyg_value_parse(cyg_ctx *ctx, cyg_arena *arena, cyg_status status, const char *what,
                            cyg_value_type type, const char *const *words, size_t count,
                            void *dest) CYG_MUST_USE;
+/* A default from its text into dest; "" = unset, which is zero, false, NULL or an empty list. */
+cyg_status cyg_value_preset(cyg_ctx *ctx, cyg_arena *arena, const char *name, cyg_value_type type,
+                            const char *preset, void *dest) CYG_MUST_USE;
 /* 0/1/true/false/yes/no in any case. */
 bool cyg_value_parse_bool(const char *word, bool *out_value);
 /* An enum by exact name; the message of a failure names the nearest one, or all. */

@@ -44,7 +44,10 @@ void cyg_config_write(cyg_json *json, const cyg_config_message *message, const v
         const cyg_config_field *field = &message->fields[i];
         const void *value = cyg_config_value_const(field, config);
         const bool unset =
-            cyg_value_is_text(field->type.kind) && *(const char *const *)value == NULL;
+            field->preset[0] == '\0' && field->type.kind != CYG_VALUE_SUB &&
+            field->type.kind != CYG_VALUE_SUBS &&
+            (cyg_config_mark_const(field, config)->origin == CYG_CONFIG_DEFAULT ||
+             (cyg_value_is_text(field->type.kind) && *(const char *const *)value == NULL));
         if (unset || field->type.kind == CYG_VALUE_ANY)
             continue;
         cyg_json_key(json, field->name);
