@@ -166,8 +166,18 @@ static void tell_float_operators(cyg_build *b)
 cyg_status cyg_build_quantise(cyg_build *b)
 {
     cyg_ctx *ctx = &b->app->ctx;
-    cyg_quant_options options = {
-        .transformer_level = 1, .on_output = keep_output, .user = &b->golden};
+    const cyg_config_quant *c = &b->config.quant;
+    cyg_quant_options options = {.transformer_level = 1,
+                                 .smooth = c->enable_smooth_quant_at.origin == CYG_CONFIG_DEFAULT
+                                               ? CYG_SMOOTH_SEARCH
+                                           : c->enable_smooth_quant ? CYG_SMOOTH_STATED
+                                                                    : CYG_SMOOTH_NEVER,
+                                 .smooth_strength = (float)c->smooth_quant_strength,
+                                 .smooth_threshold = (float)c->smooth_quant_threshold,
+                                 .search_ranges = c->search_ranges,
+                                 .correct_bias = c->correct_bias,
+                                 .on_output = keep_output,
+                                 .user = &b->golden};
     for (uint32_t i = 0; i < b->input_count; i++)
         CYG_DO(check_source(b, &b->inputs[i]));
     fill_normalize(b, &b->inputs[0], &options.normalize);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <math.h>
+
 #include "app/build.h"
 #include "kernels/call.h"
 #include "format/package.h"
@@ -121,6 +123,23 @@ static void write_stages(const cyg_build *b, cyg_json *j)
     cyg_json_end_array(j);
 }
 
+/* What each correction gained on its layer, in dB of error. */
+static void write_corrections(const cyg_build *b, cyg_json *j)
+{
+    cyg_json_begin_array(j);
+    for (size_t i = 0; i < b->quantised.gain_count; i++) {
+        const cyg_quant_gain *g = &b->quantised.gains[i];
+        cyg_json_begin_object(j);
+        cyg_json_key_string(j, "kind", g->kind);
+        cyg_json_key_string(j, "layer", g->node);
+        cyg_json_key_double(j, "gain_db",
+                            g->after > 0.0 && g->before > 0.0 ? 10.0 * log10(g->before / g->after)
+                                                              : 0.0);
+        cyg_json_end_object(j);
+    }
+    cyg_json_end_array(j);
+}
+
 void cyg_build_write_context(cyg_build *b, cyg_strbuf *out)
 {
     cyg_json j;
@@ -146,6 +165,8 @@ void cyg_build_write_context(cyg_build *b, cyg_strbuf *out)
     cyg_json_key_int(&j, "arena_bytes", (int64_t)b->compiled.arena_bytes);
     cyg_json_key_int(&j, "quantised_ops", b->quantised.integer_nodes);
     cyg_json_key_int(&j, "float_ops", b->quantised.float_nodes);
+    cyg_json_key(&j, "corrections");
+    write_corrections(b, &j);
     cyg_json_key_double(&j, "sqnr_db", b->check.sqnr_db);
     cyg_json_key_double(&j, "cosine", b->check.cosine);
     cyg_json_key_double(&j, "agreement", 100.0 * b->check.agreement);

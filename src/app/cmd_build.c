@@ -178,8 +178,10 @@ static cyg_status quantise(cyg_build *b)
     cyg_text_bytes((uint64_t)b->quantised.weight_bytes_float, before);
     cyg_text_bytes((uint64_t)b->quantised.weight_bytes_quantised, after);
     cyg_build_end(
-        b, "quantise", "%zu samples · MinMax · %u operators integer, %u float · weights %s → %s",
-        b->quantised.samples, b->quantised.integer_nodes, b->quantised.float_nodes, before, after);
+        b, "quantise",
+        "%zu samples · %u operators integer, %u float · %zu corrections · weights %s → %s",
+        b->quantised.samples, b->quantised.integer_nodes, b->quantised.float_nodes,
+        b->quantised.gain_count, before, after);
     return CYG_OK;
 }
 

@@ -1,6 +1,7 @@
 /* Writes the scheme into the graph: parameters for every class, quantised constants and weights,
  * and a requant node on each edge whose two ends are stored differently. Nodes are visited in
  * execution order, so a requant that serves several readers stands before the first of them. */
+#include "quant/correct.h"
 #include "quant/params.h"
 
 typedef struct assignment {
@@ -182,7 +183,7 @@ static cyg_status resolve_weights(assignment *a, cyg_node_id id)
     a->report->weight_bytes_quantised +=
         (int64_t)cyg_val(g, now)->bytes + 4 * cyg_val(g, w)->dims[0];
     cyg_node_set_input(g, id, 1, now);
-    return CYG_OK;
+    return s->options->correct_bias ? cyg_quant_correct_bias(s, id, cyg_val(g, w)->data) : CYG_OK;
 }
 
 /* Integer convolutions want channels last: the fused conv2d reads NCHW only at the model's

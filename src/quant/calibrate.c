@@ -2,11 +2,9 @@
  * kept, also per channel for the values that attention reads, since q, k and v get a scale for each
  * head. One streaming pass, memory independent of the number of samples. Samples are observed in
  * their order, so the result does not depend on threads. */
-#include "quant/internal.h"
+#include "quant/rows.h"
 
 #include <float.h>
-
-#include "interp/interp.h"
 
 static void widen(float x, float *lo, float *hi)
 {
@@ -78,30 +76,38 @@ static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kb
         return CYG_FAIL(ctx, CYG_E_CHECK,
                         "value \"%s\" holds infinities or NaN on calibration data",
                         cyg_val(s->g, v)->name);
+    cyg_quant_rows_take(s, s->sample, v, buf);
     return CYG_OK;
 }
 
+static cyg_status watch_channels(cyg_scheme *s, cyg_value_id id)
+{
+    const cyg_value *v = cyg_val(s->g, id);
+    cyg_observed *o = &s->observed[id.i];
+    if (o->channels > 0 || v->type != CYG_TYPE_F32 || v->rank < 1)
+        return CYG_OK;
+    o->channels = v->dims[v->rank - 1];
+    o->channel_lo = CYG_NEW_ARRAY(s->arena, float, o->channels);
+    o->channel_hi = CYG_NEW_ARRAY(s->arena, float, o->channels);
+    if (o->channel_lo == NULL || o->channel_hi == NULL)
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    for (int64_t c = 0; c < o->channels; c++) {
+        o->channel_lo[c] = FLT_MAX;
+        o->channel_hi[c] = -FLT_MAX;
+    }
+    return CYG_OK;
+}
+
+/* Channel by channel: q, k and v, which get a scale for each head, and what LayerNorm writes, which
+ * may be equalised. */
 static cyg_status prepare_channels(cyg_scheme *s)
 {
     for (uint32_t i = 0; i < s->g->order_count; i++) {
         const cyg_node *n = cyg_nod(s->g, s->g->order[i]);
-        if (n->op != CYG_OP_attention)
-            continue;
-        for (uint32_t k = 0; k < 3; k++) {
-            const cyg_value *v = cyg_val(s->g, n->in[k]);
-            cyg_observed *o = &s->observed[n->in[k].i];
-            if (o->channels > 0)
-                continue;
-            o->channels = v->dims[v->rank - 1];
-            o->channel_lo = CYG_NEW_ARRAY(s->arena, float, o->channels);
-            o->channel_hi = CYG_NEW_ARRAY(s->arena, float, o->channels);
-            if (o->channel_lo == NULL || o->channel_hi == NULL)
-                return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
-            for (int64_t c = 0; c < o->channels; c++) {
-                o->channel_lo[c] = FLT_MAX;
-                o->channel_hi[c] = -FLT_MAX;
-            }
-        }
+        for (uint32_t k = 0; n->op == CYG_OP_attention && k < 3; k++)
+            CYG_DO(watch_channels(s, n->in[k]));
+        if (n->op == CYG_OP_layer_normalization && s->integer[s->g->order[i].i])
+            CYG_DO(watch_channels(s, n->out[0]));
     }
     return CYG_OK;
 }
@@ -153,12 +159,14 @@ cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples, 
     if (count == 0)
         return CYG_FAIL(s->ctx, CYG_E_CONFIG, "there are no calibration samples");
     CYG_DO(prepare_channels(s));
+    CYG_DO(cyg_quant_rows_prepare(s, count));
     const cyg_interp_options options = {.observer = observe, .user = s};
     cyg_interp *interp;
     CYG_DO(cyg_interp_create(s->ctx, s->g, &options, &interp));
     cyg_status status = CYG_OK;
     for (size_t i = 0; status == CYG_OK && i < count; i++) {
         cyg_progress(s->ctx, "calibrate", (int64_t)i, (int64_t)count);
+        s->sample = i;
         status = run_sample(s, interp, samples, i);
         if (status != CYG_OK && status != CYG_E_CANCELLED)
             status = CYG_FAIL(s->ctx, status, "while calibrating with sample %zu", i);

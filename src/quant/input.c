@@ -5,7 +5,8 @@
  * cyg_quant_bind_input adapts element type and layout to what the runtime feeds. */
 #include <string.h>
 
-#include "quant/internal.h"
+#include "quant/params.h"
+#include "quant/rows.h"
 
 static cyg_status nomem(cyg_scheme *s)
 {
@@ -42,6 +43,19 @@ static cyg_node_id foldable_reader(const cyg_scheme *s)
     return fits ? reader : CYG_NO_NODE;
 }
 
+/* Sampled rows held what the float model sees. */
+static void rows_to_pixels(const cyg_scheme *s, cyg_rows *r)
+{
+    const cyg_normalize *nm = &s->options->normalize;
+    for (int64_t at = 0; at < r->count * r->taps; at += nm->channels) {
+        float pixel[4];
+        for (uint32_t c = 0; c < nm->channels; c++)
+            pixel[nm->swap_channels ? nm->channels - 1 - c : c] =
+                r->data[at + c] * nm->std[c] + nm->mean[c];
+        memcpy(r->data + at, pixel, nm->channels * sizeof *pixel);
+    }
+}
+
 static cyg_status fold_into(cyg_scheme *s, cyg_node_id id)
 {
     cyg_graph *g = s->g;
@@ -70,22 +84,11 @@ static cyg_status fold_into(cyg_scheme *s, cyg_node_id id)
     }
     const cyg_value_id nw = cyg_graph_add_const(g, w.name, CYG_TYPE_F32, w.rank, w.dims, weights,
                                                 (size_t)(outputs * taps) * 4);
-    const cyg_value_id nb =
-        cyg_graph_add_const(g, NULL, CYG_TYPE_F32, 1, &outputs, bias, (size_t)outputs * 4);
-    if (cyg_value_is_none(nw) || cyg_value_is_none(nb))
+    if (cyg_value_is_none(nw))
         return nomem(s);
-    cyg_node *n = cyg_nod(g, id);
-    if (n->in_count < 3) { /* room for the bias */
-        cyg_value_id *in = CYG_NEW_ARRAY(&g->arena, cyg_value_id, 3);
-        if (in == NULL)
-            return nomem(s);
-        memcpy(in, n->in, sizeof *in * n->in_count);
-        n->in = in;
-        n->in_count = 3;
-    }
     cyg_node_set_input(g, id, 1, nw);
-    cyg_node_set_input(g, id, 2, nb);
-    return CYG_OK;
+    rows_to_pixels(s, &s->rows[id.i]);
+    return cyg_quant_set_bias(s, id, bias, outputs);
 }
 
 static cyg_value_id channel_const(cyg_graph *g, const float *values, int64_t channels)

@@ -40,6 +40,11 @@ typedef struct cyg_scheme {
     bool *integer;          /* by node */
     int64_t *head_dim;      /* by class: channels that share a scale, for S8_HEADS; 0 = one scale */
     int64_t total_macs;
+    struct cyg_rows *rows;   /* by node: what it reads, sampled (rows.h) */
+    cyg_node_id *row_reader; /* by value: the first node whose rows it gives */
+    size_t sample;           /* being calibrated with */
+    cyg_quant_gain *gains;   /* room for all that can be kept */
+    size_t gain_count;
 } cyg_scheme;
 
 /* calibrate.c: fills observed over the samples. */

@@ -24,32 +24,38 @@ static float usable(double scale)
     return scale > 1e-30 && scale < 1e30 ? (float)scale : 1.0f;
 }
 
-cyg_status cyg_quant_from_range(cyg_scheme *s, cyg_store store, float lo, float hi,
-                                cyg_quant *out_q)
+cyg_quant cyg_quant_range(cyg_store store, double lo, double hi, float *scale)
 {
-    float *scale;
-    CYG_DO(give_scales(s, 1, &scale));
-    const double low = lo < 0 ? (double)lo : 0.0, high = hi > 0 ? (double)hi : 0.0;
+    const double low = lo < 0 ? lo : 0.0, high = hi > 0 ? hi : 0.0;
     const double reach = -low > high ? -low : high;
-    *out_q = (cyg_quant){.axis = -1, .count = 1, .scales = scale};
+    cyg_quant q = {.axis = -1, .count = 1, .scales = scale};
     switch (store) {
     case CYG_STORE_U8:
-        out_q->type = CYG_TYPE_U8;
+        q.type = CYG_TYPE_U8;
         *scale = usable((high - low) / 255.0);
-        out_q->zero_point = (int32_t)rint(-low / (double)*scale);
-        out_q->zero_point = out_q->zero_point > 255 ? 255 : out_q->zero_point;
+        q.zero_point = (int32_t)rint(-low / (double)*scale);
+        q.zero_point = q.zero_point > 255 ? 255 : q.zero_point;
         break;
     case CYG_STORE_S8_HEADS:
-        out_q->type = CYG_TYPE_S8;
+        q.type = CYG_TYPE_S8;
         *scale = usable(reach / 127.0);
         break;
     case CYG_STORE_S16:
-        out_q->type = CYG_TYPE_S16;
+        q.type = CYG_TYPE_S16;
         *scale = usable(2.0 * reach / 32767.0);
         break;
     case CYG_STORE_FLOAT:
         break;
     }
+    return q;
+}
+
+cyg_status cyg_quant_from_range(cyg_scheme *s, cyg_store store, float lo, float hi,
+                                cyg_quant *out_q)
+{
+    float *scale;
+    CYG_DO(give_scales(s, 1, &scale));
+    *out_q = cyg_quant_range(store, (double)lo, (double)hi, scale);
     return CYG_OK;
 }
 
@@ -80,6 +86,86 @@ void cyg_quant_const_range(const cyg_value *v, float *lo, float *hi)
         *lo = x[i] < *lo ? x[i] : *lo;
         *hi = x[i] > *hi ? x[i] : *hi;
     }
+}
+
+double cyg_quant_stored(const cyg_quant *q, float x)
+{
+    static const struct limits {
+        cyg_type type;
+        double lo, hi;
+    } limits[] = {
+        {CYG_TYPE_U8, 0.0, 255.0}, {CYG_TYPE_S8, -127.0, 127.0}, {CYG_TYPE_S16, -32767.0, 32767.0}};
+    const double scale = (double)q->scales[0], real = rint((double)x / scale) + q->zero_point;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (q->type == limits[i].type)
+            return scale * ((real < limits[i].lo   ? limits[i].lo
+                             : real > limits[i].hi ? limits[i].hi
+                                                   : real) -
+                            q->zero_point);
+    return (double)x;
+}
+
+enum { LANES = 16 };
+
+static double sum_lanes(const float *lane)
+{
+    double sum = 0.0;
+    for (int i = 0; i < LANES; i++)
+        sum += (double)lane[i];
+    return sum;
+}
+
+double cyg_quant_u8_error(const cyg_quant *q, const float *x, const float *weight, int64_t count)
+{
+    const float scale = q->scales[0], inverse = (float)(1.0 / (double)scale),
+                lo = (float)-q->zero_point, hi = (float)(255 - q->zero_point);
+    float lane[LANES] = {0};
+    for (int64_t at = 0; at < count; at += LANES) {
+        const int many = count - at < LANES ? (int)(count - at) : LANES;
+        for (int i = 0; i < many; i++) {
+            float t = x[at + i] * inverse;
+            t = t > lo ? t : lo;
+            t = t < hi ? t : hi;
+            t = (t + 12582912.0f) - 12582912.0f; /* to the nearest integer */
+            const float off = x[at + i] - t * scale;
+            lane[i] += weight[at + i] * off * off;
+        }
+    }
+    return sum_lanes(lane);
+}
+
+double cyg_quant_dot(const float *a, const float *b, int64_t count)
+{
+    float lane[LANES] = {0};
+    for (int64_t at = 0; at < count; at += LANES) {
+        const int many = count - at < LANES ? (int)(count - at) : LANES;
+        for (int i = 0; i < many; i++)
+            lane[i] += a[at + i] * b[at + i];
+    }
+    return sum_lanes(lane);
+}
+
+cyg_status cyg_quant_set_bias(cyg_scheme *s, cyg_node_id id, const float *bias, int64_t channels)
+{
+    cyg_graph *g = s->g;
+    const cyg_value_id old = cyg_node_in(cyg_nod(g, id), 2);
+    const cyg_value_id now =
+        cyg_graph_add_const(g, cyg_value_is_none(old) ? NULL : cyg_val(g, old)->name, CYG_TYPE_F32,
+                            1, &channels, bias, (size_t)channels * sizeof *bias);
+    if (cyg_value_is_none(now))
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    cyg_node *n = cyg_nod(g, id);
+    if (n->in_count < 3) { /* room for the bias */
+        cyg_value_id *in = CYG_NEW_ARRAY(&g->arena, cyg_value_id, 3);
+        if (in == NULL)
+            return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+        for (uint32_t i = 0; i < 3; i++)
+            in[i] = cyg_node_in(n, i);
+        n->in = in;
+        n->in_count = 3;
+    }
+    cyg_node_set_input(g, id, 2, now);
+    return CYG_OK;
 }
 
 static int64_t saturate(double x, int64_t lo, int64_t hi)
@@ -119,11 +205,11 @@ cyg_status cyg_quant_constant(cyg_scheme *s, cyg_value_id v, const cyg_quant *q,
 }
 
 /* 127 steps on each side, unless the accumulator could overflow: reach sum|w| + |bias| < limit, the
- * zero point's share included (docs/numerics.md). */
+ * zero point's share included (docs/numerics.md). The limit leaves 2^24 for a corrected bias. */
 static float channel_scale(const float *w, int64_t taps, double bias, const cyg_quant *x)
 {
     const bool wide = x->type == CYG_TYPE_S16;
-    const double s_x = (double)x->scales[0], limit = wide ? 4503599627370496.0 : 2147483000.0;
+    const double s_x = (double)x->scales[0], limit = wide ? 4503599627370496.0 : 2130706432.0;
     double reach = 0.0;
     for (int64_t k = 0; k < taps; k++)
         reach = fabs((double)w[k]) > reach ? fabs((double)w[k]) : reach;

@@ -5,7 +5,10 @@
 #include "quant/internal.h"
 
 /* U8: asymmetric, zero inside the range. S8 and S16: symmetric; S16 keeps a factor of two in
- * reserve, since calibration never sees the largest value and 16 bits have room. */
+ * reserve, since calibration never sees the largest value and 16 bits have room. *scale holds the
+ * one scale and must live as long as the result. */
+cyg_quant cyg_quant_range(cyg_store store, double lo, double hi, float *scale);
+/* The same with the scale in the graph's arena. */
 cyg_status cyg_quant_from_range(cyg_scheme *s, cyg_store store, float lo, float hi,
                                 cyg_quant *out_q) CYG_MUST_USE;
 /* One scale for each head_dim channels (of the last axis, `axis`), repeated so that scales[c] is
@@ -15,11 +18,21 @@ cyg_status cyg_quant_from_heads(cyg_scheme *s, const cyg_observed *o, int64_t he
 /* A constant's float data in the integers of q (one scale). */
 cyg_status cyg_quant_constant(cyg_scheme *s, cyg_value_id v, const cyg_quant *q,
                               cyg_value_id *out_v) CYG_MUST_USE;
+/* What is left of a real number x stored with one scale: scale * (q - z). */
+double cyg_quant_stored(const cyg_quant *q, float x);
+/* sum_k weight[k] (x[k] - stored x[k])^2 for U8, and sum_k a[k] b[k], in binary32 with sixteen
+ * partial sums: the same bits everywhere. */
+double cyg_quant_u8_error(const cyg_quant *q, const float *x, const float *weight, int64_t count);
+double cyg_quant_dot(const float *a, const float *b, int64_t count);
 /* Range of a float constant. */
 void cyg_quant_const_range(const cyg_value *v, float *lo, float *hi);
 /* S8 weights [channels, taps], one scale a channel, for an input with scale s_x and zero point z_x.
  */
 cyg_status cyg_quant_weights(cyg_scheme *s, cyg_value_id w, const cyg_value *bias,
                              const cyg_quant *x, cyg_value_id *out_w) CYG_MUST_USE;
+
+/* Gives a linear or conv2d this bias; `bias` stays the caller's, in the graph's arena. */
+cyg_status cyg_quant_set_bias(cyg_scheme *s, cyg_node_id id, const float *bias,
+                              int64_t channels) CYG_MUST_USE;
 
 #endif

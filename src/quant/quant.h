@@ -18,9 +18,29 @@ typedef struct cyg_normalize {
     bool swap_channels; /* the runtime feeds the channels in reverse order (BGR for RGB) */
 } cyg_normalize;
 
+/* Equalisation of LayerNorm channels (SmoothQuant): its strength searched layer by layer, or as
+ * stated, or none. As stated it takes part where the median channel is narrower than `threshold`
+ * times the widest. */
+typedef enum cyg_smooth_mode {
+    CYG_SMOOTH_NEVER,
+    CYG_SMOOTH_SEARCH,
+    CYG_SMOOTH_STATED
+} cyg_smooth_mode;
+
+/* One correction that was kept: where, and what it did to the layer's error on sampled rows. */
+typedef struct cyg_quant_gain {
+    const char *kind;     /* "equalise", "range", "bias" */
+    const char *node;     /* the LayerNorm, or the first reader of the range, or the layer */
+    double before, after; /* squared error, in one unit for each entry */
+} cyg_quant_gain;
+
 typedef struct cyg_quant_options {
     int transformer_level; /* 1: 16-bit residual stream and LayerNorm input (the only one built) */
     size_t max_samples;    /* 0 = all of the source */
+    cyg_smooth_mode smooth;
+    float smooth_strength, smooth_threshold; /* 0..1, for CYG_SMOOTH_STATED */
+    bool search_ranges;                      /* of 8-bit inputs, where it helps */
+    bool correct_bias;                       /* of linears and convolutions, where it helps */
     cyg_normalize
         normalize; /* of input 0; then the quantised graph's input are the pixels themselves */
     /* Called with each graph output of each calibration run, in order: what the golden check
@@ -34,6 +54,8 @@ typedef struct cyg_quant_report {
     uint32_t integer_nodes, float_nodes; /* of nodes that compute; views and movement not counted */
     int64_t weight_bytes_float, weight_bytes_quantised;
     size_t samples;
+    const cyg_quant_gain *gains; /* [gain_count], in the graph's arena, in order of execution */
+    size_t gain_count;
 } cyg_quant_report;
 
 /* g is optimised (fused) and static. On success g is the quantised graph; on failure it must be

@@ -1,5 +1,5 @@
-/* The quantiser's entrance: calibrate, choose, assign. */
-#include "quant/internal.h"
+/* The quantiser's entrance: choose, calibrate, correct, assign. */
+#include "quant/correct.h"
 
 #include "base/arena.h"
 
@@ -24,13 +24,21 @@ cyg_status cyg_quantise(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *sam
                 CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
                          "value \"%s\" has no fixed shape: give --input_shapes", g->values[i].name);
     if (status == CYG_OK)
+        status = cyg_quant_choose(&s);
+    if (status == CYG_OK)
         status = cyg_quant_calibrate(&s, samples, &out_report->samples);
     if (status == CYG_OK)
-        status = cyg_quant_choose(&s);
+        status = cyg_quant_gains_prepare(&s);
+    if (status == CYG_OK && options->smooth != CYG_SMOOTH_NEVER)
+        status = cyg_quant_equalise(&s);
+    if (status == CYG_OK && options->search_ranges)
+        status = cyg_quant_search_ranges(&s);
     if (status == CYG_OK)
         status = cyg_quant_normalize_input(&s);
     if (status == CYG_OK)
         status = cyg_quant_assign(&s, out_report);
+    out_report->gains = s.gains;
+    out_report->gain_count = s.gain_count;
     cyg_arena_deinit(&arena);
     return status;
 }

@@ -248,6 +248,8 @@ static void test_all_flags(void **state)
                                         "quant.enable_smooth_quant",
                                         "quant.smooth_quant_threshold",
                                         "quant.smooth_quant_strength",
+                                        "quant.search_ranges",
+                                        "quant.correct_bias",
                                         "quant.transformer_opt_level",
                                         "quant.input_sample_dir",
                                         "quant.ln_scale_data_type",

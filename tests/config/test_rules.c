@@ -315,14 +315,14 @@ static void test_supported(void **state)
                    "--quant.transformer_opt_level 2 is not built");
     assert_support("--target_hardware CPU --model_type QuantONNX",
                    "--model_type QuantONNX is not built yet");
-    assert_support("--target_hardware CPU --quant.enable_smooth_quant",
-                   "--quant.enable_smooth_quant is not built yet");
+    assert_support("--target_hardware CPU --quant.enable_adaround",
+                   "--quant.enable_adaround is not built yet");
     assert_support("--target_hardware CPU --compiler.static_batch_sizes 1 2",
                    "--compiler.static_batch_sizes is not built");
     assert_support("--target_hardware CPU --quant.device cuda:0",
                    "--quant.device cuda:0 is not built yet (built: cpu)");
     /* A value equal to the default asks for nothing that is missing. */
-    assert_support("--target_hardware CPU --quant.enable_smooth_quant 0 --quant.finetune_epochs "
+    assert_support("--target_hardware CPU --quant.enable_adaround 0 --quant.finetune_epochs "
                    "500 --quant.check 0",
                    NULL);
 

@@ -1,9 +1,6 @@
 /* The scheme on a transformer of one block: the types it chooses, the parameters it writes, where
  * requant nodes stand, and how well the integers follow the floats. */
-#include "tiny_model.h"
-
-#include "interp/interp.h"
-#include "lower/lower.h"
+#include "tiny_runs.h"
 
 static const cyg_quant *quant_of(const cyg_graph *g, const char *value)
 {
@@ -100,30 +97,6 @@ static void test_weights(void **unused)
     cyg_graph_destroy(g);
 }
 
-/* Float results of a sample, from the graph before quantisation. */
-static void float_run(cyg_ctx *ctx, cyg_graph *g, float *input, float *out)
-{
-    cyg_interp *it;
-    OK(ctx, cyg_interp_create(ctx, g, NULL, &it));
-    const cyg_kbuf in = {.data = input, .type = CYG_TYPE_F32, .rank = 4, .dims = {1, 3, 8, 8}};
-    OK(ctx, cyg_interp_run(ctx, it, &in, 1));
-    memcpy(out, cyg_interp_value(it, g->outputs[0])->data, sizeof(float) * TINY_CLASSES);
-    cyg_interp_destroy(it);
-}
-
-static void integer_run(cyg_ctx *ctx, const cyg_graph *g, void *input, cyg_type type, float *out)
-{
-    cyg_arena arena;
-    cyg_arena_init(&arena);
-    cyg_program p;
-    OK(ctx, cyg_lower_graph(ctx, g, &arena, &p));
-    const cyg_kbuf in = {.data = input, .type = (int32_t)type, .rank = 1, .dims = {TINY_PIXELS}};
-    cyg_kbuf y;
-    OK(ctx, cyg_interp_run_program(ctx, &p, true, &in, 1, NULL, NULL, &arena, &y));
-    memcpy(out, y.data, sizeof(float) * TINY_CLASSES);
-    cyg_arena_deinit(&arena);
-}
-
 static void test_accuracy(void **unused)
 {
     (void)unused;
@@ -133,18 +106,7 @@ static void test_accuracy(void **unused)
     tiny_samples_init(&samples);
     cyg_quant_report report;
     cyg_graph *g = tiny_quantised(&ctx, true, &report), *f = tiny_graph();
-    double signal = 0, noise = 0;
-    for (int i = 0; i < TINY_SAMPLES; i++) {
-        float expected[TINY_CLASSES], found[TINY_CLASSES];
-        float_run(&ctx, f, samples.inputs[i], expected);
-        integer_run(&ctx, g, samples.pixels[i], CYG_TYPE_U8, found);
-        for (int k = 0; k < TINY_CLASSES; k++) {
-            signal += (double)expected[k] * (double)expected[k];
-            noise +=
-                ((double)expected[k] - (double)found[k]) * ((double)expected[k] - (double)found[k]);
-        }
-    }
-    const double db = 10.0 * log10(signal / noise);
+    const double db = tiny_sqnr(&ctx, f, g, &samples);
     if (!(db > 30.0))
         fail_msg("SQNR is %.1f dB", db);
     cyg_graph_destroy(f);

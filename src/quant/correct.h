@@ -1,0 +1,24 @@
+/* Private to quant/: corrections of linears and convolutions, searched on sampled rows. */
+#ifndef CYG_QUANT_CORRECT_H
+#define CYG_QUANT_CORRECT_H
+
+#include "quant/rows.h"
+
+/* Room for the gains; the corrections below add those that they keep to s->gains. */
+cyg_status cyg_quant_gains_prepare(cyg_scheme *s) CYG_MUST_USE;
+void cyg_quant_gains_add(cyg_scheme *s, const char *kind, cyg_node_id node, double before,
+                         double after);
+
+/* Moves the spread between channels of LayerNorm results into the weights of the linears that read
+ * them, where that lowers their error (or as the options state). After calibration, before
+ * parameters are assigned. */
+cyg_status cyg_quant_equalise(cyg_scheme *s) CYG_MUST_USE;
+
+/* Narrows the ranges of 8-bit inputs of linears and convolutions, where that lowers their error. */
+cyg_status cyg_quant_search_ranges(cyg_scheme *s) CYG_MUST_USE;
+
+/* Node id's weights are quantised and its input's parameters are set; `weights` are the floats that
+ * they came from. Replaces its bias where that makes the mean output more exact. */
+cyg_status cyg_quant_correct_bias(cyg_scheme *s, cyg_node_id id, const float *weights) CYG_MUST_USE;
+
+#endif
