@@ -71,7 +71,10 @@ static cyg_status read_activation(cyg_net *n)
                 {"quick_gelu", CYG_ACT_NONE},     {"relu", CYG_ACT_RELU},
                 {"silu", CYG_ACT_SILU},           {"swish", CYG_ACT_SILU}};
     const char *name = cyg_settings_text(&n->settings, CYG_SETTING_ACT);
+    const char *arch = cyg_settings_text(&n->settings, CYG_SETTING_ARCH);
     n->act = CYG_ACT_GELU_ERF;
+    if (name == NULL && arch != NULL && strstr(arch, "quickgelu") != NULL)
+        name = "quick_gelu"; /* timm's CLIP of OpenAI */
     if (name == NULL)
         return CYG_OK;
     for (size_t i = 0; i < CYG_COUNT(acts); i++)

@@ -289,24 +289,37 @@ cyg_status cyg_settings_ints(cyg_ctx *ctx, const cyg_settings *s, cyg_setting se
     return CYG_OK;
 }
 
-int64_t cyg_settings_arch_number(const cyg_settings *s, const char *word)
+/* A number at p that ends before `end`; 0 = none. *out_end: behind it. */
+static int64_t number_at(const char *p, const char *end, const char **out_end)
 {
-    const char *arch = cyg_settings_text(s, CYG_SETTING_ARCH);
+    int64_t n = 0;
+    const char *q = p;
+    while (q < end && isdigit((unsigned char)*q) && n <= 16384)
+        n = 10 * n + (*q++ - '0');
+    *out_end = q;
+    return n <= 16384 ? n : 0;
+}
+
+void cyg_settings_arch_number(const cyg_settings *s, const char *word, int64_t *out_first,
+                              int64_t *out_number)
+{
+    const char *arch = cyg_settings_text(s, CYG_SETTING_ARCH), *p = NULL, *q;
+    *out_first = *out_number = 0;
     if (arch == NULL)
-        return 0;
-    const char *p;
-    const size_t stem = strcspn(arch, "."); /* "vit_base_patch16_224.augreg_in21k" */
+        return;
+    const char *const end = arch + strcspn(arch, "."); /* "vit_base_patch16_224.augreg_in21k" */
     if (word[0] != '\0') {
         p = strstr(arch, word);
         p = p == NULL ? NULL : p + strlen(word);
     } else {
-        p = arch + stem;
-        while (p > arch && isdigit((unsigned char)p[-1]))
-            p--;
-        p = p > arch && p[-1] == '_' ? p : NULL;
+        for (q = arch; q < end; q++)
+            p = *q == '_' ? q + 1 : p;
     }
-    if (p == NULL || p >= arch + stem || !isdigit((unsigned char)*p))
-        return 0;
-    const long n = strtol(p, NULL, 10);
-    return n > 0 && n <= 16384 ? n : 0;
+    if (p == NULL || p >= end)
+        return;
+    *out_first = *out_number = number_at(p, end, &q);
+    if (*out_first > 0 && end - q > 2 && strncmp(q, "to", 2) == 0)
+        *out_number = number_at(q + 2, end, &q);
+    if (word[0] == '\0' && q != end) /* "_224" at the end, not "_22k" or "_4block" */
+        *out_first = *out_number = 0;
 }

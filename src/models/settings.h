@@ -43,8 +43,10 @@ const char *cyg_settings_text(const cyg_settings *s, cyg_setting setting); /* NU
 cyg_status cyg_settings_ints(cyg_ctx *ctx, const cyg_settings *s, cyg_setting setting, int64_t low,
                              int64_t high, size_t most, int64_t *out_values,
                              size_t *out_count) CYG_MUST_USE;
-/* The number behind `word` in timm's architecture name ("swin_tiny_patch4_window7_224": 4 for
- * "patch", 7 for "window"; the last number for ""); 0 = none. */
-int64_t cyg_settings_arch_number(const cyg_settings *s, const char *word);
+/* The number behind `word` in timm's architecture name ("swin_tiny_patch4_window7_224": 7 for
+ * "window", 224 for "", the end); 0 = none. Where the name says that the model was trained at one
+ * and made for another ("window12to24_192to384"), *out_first is the former; else they are equal. */
+void cyg_settings_arch_number(const cyg_settings *s, const char *word, int64_t *out_first,
+                              int64_t *out_number);
 
 #endif

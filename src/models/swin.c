@@ -107,7 +107,7 @@ static cyg_status read_given_window(swin *m, bool *out_given)
 static cyg_status read_window(swin *m)
 {
     cyg_net *n = m->n;
-    int64_t window = 0;
+    int64_t window = 0, first;
     bool given;
     CYG_DO(read_given_window(m, &given));
     CYG_DO(cyg_settings_bool(n->ctx, &n->settings, CYG_SETTING_ALWAYS_PARTITION,
@@ -121,7 +121,7 @@ static cyg_status read_window(swin *m)
         window = w > window ? w : window;
     }
     if (window == 0)
-        window = cyg_settings_arch_number(&n->settings, "window");
+        cyg_settings_arch_number(&n->settings, "window", &first, &window);
     if (window == 0) {
         window = m->v2 ? 8 : 7;
         cyg_note(n->ctx, "assumed window_size = %lld: the checkpoint does not say",
@@ -160,7 +160,8 @@ static cyg_status read_image_size(swin *m, const cyg_patches *p)
     CYG_DO(cyg_net_image_size(n, &model->height, &model->width, &given));
     if (given)
         return CYG_OK;
-    const int64_t named = cyg_settings_arch_number(&n->settings, "");
+    int64_t first, named;
+    cyg_settings_arch_number(&n->settings, "", &first, &named);
     int64_t grid = side * side == tokens && side < 4096 ? side : 0;
     if (grid == 0)
         grid = masks;
@@ -215,7 +216,22 @@ static cyg_status read_scales(swin *m)
     return cyg_net_eps(n, 1e-5, &m->eps);
 }
 
-static cyg_status read_rest(swin *m)
+/* "window12to24_192to384": 12 in pretraining, less where the grid of 192 pixels was smaller. */
+static bool named_pretrained(swin *m, const cyg_patches *p)
+{
+    int64_t window, window_now, size, size_now;
+    cyg_settings_arch_number(&m->n->settings, "window", &window, &window_now);
+    cyg_settings_arch_number(&m->n->settings, "", &size, &size_now);
+    if (window == window_now || size == size_now)
+        return false;
+    for (int s = 0; s < m->stages; s++) {
+        const int64_t grid = size / p->size_h >> s;
+        m->pretrained[s] = window < grid ? window : grid;
+    }
+    return true;
+}
+
+static cyg_status read_rest(swin *m, const cyg_patches *p)
 {
     cyg_net *n = m->n;
     bool given;
@@ -228,7 +244,7 @@ static cyg_status read_rest(swin *m)
     CYG_DO(read_per_stage(m, CYG_SETTING_PRETRAINED_WINDOW, "pretrained_window_sizes", 256,
                           m->pretrained, &given));
     if (m->v2 && !given && cyg_net_dim(n, SLOT(COORDINATES, 0, 0), 0) < 0 &&
-        n->bound.library != CYG_LIBRARY_TORCHVISION)
+        n->bound.library != CYG_LIBRARY_TORCHVISION && !named_pretrained(m, p))
         cyg_note(n->ctx, "assumed pretrained_window_sizes = 0: the checkpoint does not say");
     const bool split = n->bound.library == CYG_LIBRARY_HF;
     n->qkv_bias = split ? cyg_net_has(n, (cyg_slot){.role = CYG_ROLE_Q, .part = CYG_BIAS})
@@ -548,7 +564,7 @@ cyg_status cyg_net_build_swin(cyg_net *n, cyg_value_id *out_result)
     CYG_DO(read_depths(&m));
     CYG_DO(read_window(&m));
     CYG_DO(read_image_size(&m, &p));
-    CYG_DO(read_rest(&m));
+    CYG_DO(read_rest(&m, &p));
     CYG_DO(embed(&m, &p, &x));
     for (int s = 0; s < m.stages; s++) {
         if (m.heads[s] > 0 && m.dim % m.heads[s] != 0)

@@ -43,6 +43,7 @@ typedef struct vit {
 
 static cyg_status read_heads(vit *m)
 {
+    static const int64_t large[] = {1152, 1280, 1408, 1664}; /* So400m, Huge, giant, gigantic */
     cyg_net *n = m->n;
     bool given;
     m->heads = cyg_net_dim(n, SLOT(BIAS_TABLE, 0), 1);
@@ -52,6 +53,12 @@ static cyg_status read_heads(vit *m)
         m->heads = m->dim / cyg_net_dim(n, SLOT(Q_NORM, 0), 0);
     CYG_DO(cyg_settings_int(n->ctx, &n->settings, CYG_SETTING_HEADS, 1, CYG_LARGEST_SIZE, &m->heads,
                             &given));
+    for (size_t i = 0; !given && m->heads < 1 && i < CYG_COUNT(large); i++)
+        if (m->dim == large[i]) {
+            m->heads = 16;
+            cyg_note(n->ctx, "assumed num_heads = 16: as the published models of %lld channels",
+                     (long long)m->dim);
+        }
     if (!given && m->heads < 1) {
         if (m->dim % 64 != 0)
             return CYG_FAIL(n->ctx, CYG_E_CONFIG,
@@ -92,7 +99,8 @@ static cyg_status read_image_size(vit *m, const cyg_patches *p)
     if (grid == 0 && biases > 3 && side_of(biases - 3) % 2 == 1)
         grid = (side_of(biases - 3) + 1) / 2;
     if (grid == 0) {
-        const int64_t named = cyg_settings_arch_number(&n->settings, "");
+        int64_t first, named;
+        cyg_settings_arch_number(&n->settings, "", &first, &named);
         grid = (named > 0 ? named : 224) / p->size_h;
         cyg_note(n->ctx,
                  "assumed image_size = %lld: the checkpoint does not say (--set "

@@ -121,6 +121,29 @@ static void test_all_that_is_wrong_at_once(void **state)
     assert_true(ctx_says(&ctx, "layers.0.blocks.0.norm1.extra"));
 }
 
+/* timm's architecture name tells the picture's size: the last number, behind "to" where there is
+ * one. */
+static void test_architecture_names(void **state)
+{
+    static const struct {
+        const char *set;
+        int64_t height;
+    } names[] = {
+        {"arch=swin_tiny_patch4_window2_48.ms_in22k", 48},
+        {"arch=swin_tiny_patch4_window2to2_16to32", 32},
+        {"arch=swin_tiny_patch4_window2_in22k", 224},
+        {"arch=swin_tiny_patch4_window2", 224},
+        {"arch=_", 224},
+    };
+    for (size_t i = 0; i < CYG_COUNT(names); i++) {
+        const char *const sets[] = {names[i].set, "window_size=2"};
+        cyg_converted *m;
+        assert_int_equal(open_with(state, tiny, TENSORS, sets, 2, &m), CYG_OK);
+        assert_int_equal(m->height, names[i].height);
+        cyg_convert_close(m);
+    }
+}
+
 /* The first tensors that are looked at: what they spoil must not hide the rest. */
 static void test_bad_patch_and_table(void **state)
 {
@@ -229,6 +252,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_infers, setup_scratch, teardown_scratch),
         cmocka_unit_test_setup_teardown(test_all_that_is_wrong_at_once, setup_scratch,
                                         teardown_scratch),
+        cmocka_unit_test_setup_teardown(test_architecture_names, setup_scratch, teardown_scratch),
         cmocka_unit_test_setup_teardown(test_bad_patch_and_table, setup_scratch, teardown_scratch),
         cmocka_unit_test_setup_teardown(test_many_faults, setup_scratch, teardown_scratch),
         cmocka_unit_test_setup_teardown(test_settings, setup_scratch, teardown_scratch),

@@ -180,6 +180,9 @@ def timm_swins():
     yield timm_model("swin_s3", "swin_s3_tiny_224",
                      dict(img_size=64, window_size=(4, 4, 8, 2), embed_dim=8, depths=(2, 2, 2, 2),
                           num_heads=(1, 2, 2, 4), num_classes=7))
+    yield timm_model("swinv2_12to16", "swinv2_base_window12to16_192to256",
+                     dict(embed_dim=8, depths=(2, 1, 1, 2), num_heads=(1, 2, 2, 4), num_classes=7),
+                     image=(256, 256))
     yield timm_swin("swinv2_pretrained", dict(img_size=64, window_size=8,
                                               pretrained_window_sizes=(12, 6)), True)
     yield timm_swin("swinv2_window16", dict(img_size=128, window_size=16, embed_dim=8), True)
@@ -270,6 +273,7 @@ def timm_vits():
     yield timm_vit("dinov2_registers", {}, arch="vit_small_patch14_reg4_dinov2")
     yield timm_vit("dinov2_swiglu", {}, arch="vit_giant_patch14_dinov2")
     yield timm_vit("vit_clip", {}, arch="vit_base_patch16_clip_224")
+    yield timm_vit("vit_clip_quickgelu", {}, arch="vit_base_patch32_clip_quickgelu_224")
     yield timm_vit("beit", {}, arch="beit_base_patch16_224")
     yield timm_vit("beit_class_token", dict(global_pool="token", init_values=0.1, qkv_bias=False),
                    arch="beit_base_patch16_224")
