@@ -492,10 +492,21 @@ static const char *refused_op(const cyg_onnx_call *call, cyg_op op)
     return NULL;
 }
 
+/* ONNX Runtime's own QuantizeLinear and DequantizeLinear mean the standard ones and had 16 bits
+ * before these; export writes them too. */
+static bool is_exchange(const cyg_onnx_node *node)
+{
+    const cyg_op op = cyg_op_find("", node->op_type);
+    return strcmp(node->domain, "com.microsoft") == 0 && op != CYG_OP_COUNT &&
+           (cyg_op_schema_of(op)->flags & CYG_OPF_QDQ) != 0;
+}
+
 cyg_status cyg_onnx_emit(cyg_onnx_call *call)
 {
     const char *type = call->node->op_type;
-    const bool standard = call->node->domain[0] == '\0';
+    const bool standard = call->node->domain[0] == '\0' || is_exchange(call->node);
+    if (is_exchange(call->node))
+        call->opset = cyg_onnx_opset_of(call->imp, call->scope, "");
     if (standard && call->opset == 0)
         return cyg_onnx_call_fail(call, "the file states no version of the standard operators");
     if (standard && strcmp(type, "Constant") == 0)

@@ -49,7 +49,13 @@ cyg_status node_read_tensor(node_file *file, cyg_kbuf *out_buf) CYG_MUST_USE;
 bool node_same(const cyg_kbuf *got, const cyg_kbuf *want, char *why, size_t size);
 
 /* run.c */
-typedef enum node_form { NODE_AS_IMPORTED, NODE_CLEANED, NODE_FUSED, NODE_FORMS } node_form;
+typedef enum node_form {
+    NODE_AS_IMPORTED,
+    NODE_CLEANED,
+    NODE_FUSED,
+    NODE_EXPORTED,
+    NODE_FORMS
+} node_form;
 #define NODE_MODEL "model.onnx"
 /* Counts numbers and replaces one of them. */
 typedef struct node_spoiler {
