@@ -48,7 +48,7 @@ cyg_status cyg_shape_rule_split(cyg_infer *s)
                               sizes.count);
     const int64_t whole = x.rank == CYG_RANK_UNKNOWN ? -1 : x.dims[axis];
     const int64_t parts = s->n->out_count;
-    const int64_t chunk = whole < 0 ? -1 : (whole + parts - 1) / parts;
+    const int64_t chunk = whole < 0 ? -1 : whole / parts + (whole % parts != 0);
     int64_t total = 0;
     for (uint32_t i = 0; i < s->n->out_count; i++) {
         int64_t part = -1;
