@@ -159,7 +159,7 @@ static cyg_status draw_one(draw_job *job, const char *file)
 
 static cyg_status draw(draw_job *job)
 {
-    const char *file = cyg_path_base(job->model);
+    const char *base = cyg_path_base(job->model), *file = base[0] != '\0' ? base : job->model;
     cyg_ctx *ctx = &job->app->ctx;
     job->picture = (cyg_picture){.arena = &job->app->arena};
     if (job->stage != STAGE_BOTH)

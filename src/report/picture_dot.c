@@ -39,12 +39,9 @@ const char cyg_picture_style[] =
     DARK("fill", fill, dark_fill) DARK("stroke", line, dark_line) DARK("fill", line, dark_line)
 #include "report/roles.def"
 #undef CYG_ROLE
-    ".cyg-picture text[fill=\"" PAPER "\"]{fill:#16181b}\n"
-    ".cyg-picture text[fill=\"" SOFT "\"]{fill:#a5a8ae}\n" DARK("stroke", SOFT, "#a5a8ae")
-        DARK("fill", SOFT, "#a5a8ae") ".cyg-picture polygon[fill=\"" PAPER
-                                      "\"]{fill:#16181b}\n" DARK("stroke", FRAME, "#3a3d42")
-                                          DARK("stroke", LINK, "#5cc4bd")
-                                              DARK("fill", LINK, "#5cc4bd") "}\n";
+    DARK("fill", PAPER, "#16181b") DARK("fill", SOFT, "#a5a8ae") DARK("stroke", SOFT, "#a5a8ae")
+        DARK("stroke", FRAME, "#3a3d42") DARK("fill", LINK, "#5cc4bd")
+            DARK("stroke", LINK, "#5cc4bd") "}\n";
 
 static void quoted(cyg_strbuf *out, const char *text)
 {

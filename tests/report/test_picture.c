@@ -62,6 +62,28 @@ static void test_dot_is_the_same_every_time(void **state)
     free(b);
 }
 
+/* Whatever is coloured has a dark twin; only text in the first ink is darkened as a whole. */
+static void test_every_colour_has_a_dark_one(void **state)
+{
+    (void)state;
+    cyg_picture p = picture("MatMul");
+    for (int i = 0; i < CYG_PICTURE_ROLES; i++) {
+        const cyg_picture_box box = {.role = (cyg_picture_role)i, .title = "x", .name = "x"};
+        cyg_picture_add_box(&p, &box);
+    }
+    char *text = dot_of(&p);
+    uint32_t seen = 0;
+    for (const char *at = strstr(text, "=\"#"); at != NULL; at = strstr(at + 1, "=\"#")) {
+        char rule[16];
+        snprintf(rule, sizeof rule, "=\"%.7s\"]", at + 2);
+        seen++;
+        if (strstr(cyg_picture_style, rule) == NULL && strncmp(at + 2, "#1c1d1f", 7) != 0)
+            fail_msg("no dark colour for %.7s", at + 2);
+    }
+    assert_true(seen > 2 * CYG_PICTURE_ROLES);
+    free(text);
+}
+
 static const char *const hostile[] = {
     "</table>>]; evil [label=\"x",
     "\" onload=\"alert(1)",
@@ -188,6 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_dot_is_the_same_every_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_every_colour_has_a_dark_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names_stay_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_record_survives, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_records_are_pictures, setup, teardown),
