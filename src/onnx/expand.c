@@ -321,10 +321,12 @@ static cyg_status copy_node(cyg_expander *x)
 
 static cyg_status expand_node(cyg_expander *x)
 {
-    const cyg_expand_rule rule = cyg_expand_rule_of(x->n->op, x->opset);
     if (cyg_expand_postpone(x))
         return CYG_OK;
     cyg_expand_choose_rows(x);
+    cyg_expand_rule rule = x->by_rows ? cyg_expand_row_rule(x->n->op) : NULL;
+    if (rule == NULL)
+        rule = cyg_expand_rule_of(x->n->op, x->opset);
     if (rule == NULL)
         return copy_node(x);
     cyg_value_id result = CYG_NO_VALUE;

@@ -67,6 +67,16 @@ cyg_value_id cyg_expand_any(cyg_expander *x, uint32_t i);
 /* What cyg_expand_in gives for a value that has no stand-in of the wanted form yet. */
 cyg_value_id cyg_expand_shaped(cyg_expander *x, cyg_value_id v);
 cyg_value_id cyg_expand_by_rows(cyg_expander *x, cyg_value_id v);
+/* What Concat of rows and a mean over rows become, NULL otherwise; by_rows holds. */
+typedef cyg_status (*cyg_expand_rule)(cyg_expander *x, cyg_value_id *out_result);
+cyg_expand_rule cyg_expand_row_rule(cyg_op op);
+/* All rows are one image's: then they need no dimension of their own, and may come by rows. */
+bool cyg_expand_is_one_image(const cyg_expander *x, const cyg_value *v, int64_t rows);
+/* v, made from a stand-in of operand i, as [images, rows, channels]. */
+cyg_value_id cyg_expand_images(cyg_expander *x, uint32_t i, cyg_value_id v, int64_t rows,
+                               int64_t channels);
+/* A constant of the same bytes as operand i in one dimension. */
+cyg_value_id cyg_expand_flat_index(cyg_expander *x, uint32_t i);
 /* y has its result as rows; false: it must have its shape (an output of the graph). */
 bool cyg_expand_keep_rows(cyg_expander *x, cyg_value_id y);
 /* v's producer makes y instead (y: a value that came over from `from`). */
@@ -80,7 +90,6 @@ cyg_value_id cyg_expand_quantised(cyg_expander *x, cyg_value_id v, const char *s
                                   const cyg_quant *q);
 
 /* ---- rules: the result, to stand for the node's output 0 ---- */
-typedef cyg_status (*cyg_expand_rule)(cyg_expander *x, cyg_value_id *out_result);
 /* NULL: the node is copied as it is. */
 cyg_expand_rule cyg_expand_rule_of(cyg_op op, int opset);
 cyg_status cyg_expand_linear(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;

@@ -57,63 +57,6 @@ cyg_status cyg_expand_conv2d(cyg_expander *x, cyg_value_id *out_result)
     return CYG_OK;
 }
 
-/* A constant of the same bytes as operand i in one dimension. */
-static cyg_value_id flat_index(cyg_expander *x, uint32_t i)
-{
-    const cyg_value *v = cyg_expand_operand(x, i);
-    const int64_t count = cyg_value_elements(v), minus_one = -1;
-    if (v->rank == 1)
-        return cyg_expand_in(x, i);
-    if (v->is_const)
-        return cyg_graph_add_const(x->to, "rows", v->type, 1, &count, v->data, v->bytes);
-    return cyg_emit_reshape(x, "FlatRows", cyg_expand_in(x, i), &minus_one, 1);
-}
-
-/* All rows are one image's: then they need no dimension of their own, and may come by rows. */
-static bool is_one_image(const cyg_expander *x, const cyg_value *v, int64_t rows)
-{
-    const int64_t count = cyg_value_elements(v);
-    return x->rows != NULL && count > 0 && v->rank > 0 && count == rows * v->dims[v->rank - 1];
-}
-
-/* v, made from a stand-in of operand i, as [images, rows, channels]. */
-static cyg_value_id images(cyg_expander *x, uint32_t i, cyg_value_id v, int64_t rows,
-                           int64_t channels)
-{
-    const cyg_value *in = cyg_expand_operand(x, i);
-    const bool shaped = !cyg_value_is_none(x->map[x->n->in[i].i]);
-    return shaped && in->rank == 3 && in->dims[1] == rows
-               ? v
-               : cyg_emit_reshape(x, "Images", v, (const int64_t[]){-1, rows, channels}, 3);
-}
-
-cyg_status cyg_expand_gather_rows(cyg_expander *x, cyg_value_id *out_result)
-{
-    const cyg_value *in = cyg_expand_operand(x, 0), *index = cyg_expand_operand(x, 1);
-    const int64_t rows_in = cyg_node_int(x->n, CYG_ATTR_rows_in, 0);
-    if (in->rank == CYG_RANK_UNKNOWN || in->rank == 0 || in->dims[in->rank - 1] < 0)
-        return CYG_EXPAND_FAIL(x, "the channels of %s are not known", in->name);
-    const int64_t channels = in->dims[in->rank - 1];
-    const bool rows = is_one_image(x, in, rows_in) && in->rank > 1;
-    cyg_value_id y = rows ? cyg_expand_by_rows(x, x->n->in[0])
-                          : images(x, 0, cyg_expand_any(x, 0), rows_in, channels);
-    /* Gather takes -1 for the last row: with one row of zeros behind, that is what it means here.
-     */
-    bool pads = !index->is_const;
-    for (size_t i = 0; index->is_const && i < index->bytes / cyg_type_size(index->type); i++)
-        pads = pads ||
-               (index->type == CYG_TYPE_S32 ? cyg_load_i32((const char *)index->data + 4 * i) < 0
-                                            : cyg_load_i64((const char *)index->data + 8 * i) < 0);
-    if (pads) {
-        static const int64_t of_image[] = {0, 0, 0, 0, 1, 0}, of_rows[] = {0, 0, 1, 0};
-        y = cyg_emit2(x, CYG_OP_pad, "ZeroRow", y,
-                      rows ? cyg_expand_ints(x, of_rows, 4) : cyg_expand_ints(x, of_image, 6));
-    }
-    *out_result = cyg_emit_gather(x, "", y, flat_index(x, 1), rows ? 0 : 1);
-    x->by_rows = rows;
-    return CYG_OK;
-}
-
 /* ---- attention ---- */
 
 typedef struct geometry {
@@ -153,7 +96,7 @@ static cyg_value_id ordered(cyg_expander *x, const geometry *g, uint32_t i, cyg_
     if (cyg_value_is_none(g->rows))
         return v;
     if (!g->single)
-        v = images(x, i, v, g->entries * g->tokens, width);
+        v = cyg_expand_images(x, i, v, g->entries * g->tokens, width);
     return cyg_emit_gather(x, "Rows", v, g->rows, g->single ? 0 : 1);
 }
 
@@ -295,7 +238,7 @@ static cyg_status read_geometry(cyg_expander *x, geometry *g)
     if (rows != NULL) {
         CYG_DO(check_rows(x, rows));
         g->entries = rows->dims[0];
-        g->rows = flat_index(x, 5);
+        g->rows = cyg_expand_flat_index(x, 5);
     } else if (mask != NULL) {
         g->entries = mask->dims[0];
     } else if (tables > 1) {
@@ -304,7 +247,8 @@ static cyg_status read_geometry(cyg_expander *x, geometry *g)
     if (g->entries < 1)
         return CYG_EXPAND_FAIL(x, "%lld entries", (long long)g->entries);
     g->apart = tables > 1;
-    g->single = rows != NULL && is_one_image(x, cyg_expand_operand(x, 0), g->entries * g->tokens);
+    g->single = rows != NULL &&
+                cyg_expand_is_one_image(x, cyg_expand_operand(x, 0), g->entries * g->tokens);
     return CYG_OK;
 }
 

@@ -12,7 +12,7 @@
  * shape reads a Reshape behind it. Graph outputs always have their shape. */
 #include "onnx/expand.h"
 
-#include <string.h>
+#include "base/bytes.h"
 
 static const cyg_value *from_value(const cyg_expander *x, cyg_value_id v)
 {
@@ -57,6 +57,56 @@ static bool follows_rows(const cyg_value *c, const cyg_value *y)
            (count == cyg_value_elements(y) && last == y->dims[y->rank - 1]);
 }
 
+/* Rows behind rows: Concat along the only axis before the channels that is not 1. */
+static bool joins_rows(const cyg_expander *x)
+{
+    const cyg_value *y = from_value(x, x->n->out[0]);
+    const int64_t axis = cyg_node_int(x->n, CYG_ATTR_axis, 0);
+    bool pending = false;
+    for (int k = 0; k + 1 < y->rank; k++)
+        if (y->dims[k] != 1 && k != (axis < 0 ? axis + y->rank : axis))
+            return false;
+    for (uint32_t i = 0; i < x->n->in_count; i++) {
+        if (channels_of(cyg_expand_operand(x, i)) != channels_of(y))
+            return false;
+        pending = pending || is_pending(x, x->n->in[i]);
+    }
+    return pending;
+}
+
+/* ReduceMean of [1, rows, channels] to [1, channels]. */
+static bool averages_rows(const cyg_expander *x)
+{
+    const cyg_value *in = cyg_expand_operand(x, 0), *axes = cyg_expand_operand(x, 1);
+    return in->rank == 3 && in->dims[0] == 1 && is_pending(x, x->n->in[0]) && axes != NULL &&
+           axes->is_const && axes->type == CYG_TYPE_S64 && cyg_value_elements(axes) == 1 &&
+           cyg_load_i64(axes->data) == 1 && cyg_node_int(x->n, CYG_ATTR_keepdims, 1) == 0;
+}
+
+static cyg_status concat_of_rows(cyg_expander *x, cyg_value_id *out_result)
+{
+    cyg_value_id *in = CYG_NEW_ARRAY(&x->to->arena, cyg_value_id, x->n->in_count);
+    for (uint32_t i = 0; in != NULL && i < x->n->in_count; i++)
+        in[i] = cyg_expand_in(x, i);
+    *out_result = in == NULL ? CYG_NO_VALUE : cyg_emit(x, CYG_OP_concat, "", in, x->n->in_count);
+    CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, *out_result), CYG_ATTR_axis, 0));
+    return CYG_OK;
+}
+
+static cyg_status mean_of_rows(cyg_expander *x, cyg_value_id *out_result)
+{
+    const int64_t axis = 0;
+    *out_result =
+        cyg_emit2(x, CYG_OP_reduce_mean, "", cyg_expand_in(x, 0), cyg_expand_ints(x, &axis, 1));
+    CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, *out_result), CYG_ATTR_keepdims, 1));
+    return CYG_OK;
+}
+
+cyg_expand_rule cyg_expand_row_rule(cyg_op op)
+{
+    return op == CYG_OP_concat ? concat_of_rows : op == CYG_OP_reduce_mean ? mean_of_rows : NULL;
+}
+
 void cyg_expand_choose_rows(cyg_expander *x)
 {
     const cyg_node *n = x->n;
@@ -64,11 +114,16 @@ void cyg_expand_choose_rows(cyg_expander *x)
     const bool linear = n->op == CYG_OP_linear, norm = n->op == CYG_OP_layer_normalization &&
                                                        cyg_node_int(n, CYG_ATTR_axis, -1) == -1;
     x->by_rows = false;
-    if (x->rows == NULL || n->out_count != 1 ||
-        (!linear && !norm && (flags & (CYG_OPF_UNARY | CYG_OPF_BINARY)) == 0))
+    if (x->rows == NULL || n->out_count != 1)
         return;
     const cyg_value *y = from_value(x, n->out[0]);
     if (channels_of(y) < 1)
+        return;
+    if (n->op == CYG_OP_concat)
+        x->by_rows = joins_rows(x);
+    if (n->op == CYG_OP_reduce_mean)
+        x->by_rows = averages_rows(x);
+    if (!linear && !norm && (flags & (CYG_OPF_UNARY | CYG_OPF_BINARY)) == 0)
         return;
     bool wanted = (linear || norm) && y->rank > 2;
     for (uint32_t i = 0; i < n->in_count; i++) {
@@ -129,14 +184,13 @@ cyg_value_id cyg_expand_shaped(cyg_expander *x, cyg_value_id v)
     return v;
 }
 
-/* The same bytes in at most two dimensions. */
+/* The same bytes in two dimensions. */
 static cyg_value_id flat_constant(cyg_expander *x, cyg_value_id id)
 {
     const cyg_value *v = from_value(x, id);
-    const int64_t count = cyg_value_elements(v), last = v->dims[v->rank - 1];
-    const int64_t dims[2] = {last < 1 ? 1 : count / last, last};
-    return count == last ? cyg_graph_add_const(x->to, v->name, v->type, 1, &last, v->data, v->bytes)
-                         : cyg_graph_add_const(x->to, v->name, v->type, 2, dims, v->data, v->bytes);
+    const int64_t last = v->dims[v->rank - 1],
+                  dims[2] = {last < 1 ? 0 : cyg_value_elements(v) / last, last};
+    return cyg_graph_add_const(x->to, v->name, v->type, 2, dims, v->data, v->bytes);
 }
 
 cyg_value_id cyg_expand_by_rows(cyg_expander *x, cyg_value_id id)
