@@ -273,6 +273,7 @@ float cyg_node_float(const cyg_node *n, cyg_attr_key key, float otherwise);
 const char *cyg_node_string(const cyg_node *n, cyg_attr_key key, const char *otherwise);
 /* Number of ints (0 when absent), *out_data lent. */
 size_t cyg_node_ints(const cyg_node *n, cyg_attr_key key, const int64_t **out_data);
+size_t cyg_node_floats(const cyg_node *n, cyg_attr_key key, const float **out_data); /* likewise */
 /* Input i, or none when absent or beyond in_count. */
 cyg_value_id cyg_node_in(const cyg_node *n, uint32_t i);
 /* Product of known dims; -1 when any is unknown. rank 0 = 1. */

@@ -186,6 +186,14 @@ size_t cyg_node_ints(const cyg_node *n, cyg_attr_key key, const int64_t **out_da
     return a->u.ints.count;
 }
 
+size_t cyg_node_floats(const cyg_node *n, cyg_attr_key key, const float **out_data)
+{
+    const cyg_attr *a = cyg_node_attr(n, key);
+    const bool given = a != NULL && a->kind == CYG_KIND_FLOATS;
+    *out_data = given ? a->u.floats.data : NULL;
+    return given ? a->u.floats.count : 0;
+}
+
 cyg_value_id cyg_node_in(const cyg_node *n, uint32_t i)
 {
     return i < n->in_count ? n->in[i] : CYG_NO_VALUE;

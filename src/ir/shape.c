@@ -74,6 +74,7 @@ static const cyg_shape_rule rules[CYG_OP_COUNT] = {
     RULE(matmul, matmul),
     RULE(gemm, gemm),
     RULE(conv, conv),
+    RULE(conv_transpose, conv_transpose),
     RULE(max_pool, pool),
     RULE(average_pool, pool),
     RULE(global_average_pool, global_pool),
@@ -81,6 +82,9 @@ static const cyg_shape_rule rules[CYG_OP_COUNT] = {
     /* normalisation, softmax, reductions */
     RULE(batch_normalization, normalization),
     RULE(layer_normalization, layer_normalization),
+    RULE(instance_normalization, group_normalization),
+    RULE(group_normalization, group_normalization),
+    RULE(lp_normalization, axis_same),
     RULE(softmax, axis_same),
     RULE(log_softmax, axis_same),
     RULE(reduce_mean, reduce),
@@ -118,6 +122,10 @@ static const cyg_shape_rule rules[CYG_OP_COUNT] = {
     RULE(size, size),
     RULE(range, range),
     RULE(constant_of_shape, constant_of_shape),
+    RULE(resize, resize),
+    RULE(grid_sample, grid_sample),
+    RULE(roi_align, roi_align),
+    RULE(lstm, lstm),
     /* quantised exchange, fused operators */
     RULE(quantize_linear, quantize_linear),
     RULE(dequantize_linear, dequantize_linear),

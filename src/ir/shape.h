@@ -90,6 +90,12 @@ bool cyg_infer_follow(cyg_infer *s, cyg_ints *out);
     X(matmul)                                                                                      \
     X(gemm)                                                                                        \
     X(conv)                                                                                        \
+    X(conv_transpose)                                                                              \
+    X(group_normalization)                                                                         \
+    X(resize)                                                                                      \
+    X(grid_sample)                                                                                 \
+    X(roi_align)                                                                                   \
+    X(lstm)                                                                                        \
     X(pool)                                                                                        \
     X(global_pool)                                                                                 \
     X(normalization)                                                                               \

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "base/checked.h"
+
 enum { MAX_SPATIAL = CYG_MAX_RANK - 2 };
 #define SIZE_LIMIT (INT64_C(1) << 31)
 
@@ -144,6 +146,61 @@ cyg_status cyg_shape_rule_pool(cyg_infer *s)
     cyg_shape y = x;
     for (int i = 0; i < win.spatial; i++)
         CYG_DO(window_out(s, &win, i, x.dims[2 + i], &y.dims[2 + i]));
+    CYG_DO(cyg_infer_set(s, 0, &y));
+    y.type = CYG_TYPE_S64; /* MaxPool's indices, where they are asked for */
+    return cyg_infer_set(s, 1, &y);
+}
+
+/* out = stride * (in - 1) + output_padding + e - pads, e as above; or what output_shape says; SAME:
+ * in * stride. */
+static cyg_status transposed_out(cyg_infer *s, const window *w, int i, int64_t in, int64_t extra,
+                                 int64_t *out)
+{
+    int64_t span;
+    *out = -1;
+    if (in < 0 || w->kernel[i] < 0)
+        return CYG_OK;
+    if (in < 1 || !cyg_mul_i64(w->stride[i], w->same ? in : in - 1, &span))
+        return CYG_INFER_FAIL(s, "size %lld is out of range", (long long)in);
+    const int64_t extent = (w->kernel[i] - 1) * w->dilation[i] + 1;
+    *out = span;
+    if (!w->same && !cyg_add_i64(span, extra + extent - w->begin[i] - w->end[i], out))
+        return CYG_INFER_FAIL(s, "the size of %lld steps overflows", (long long)in);
+    if (*out < 1)
+        return CYG_INFER_FAIL(s, "pads %lld and %lld leave nothing of size %lld",
+                              (long long)w->begin[i], (long long)w->end[i], (long long)in);
+    return CYG_OK;
+}
+
+cyg_status cyg_shape_rule_conv_transpose(cyg_infer *s)
+{
+    const cyg_shape x = cyg_infer_shape_in(s, 0), w = cyg_infer_shape_in(s, 1);
+    const int64_t group = cyg_node_int(s->n, CYG_ATTR_group, 1);
+    int64_t channels, extra[MAX_SPATIAL], wanted[MAX_SPATIAL];
+    CYG_DO(cyg_infer_same_type(s, 0, 1));
+    CYG_DO(cyg_infer_same_type(s, 0, 2));
+    if (x.rank == CYG_RANK_UNKNOWN || w.rank == CYG_RANK_UNKNOWN)
+        return cyg_infer_set_unknown(s, x.type);
+    if (x.rank < 3 || x.rank != w.rank)
+        return CYG_INFER_FAIL(s, "expected input and weight of one rank of 3 or more, found %d, %d",
+                              x.rank, w.rank);
+    if (group < 1 || group >= SIZE_LIMIT || (w.dims[0] >= 0 && w.dims[0] % group != 0))
+        return CYG_INFER_FAIL(s, "group: %lld is out of range", (long long)group);
+    CYG_DO(cyg_infer_same_dim(s, "channels of the weight", x.dims[1], w.dims[0], &channels));
+    window win;
+    CYG_DO(read_window(s, x.rank - 2, &w.dims[2], &win));
+    CYG_DO(read_ints(s, CYG_ATTR_output_padding, win.spatial, 0, 0, extra));
+    CYG_DO(read_ints(s, CYG_ATTR_output_shape, win.spatial, 1, -1, wanted));
+    cyg_shape y = {.type = x.type, .rank = x.rank, .dims = {x.dims[0], -1}};
+    if (w.dims[1] >= 0 && !cyg_mul_i64(w.dims[1], group, &y.dims[1]))
+        return CYG_INFER_FAIL(s, "%lld channels overflow", (long long)w.dims[1]);
+    CYG_DO(check_bias(s, y.dims[1]));
+    for (int i = 0; i < win.spatial; i++) {
+        if (wanted[i] >= 0)
+            y.dims[2 + i] = wanted[i];
+        else
+            CYG_DO(transposed_out(s, &win, i, x.dims[2 + i], extra[i], &y.dims[2 + i]));
+    }
     return cyg_infer_set(s, 0, &y);
 }
 

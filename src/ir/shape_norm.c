@@ -18,6 +18,34 @@ cyg_status cyg_shape_rule_normalization(cyg_infer *s)
     return cyg_infer_set(s, 0, &x);
 }
 
+/* Scale and bias: one element a channel, or (GroupNormalization of opset 18) one a group. */
+cyg_status cyg_shape_rule_group_normalization(cyg_infer *s)
+{
+    const cyg_shape x = cyg_infer_shape_in(s, 0);
+    const bool by_group = s->n->op == CYG_OP_group_normalization;
+    const int64_t groups = by_group ? cyg_node_int(s->n, CYG_ATTR_num_groups, 0) : 1;
+    CYG_DO(cyg_infer_same_type(s, 0, 1));
+    CYG_DO(cyg_infer_same_type(s, 0, 2));
+    if (x.rank == CYG_RANK_UNKNOWN)
+        return cyg_infer_set_unknown(s, x.type);
+    if (x.rank < 2)
+        return CYG_INFER_FAIL(s, "expected rank 2 or more, found %d", x.rank);
+    if (groups < 1 || (x.dims[1] >= 0 && x.dims[1] % groups != 0))
+        return CYG_INFER_FAIL(s, "%lld groups do not divide the channels of %s", (long long)groups,
+                              cyg_shape_str(s->g, &x).s);
+    for (uint32_t i = 1; i < 3; i++) {
+        const cyg_shape p = cyg_infer_shape_in(s, i);
+        int64_t channels;
+        if (p.rank == CYG_RANK_UNKNOWN || (by_group && p.rank == 1 && p.dims[0] == groups))
+            continue;
+        if (p.rank != 1)
+            return CYG_INFER_FAIL(s, "input %u: expected a vector over channels, found %s", i,
+                                  cyg_shape_str(s->g, &p).s);
+        CYG_DO(cyg_infer_same_dim(s, "channels", x.dims[1], p.dims[0], &channels));
+    }
+    return cyg_infer_set(s, 0, &x);
+}
+
 cyg_status cyg_shape_rule_layer_normalization(cyg_infer *s)
 {
     const cyg_shape x = cyg_infer_shape_in(s, 0);

@@ -80,6 +80,8 @@ typedef struct cyg_kp_pool {
     int64_t kh, kw, stride_h, stride_w, pad_t, pad_l, pad_b, pad_r, dilation_h, dilation_w;
     int32_t is_max, count_include_pad;              /* a global pool is a pool over H x W */
     int64_t kd, stride_d, pad_f, pad_k, dilation_d; /* kd 0: no depth, further axes are width */
+    int32_t column_major; /* of the index output: the first spatial axis counts fastest if set */
+    int32_t reserved;
 } cyg_kp_pool;
 /* Up to three spatial axes (depth, height, width); one that x lacks has kernel, stride and dilation
  * 1 and no pads. */
@@ -105,19 +107,6 @@ typedef struct cyg_kp_group_norm {
 typedef struct cyg_kp_lp_norm {
     int32_t axis, p; /* p 1 or 2 */
 } cyg_kp_lp_norm;
-typedef struct cyg_kp_grid_sample {
-    int32_t mode;    /* 0 nearest, 1 linear, 2 cubic */
-    int32_t padding; /* 0 zeros, 1 border, 2 reflection */
-    int32_t align_corners;
-    int32_t reserved;
-} cyg_kp_grid_sample;
-typedef struct cyg_kp_lstm {
-    int64_t hidden;
-    int32_t direction;    /* 0 forward, 1 reverse, 2 both */
-    int32_t batch_first;  /* ONNX's layout 1 */
-    int32_t input_forget; /* the forget gate is 1 - the input gate */
-    float clip;           /* bound of what goes into the gates, 0 = none */
-} cyg_kp_lstm;
 typedef struct cyg_kp_softmax {
     int32_t axis, is_log;
 } cyg_kp_softmax;
@@ -152,6 +141,68 @@ typedef struct cyg_kp_transpose {
 typedef struct cyg_kp_axis {
     int64_t axis; /* normalised, >= 0 */
 } cyg_kp_axis;
+typedef enum cyg_resize_mode {
+    CYG_RESIZE_NEAREST,
+    CYG_RESIZE_LINEAR,
+    CYG_RESIZE_CUBIC,
+} cyg_resize_mode;
+typedef enum cyg_resize_transform {
+    CYG_RESIZE_HALF_PIXEL,
+    CYG_RESIZE_HALF_PIXEL_SYMMETRIC,
+    CYG_RESIZE_PYTORCH_HALF_PIXEL,
+    CYG_RESIZE_ALIGN_CORNERS,
+    CYG_RESIZE_ASYMMETRIC,
+    CYG_RESIZE_CROP, /* tf_crop_and_resize */
+    CYG_RESIZE_TRANSFORMS
+} cyg_resize_transform;
+typedef enum cyg_resize_nearest {
+    CYG_RESIZE_ROUND_PREFER_FLOOR,
+    CYG_RESIZE_ROUND_PREFER_CEIL,
+    CYG_RESIZE_FLOOR,
+    CYG_RESIZE_CEIL,
+} cyg_resize_nearest;
+/* By axis; roi in parts of the axis, read by CYG_RESIZE_CROP only (else 0, 1). */
+typedef struct cyg_kp_resize {
+    double scale[8], roi_start[8], roi_end[8];
+    int32_t mode, transform, nearest;
+    int32_t exclude_outside, antialias;
+    float cubic_a, extrapolation;
+    int32_t reserved;
+} cyg_kp_resize;
+typedef struct cyg_kp_grid_sample {
+    int32_t mode;    /* 0 nearest, 1 linear, 2 cubic */
+    int32_t padding; /* 0 zeros, 1 border, 2 reflection */
+    int32_t align_corners, reserved;
+} cyg_kp_grid_sample;
+typedef struct cyg_kp_roi_align {
+    int64_t sampling_ratio; /* samples a side of a cell, 0 = as many as pixels */
+    float spatial_scale;
+    int32_t half_pixel, is_max, reserved;
+} cyg_kp_roi_align;
+typedef enum cyg_lstm_activation {
+    CYG_LSTM_SIGMOID,
+    CYG_LSTM_TANH,
+    CYG_LSTM_RELU,
+    CYG_LSTM_AFFINE,
+    CYG_LSTM_LEAKY_RELU,
+    CYG_LSTM_THRESHOLDED_RELU,
+    CYG_LSTM_SCALED_TANH,
+    CYG_LSTM_HARD_SIGMOID,
+    CYG_LSTM_ELU,
+    CYG_LSTM_SOFTSIGN,
+    CYG_LSTM_SOFTPLUS,
+    CYG_LSTM_ACTIVATIONS
+} cyg_lstm_activation;
+enum { CYG_LSTM_FORWARD, CYG_LSTM_REVERSE, CYG_LSTM_BOTH };
+typedef struct cyg_kp_lstm {
+    int64_t hidden;
+    int32_t direction;     /* CYG_LSTM_FORWARD .. */
+    int32_t batch_first;   /* ONNX's layout 1 */
+    int32_t input_forget;  /* the forget gate is 1 - the input gate */
+    float clip;            /* bound of what goes into the gates, 0 = none */
+    int32_t activation[6]; /* f, g, h of each direction */
+    float alpha[6], beta[6];
+} cyg_kp_lstm;
 typedef struct cyg_kp_scatter {
     int64_t axis;      /* scatter_elements only */
     int32_t reduction; /* 0 none, 1 add, 2 mul, 3 max, 4 min */

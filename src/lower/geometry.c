@@ -122,6 +122,33 @@ cyg_status cyg_lower_conv_geometry(cyg_lowering *l, cyg_kp_conv *out_p)
     return CYG_OK;
 }
 
+/* ONNX gives the output's size, or pads that it follows from; either way what the taps add up to
+ * tells, beside the size that is there, how much is cut in front. */
+cyg_status cyg_lower_conv_transpose_geometry(cyg_lowering *l, cyg_kp_windows *out_p)
+{
+    const cyg_node *n = l->node;
+    const cyg_value *x = cyg_lowering_in(l, 0), *w = cyg_lowering_in(l, 1),
+                    *y = cyg_lowering_out(l, 0);
+    const char *mode = cyg_node_string(n, CYG_ATTR_auto_pad, "NOTSET");
+    const bool by_size =
+        cyg_node_attr(n, CYG_ATTR_output_shape) != NULL || strncmp(mode, "SAME", 4) == 0;
+    CYG_DO(cyg_lower_windows(l, w->dims + 2, out_p));
+    const size_t spatial = (size_t)x->rank - 2;
+    for (size_t i = 0; by_size && i < spatial; i++) {
+        const size_t at = 3 - spatial + i;
+        int64_t extra = 0;
+        if (!take(n, CYG_ATTR_output_padding, spatial, i, &extra))
+            return cyg_lowering_unsupported(l, "output_padding has the wrong length");
+        int64_t total = out_p->stride[at] * (x->dims[2 + i] - 1) + extra +
+                        (out_p->kernel[at] - 1) * out_p->dilation[at] + 1 - y->dims[2 + i];
+        total = total > 0 ? total : 0; /* a larger output_shape has zeros at its end */
+        out_p->begin[at] = strcmp(mode, "SAME_UPPER") == 0 ? total / 2 : total - total / 2;
+    }
+    l->out->macs =
+        cyg_value_elements(x) * (cyg_value_elements(w) / (w->dims[0] > 0 ? w->dims[0] : 1));
+    return CYG_OK;
+}
+
 cyg_status cyg_lower_attention_geometry(cyg_lowering *l, cyg_kp_attention *out_p)
 {
     const cyg_node *n = l->node;

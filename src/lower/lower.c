@@ -117,6 +117,14 @@ cyg_status cyg_lowering_ints(cyg_lowering *l, uint32_t input, const int64_t **ou
     return CYG_OK;
 }
 
+int cyg_lowering_choice(const char *text, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(text, names[i]) == 0)
+            return (int)i;
+    return -1;
+}
+
 int64_t cyg_lowering_axis(int64_t axis, int rank)
 {
     if (axis < 0)

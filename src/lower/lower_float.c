@@ -186,6 +186,14 @@ static cyg_status global_pool(cyg_lowering *l, cyg_kp_pool *p)
     return CYG_OK;
 }
 
+static cyg_status rule_conv_transpose(cyg_lowering *l)
+{
+    cyg_kp_windows p;
+    CYG_DO(cyg_lower_conv_transpose_geometry(l, &p));
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_conv_transpose, &p, sizeof p));
+    return cyg_lowering_first(l, 3);
+}
+
 static cyg_status rule_pool(cyg_lowering *l)
 {
     const cyg_op op = l->node->op;
@@ -213,8 +221,7 @@ static cyg_status rule_pool(cyg_lowering *l)
             p.pad_k = w.end[0];
         }
         p.count_include_pad = cyg_node_int(l->node, CYG_ATTR_count_include_pad, 0) != 0;
-        if (op == CYG_OP_max_pool && cyg_node_int(l->node, CYG_ATTR_storage_order, 0) != 0)
-            return cyg_lowering_unsupported(l, "storage_order 1");
+        p.column_major = cyg_node_int(l->node, CYG_ATTR_storage_order, 0) != 0;
     }
     p.is_max = op == CYG_OP_max_pool || op == CYG_OP_global_max_pool;
     CYG_DO(cyg_lowering_op(l, CYG_KOP_f_pool, &p, sizeof p));
@@ -243,6 +250,29 @@ static cyg_status rule_batchnorm(cyg_lowering *l)
     const cyg_kp_batchnorm p = {.epsilon = cyg_node_float(l->node, CYG_ATTR_epsilon, 1e-5f)};
     CYG_DO(cyg_lowering_op(l, CYG_KOP_f_batchnorm, &p, sizeof p));
     return cyg_lowering_first(l, 5);
+}
+
+/* InstanceNormalization is one group a channel. */
+static cyg_status rule_group_norm(cyg_lowering *l)
+{
+    const bool instance = l->node->op == CYG_OP_instance_normalization;
+    const cyg_kp_group_norm p = {.groups = instance ? cyg_lowering_in(l, 0)->dims[1]
+                                                    : cyg_node_int(l->node, CYG_ATTR_num_groups, 1),
+                                 .epsilon = cyg_node_float(l->node, CYG_ATTR_epsilon, 1e-5f)};
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_group_norm, &p, sizeof p));
+    return cyg_lowering_first(l, 3);
+}
+
+static cyg_status rule_lp_norm(cyg_lowering *l)
+{
+    const int64_t axis =
+        cyg_lowering_axis(cyg_node_int(l->node, CYG_ATTR_axis, -1), cyg_lowering_in(l, 0)->rank);
+    const cyg_kp_lp_norm p = {.axis = (int32_t)axis,
+                              .p = (int32_t)cyg_node_int(l->node, CYG_ATTR_p, 2)};
+    if (axis < 0)
+        return cyg_lowering_unsupported(l, "axis out of range");
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_lp_norm, &p, sizeof p));
+    return cyg_lowering_first(l, 1);
 }
 
 static cyg_status rule_softmax(cyg_lowering *l)
@@ -386,6 +416,21 @@ cyg_lower_rule cyg_lower_float_rule(cyg_op op)
     case CYG_OP_global_average_pool:
     case CYG_OP_global_max_pool:
         return rule_pool;
+    case CYG_OP_conv_transpose:
+        return rule_conv_transpose;
+    case CYG_OP_resize:
+        return cyg_lower_resize;
+    case CYG_OP_grid_sample:
+        return cyg_lower_grid_sample;
+    case CYG_OP_roi_align:
+        return cyg_lower_roi_align;
+    case CYG_OP_lstm:
+        return cyg_lower_lstm;
+    case CYG_OP_instance_normalization:
+    case CYG_OP_group_normalization:
+        return rule_group_norm;
+    case CYG_OP_lp_normalization:
+        return rule_lp_norm;
     case CYG_OP_layer_normalization:
         return rule_layernorm;
     case CYG_OP_batch_normalization:

@@ -63,11 +63,8 @@ static cyg_status rule_gather_nd(cyg_lowering *l)
 static int scatter_reduction(const cyg_lowering *l)
 {
     static const char *const names[] = {"none", "add", "mul", "max", "min"};
-    const char *reduction = cyg_node_string(l->node, CYG_ATTR_reduction, "none");
-    for (size_t i = 0; i < CYG_COUNT(names); i++)
-        if (strcmp(reduction, names[i]) == 0)
-            return (int)i;
-    return -1;
+    return cyg_lowering_choice(cyg_node_string(l->node, CYG_ATTR_reduction, "none"), names,
+                               CYG_COUNT(names));
 }
 
 static cyg_status rule_scatter_nd(cyg_lowering *l)
@@ -163,16 +160,13 @@ static cyg_status rule_pad(cyg_lowering *l)
 {
     static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
     const cyg_value *x = cyg_lowering_in(l, 0);
-    const char *mode = cyg_node_string(l->node, CYG_ATTR_mode, "constant");
     const int64_t *pads, *axes;
     size_t count, axes_count;
     CYG_DO(cyg_lowering_ints(l, 1, &pads, &count));
     CYG_DO(cyg_lowering_ints(l, 3, &axes, &axes_count));
     const size_t padded = axes_count != 0 ? axes_count : (size_t)x->rank;
-    cyg_kp_pad p = {.mode = -1};
-    for (size_t i = 0; i < CYG_COUNT(modes); i++)
-        if (strcmp(mode, modes[i]) == 0)
-            p.mode = (int32_t)i;
+    cyg_kp_pad p = {.mode = cyg_lowering_choice(cyg_node_string(l->node, CYG_ATTR_mode, "constant"),
+                                                modes, CYG_COUNT(modes))};
     if (p.mode < 0 || count != 2 * padded)
         return cyg_lowering_unsupported(l,
                                         "unknown mode, or pads does not have two entries an axis");

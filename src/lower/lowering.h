@@ -21,6 +21,15 @@ cyg_lower_rule cyg_lower_float_rule(cyg_op op);
 cyg_lower_rule cyg_lower_move_rule(cyg_op op);
 cyg_lower_rule cyg_lower_int_rule(cyg_op op);
 
+/* Of the operators that read between elements (lower_sample.c), and of recurrent ones
+ * (lower_lstm.c). */
+cyg_status cyg_lower_resize(cyg_lowering *l);
+cyg_status cyg_lower_grid_sample(cyg_lowering *l);
+cyg_status cyg_lower_roi_align(cyg_lowering *l);
+cyg_status cyg_lower_lstm(cyg_lowering *l);
+
+/* Index of the text among `count` names, -1 when it is none of them. */
+int cyg_lowering_choice(const char *text, const char *const *names, size_t count);
 /* Operand i of the node, or NULL when absent. */
 const cyg_value *cyg_lowering_in(const cyg_lowering *l, uint32_t i);
 const cyg_value *cyg_lowering_out(const cyg_lowering *l, uint32_t i);
@@ -50,6 +59,10 @@ cyg_status cyg_lower_conv_geometry(cyg_lowering *l,
 /* The same for one to three spatial axes, the last of params' three; kernel: sizes where the node
  * states none, or NULL. */
 cyg_status cyg_lower_windows(cyg_lowering *l, const int64_t *kernel, cyg_kp_windows *out_p);
+/* Likewise for a transposed convolution; begin: elements of the whole that y leaves out in front.
+ */
+cyg_status cyg_lower_conv_transpose_geometry(cyg_lowering *l,
+                                             cyg_kp_windows *out_p);               /* adds macs */
 cyg_status cyg_lower_attention_geometry(cyg_lowering *l, cyg_kp_attention *out_p); /* adds macs */
 cyg_status cyg_lower_reduce_axes(cyg_lowering *l, uint32_t *out_mask);
 

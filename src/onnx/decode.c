@@ -89,11 +89,38 @@ static int64_t implied_type(uint32_t field)
     return field < sizeof types ? types[field] : 0;
 }
 
+/* Several strings (only LSTM's activations are asked for) become one, with blanks between. The room
+ * doubles, so that many strings cost no more than their bytes. */
+static cyg_status join_string(decoder *d, const cyg_wire *w, const cyg_wire_field *f, size_t *room,
+                              cyg_span *io)
+{
+    cyg_span part;
+    CYG_DO(cyg_wire_bytes(d->ctx, w, f, "strings", &part));
+    const size_t size = io->size + (io->data != NULL ? 1 : 0) + part.size;
+    uint8_t *text;
+    memcpy(&text, &io->data, sizeof text);
+    if (text == NULL || size > *room) {
+        *room = 2 * size + 16;
+        text = cyg_arena_alloc(d->arena, *room, 1);
+        if (text == NULL)
+            return no_memory(d, w);
+        if (io->size > 0)
+            memcpy(text, io->data, io->size);
+    }
+    if (io->data != NULL)
+        text[io->size] = ' ';
+    if (part.size > 0)
+        memcpy(text + size - part.size, part.data, part.size);
+    *io = (cyg_span){text, size};
+    return CYG_OK;
+}
+
 static cyg_status read_attr(decoder *d, cyg_wire *w, void *out)
 {
     cyg_onnx_attr *attr = out;
     *attr = (cyg_onnx_attr){.name = ""};
     int64_t implied = 0;
+    size_t joined = 0;
     for (;;) {
         cyg_wire_field f;
         CYG_DO(cyg_wire_next(d->ctx, w, &f));
@@ -127,6 +154,9 @@ static cyg_status read_attr(decoder *d, cyg_wire *w, void *out)
             break;
         case 8:
             CYG_DO(cyg_wire_ints(d->ctx, w, &f, "ints", d->arena, &attr->ints));
+            break;
+        case 9:
+            CYG_DO(join_string(d, w, &f, &joined, &attr->s));
             break;
         case 20:
             CYG_DO(cyg_wire_int(d->ctx, w, &f, "type", &attr->type));

@@ -113,7 +113,8 @@ static cyg_status set_attr(const cyg_onnx_call *call, cyg_node_id n, cyg_attr_ke
         [CYG_KIND_FLOATS] = CYG_ONNX_ATTR_FLOATS, [CYG_KIND_TENSOR] = CYG_ONNX_ATTR_TENSOR};
     cyg_graph *g = call->imp->graph;
     bool ok = true;
-    CYG_DO(expect_type(call, attr, types[kind]));
+    const bool joined = key == CYG_ATTR_activations && attr->type == CYG_ONNX_ATTR_STRINGS;
+    CYG_DO(joined ? CYG_OK : expect_type(call, attr, types[kind]));
     switch (kind) {
     case CYG_KIND_INT:
         ok = cyg_node_set_int(g, n, key, attr->i);
@@ -199,6 +200,12 @@ static cyg_status add_moved(const cyg_onnx_call *call, const cyg_onnx_attr *attr
         const int64_t one = 1;
         CYG_DO(expect_type(call, attr, CYG_ONNX_ATTR_INT));
         *out_value = cyg_graph_add_const_copy(g, name, CYG_TYPE_S64, 1, &one, &attr->i, 8);
+    } else if (move->kind == CYG_KIND_FLOATS) {
+        CYG_DO(expect_type(call, attr, CYG_ONNX_ATTR_FLOATS));
+        const int64_t count = (int64_t)attr->floats.count;
+        *out_value = cyg_graph_add_const_copy(g, name, CYG_TYPE_F32, 1, &count,
+                                              count > 0 ? attr->floats.data : "",
+                                              attr->floats.count * sizeof(float));
     } else if (move->kind == CYG_KIND_INTS) {
         CYG_DO(expect_type(call, attr, CYG_ONNX_ATTR_INTS));
         const int64_t count = (int64_t)attr->ints.count;
@@ -248,6 +255,12 @@ static cyg_status gather_inputs(const cyg_onnx_call *call, cyg_op op, ports *p)
             return cyg_onnx_call_fail(call, "both attribute \"%s\" and input %u are given",
                                       move->attr, move->input);
         CYG_DO(add_moved(call, call->attrs[i], move, &p->in[move->input]));
+    }
+    /* Before opset 11 there was no region of interest: scales were input 1. */
+    if (op == CYG_OP_resize && call->opset < 11 && p->in_count == 2) {
+        p->in[2] = p->in[1];
+        p->in[1] = CYG_NO_VALUE;
+        p->in_count = 3;
     }
     while (p->in_count > 0 && cyg_value_is_none(p->in[p->in_count - 1]))
         p->in_count--;
@@ -378,6 +391,18 @@ static const char *refused_inputs(const cyg_onnx_call *call, cyg_op op, const po
     return NULL;
 }
 
+/* GridSample's modes before opset 20, when there were two dimensions only. */
+static cyg_status modern_mode(const cyg_onnx_call *call, cyg_node_id n)
+{
+    cyg_graph *g = call->imp->graph;
+    const char *mode = cyg_node_string(cyg_nod(g, n), CYG_ATTR_mode, "linear");
+    const char *now = strcmp(mode, "bilinear") == 0  ? "linear"
+                      : strcmp(mode, "bicubic") == 0 ? "cubic"
+                                                     : NULL;
+    return now == NULL || cyg_node_set_string(g, n, CYG_ATTR_mode, now) ? CYG_OK
+                                                                        : CYG_ONNX_NOMEM(call->imp);
+}
+
 /* What the tables cannot say; runs once the node stands. */
 static cyg_status finish_node(const cyg_onnx_call *call, cyg_node_id n)
 {
@@ -389,6 +414,8 @@ static cyg_status finish_node(const cyg_onnx_call *call, cyg_node_id n)
         if (call->opset < 13 && cyg_node_int(node, CYG_ATTR_axis, -1) != -1)
             return cyg_onnx_add_late(imp, CYG_ONNX_LATE_SOFTMAX, n);
         return CYG_OK;
+    case CYG_OP_grid_sample:
+        return modern_mode(call, n);
     case CYG_OP_clip:
     case CYG_OP_pad:
         return call->opset < 11 ? cyg_onnx_add_late(imp, CYG_ONNX_LATE_SAME_TYPE, n) : CYG_OK;
@@ -446,6 +473,27 @@ static bool is_batch_training(const cyg_onnx_call *call, cyg_op op)
     return op == CYG_OP_batch_normalization && mode != NULL && mode->i != 0;
 }
 
+/* Defaults that were others once; set first, so that today's do not apply. */
+static bool set_old_defaults(const cyg_onnx_call *call, cyg_node_id n, cyg_op op)
+{
+    cyg_graph *g = call->imp->graph;
+    switch ((int)op) {
+    case CYG_OP_softmax:
+    case CYG_OP_log_softmax:
+        return call->opset >= 13 || cyg_node_set_int(g, n, CYG_ATTR_axis, 1);
+    case CYG_OP_resize: /* opset 10 and Upsample knew one way only */
+        return call->opset >= 11 ||
+               (cyg_node_set_string(g, n, CYG_ATTR_coordinate_transformation_mode, "asymmetric") &&
+                cyg_node_set_string(g, n, CYG_ATTR_nearest_mode, "floor"));
+    case CYG_OP_roi_align:
+        return call->opset >= 16 ||
+               cyg_node_set_string(g, n, CYG_ATTR_coordinate_transformation_mode,
+                                   "output_half_pixel");
+    default:
+        return true;
+    }
+}
+
 static cyg_status emit_by_tables(cyg_onnx_call *call, cyg_op op)
 {
     ports p = {0};
@@ -466,9 +514,7 @@ static cyg_status emit_by_tables(cyg_onnx_call *call, cyg_op op)
     CYG_DO(gather_outputs(call, op, &p));
     CYG_DO(add_node(call, op, &p, &n));
     CYG_DO(refuse_outputs(call, n, p.out_count));
-    /* Before opset 13 the default axis was 1; set first, so that today's default does not apply. */
-    if ((op == CYG_OP_softmax || op == CYG_OP_log_softmax) && call->opset < 13 &&
-        !cyg_node_set_int(call->imp->graph, n, CYG_ATTR_axis, 1))
+    if (!set_old_defaults(call, n, op))
         return CYG_ONNX_NOMEM(call->imp);
     CYG_DO(set_attrs(call, n, op));
     return finish_node(call, n);

@@ -31,7 +31,7 @@ typedef struct cyg_onnx_attr {
     int64_t type;    /* cyg_onnx_attr_type, checked */
     int64_t i;
     float f;
-    cyg_span s, t;         /* string, tensor message */
+    cyg_span s, t;         /* string (of several: joined by blanks), tensor message */
     cyg_wire_array ints;   /* int64_t */
     cyg_wire_array floats; /* float */
 } cyg_onnx_attr;

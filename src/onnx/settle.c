@@ -5,6 +5,7 @@
  *                          rows: Flatten, Softmax, Reshape unless the axis is the last one
  *   Transpose              without perm reverses
  *   Conv, pools            strides, dilations, pads written out, auto_pad resolved
+ *   optional outputs       that nobody reads are left off
  *   Clip, Pad of opset < 11  had float attributes: the constant takes the type of the data
  *
  * New values get their shapes here, so one more inference is needed only where these were unknown.
@@ -252,10 +253,37 @@ static cyg_status settle_type(cyg_onnx_importer *imp, cyg_node_id n)
     return CYG_OK;
 }
 
+/* Optional outputs that nobody reads (exporters name MaxPool's indices, LSTM's states) are left
+ * off: what is not there need not be computed. */
+static cyg_status drop_unread_outputs(cyg_onnx_importer *imp)
+{
+    cyg_graph *g = imp->graph;
+    bool *read = CYG_NEW_ARRAY(&imp->scratch, bool, (size_t)g->value_count + 1);
+    if (read == NULL)
+        return CYG_ONNX_NOMEM(imp);
+    for (uint32_t i = 0; i < g->output_count; i++)
+        read[g->outputs[i].i] = true;
+    for (uint32_t i = 0; i < g->node_count; i++)
+        for (uint32_t k = 0; k < g->nodes[i].in_count; k++)
+            if (!cyg_value_is_none(g->nodes[i].in[k]))
+                read[g->nodes[i].in[k].i] = true;
+    for (uint32_t i = 0; i < g->node_count; i++) {
+        cyg_node *n = &g->nodes[i];
+        const cyg_op_schema *schema = cyg_op_schema_of(n->op);
+        while (schema->max_out > 0 && n->out_count > (uint32_t)schema->min_out &&
+               !read[n->out[n->out_count - 1].i]) {
+            n->out_count--;
+            cyg_val(g, n->out[n->out_count])->producer = CYG_NO_NODE;
+        }
+    }
+    return CYG_OK;
+}
+
 cyg_status cyg_onnx_settle(cyg_onnx_importer *imp)
 {
     cyg_graph *g = imp->graph;
     bool again = false;
+    CYG_DO(drop_unread_outputs(imp));
     for (uint32_t i = 0; i < g->node_count; i++) {
         const cyg_node_id n = {i};
         switch ((int)g->nodes[i].op) {

@@ -1,64 +1,77 @@
-/* f_pool: max and average over windows, channels first, 1-D, 2-D and 3-D (without a depth in the
- * parameters further axes of a global pool count into the last one).
+/* f_pool: max and average over windows, channels first, one to three spatial axes (further axes of
+ * a global pool count into the last one).
  *
  * An item is one channel plane. Max: compare and select, so a NaN gives way to any number, and an
  * all-outside window is -infinity. Average: the sum of the elements inside, in row-major order,
  * divided by their number, or with count_include_pad by the part of the window inside the padded
- * picture. A window over the whole picture is a row reduction (16 partials). */
+ * picture. A window over the whole picture is a row reduction (16 partials).
+ *
+ * The above is f32. Other types go through binary64: the sum is rounded once, an integer's maximum
+ * is exact, an all-outside window gives the type's least number. The index output counts elements
+ * of the whole x; among equals the first one counts. */
 #include "kernels/dispatch.h"
 #include "kernels/f32/geometry.h"
 #include "kernels/f32/math.h"
+#include "kernels/number.h"
 
-enum { AXES = 3 };
 typedef struct pool {
     int64_t planes;
-    cyg_window at[AXES]; /* depth, height, width */
-    int64_t pad_end[AXES];
+    cyg_window d, h, w;
+    int64_t pad_e, pad_b, pad_r;
 } pool;
 
 static pool pool_of(const cyg_kcall *call)
 {
     const cyg_kp_pool *p = call->params;
     const cyg_kbuf *x = &call->in[0], *y = &call->out[0];
-    const bool deep = p->kd > 0 && x->rank == 5, flat = x->rank == 3;
-    const int32_t row = deep ? 3 : 2, column = flat ? 2 : row + 1;
-    pool q = {.planes = x->dims[0] * x->dims[1],
-              .pad_end = {deep ? p->pad_k : 0, p->pad_b, p->pad_r}};
-    q.at[0] =
-        deep ? (cyg_window){p->kd, p->stride_d, p->dilation_d, p->pad_f, x->dims[2], y->dims[2]}
-             : (cyg_window){1, 1, 1, 0, 1, 1};
-    q.at[1] = (cyg_window){p->kh,
-                           p->stride_h,
-                           p->dilation_h,
-                           p->pad_t,
-                           flat ? 1 : x->dims[row],
-                           flat ? 1 : y->dims[row]};
-    q.at[2] = (cyg_window){p->kw,
-                           p->stride_w,
-                           p->dilation_w,
-                           p->pad_l,
-                           cyg_count_dims(x, column, x->rank),
-                           cyg_count_dims(y, column, y->rank)};
+    const bool deep = p->kd > 0, flat = x->rank == 3;
+    const int32_t high = deep ? 3 : 2, first = flat ? 2 : high + 1; /* H's axis, W's first axis */
+    pool q = {.planes = x->dims[0] * x->dims[1], .pad_b = p->pad_b, .pad_r = p->pad_r};
+    q.d = (cyg_window){1, 1, 1, 0, 1, 1};
+    if (deep) {
+        q.d = (cyg_window){p->kd, p->stride_d, p->dilation_d, p->pad_f, x->dims[2], y->dims[2]};
+        q.pad_e = p->pad_k;
+    }
+    q.h = (cyg_window){p->kh,
+                       p->stride_h,
+                       p->dilation_h,
+                       p->pad_t,
+                       flat ? 1 : x->dims[high],
+                       flat ? 1 : y->dims[high]};
+    q.w = (cyg_window){p->kw,
+                       p->stride_w,
+                       p->dilation_w,
+                       p->pad_l,
+                       cyg_count_dims(x, first, x->rank),
+                       cyg_count_dims(y, first, y->rank)};
     return q;
 }
 
 static const char *check(const cyg_kcall *call)
 {
-    CYG_REQUIRE_BUFS(call, 1, 1, 1, 1);
+    CYG_REQUIRE_BUFS(call, 1, 1, 1, 2);
+    const cyg_kp_pool *p = call->params;
     const cyg_kbuf *x = &call->in[0], *y = &call->out[0];
-    CYG_REQUIRE(x->type == CYG_TYPE_F32 && y->type == CYG_TYPE_F32, "f_pool works on f32");
-    CYG_REQUIRE(x->rank >= 3 && x->rank == y->rank, "f_pool wants [B, C, ..]");
+    CYG_REQUIRE(x->type == y->type && x->type != CYG_TYPE_BOOL, "x and y differ in type, or bool");
+    CYG_REQUIRE(p->is_max != 0 || cyg_is_float_type(x->type), "the average of integers");
+    CYG_REQUIRE(x->rank >= (p->kd > 0 ? 5 : 3) && x->rank == y->rank, "f_pool wants [B, C, ..]");
     CYG_REQUIRE(x->dims[0] == y->dims[0] && x->dims[1] == y->dims[1],
                 "x and y differ in batch or channels");
     const pool q = pool_of(call);
-    for (int i = 0; i < AXES; i++)
-        CYG_REQUIRE(cyg_window_ok(&q.at[i], q.pad_end[i]), "bad window");
+    CYG_REQUIRE(cyg_window_ok(&q.d, q.pad_e) && cyg_window_ok(&q.h, q.pad_b) &&
+                    cyg_window_ok(&q.w, q.pad_r),
+                "bad window");
+    if (call->out_count > 1)
+        CYG_REQUIRE(p->is_max != 0 && call->out[1].type == CYG_TYPE_S64 &&
+                        cyg_same_dims(&call->out[1], y),
+                    "the index output does not fit");
     return NULL;
 }
 
 static int64_t items(const cyg_kcall *call)
 {
-    return cyg_count_of(&call->out[0]) == 0 ? 0 : pool_of(call).planes;
+    const pool q = pool_of(call);
+    return q.d.out * q.h.out * q.w.out == 0 ? 0 : q.planes;
 }
 
 /* Taps of output `o` that lie inside: [begin, end). */
@@ -78,43 +91,118 @@ static int64_t taps_padded(const cyg_window *w, int64_t pad_end, int64_t o)
     return room <= 0 ? 0 : cyg_min64(w->kernel, cyg_div_up(room, w->dilation));
 }
 
-/* One output; o: its depth, row and column. */
-static float pool_at(const pool *q, const cyg_kp_pool *p, const float *x, const int64_t o[AXES])
+/* The taps of one output that lie inside, on each axis, and the input that tap 0 meets. */
+typedef struct inside {
+    int64_t d0, d1, h0, h1, w0, w1;
+    int64_t front, top, left;
+    int64_t count; /* what an average divides by */
+} inside;
+
+static inside inside_of(const pool *q, const cyg_kp_pool *p, int64_t od, int64_t oh, int64_t ow)
 {
-    int64_t from[AXES], to[AXES], first[AXES], inside = 1, padded = 1;
-    for (int i = 0; i < AXES; i++) {
-        taps_inside(&q->at[i], o[i], &from[i], &to[i]);
-        first[i] = o[i] * q->at[i].stride - q->at[i].pad;
-        inside *= to[i] - from[i];
-        padded *= taps_padded(&q->at[i], q->pad_end[i], o[i]);
-    }
+    inside s = {.front = od * q->d.stride - q->d.pad,
+                .top = oh * q->h.stride - q->h.pad,
+                .left = ow * q->w.stride - q->w.pad};
+    taps_inside(&q->d, od, &s.d0, &s.d1);
+    taps_inside(&q->h, oh, &s.h0, &s.h1);
+    taps_inside(&q->w, ow, &s.w0, &s.w1);
+    s.count = p->count_include_pad != 0
+                  ? taps_padded(&q->d, q->pad_e, od) * taps_padded(&q->h, q->pad_b, oh) *
+                        taps_padded(&q->w, q->pad_r, ow)
+                  : (s.d1 - s.d0) * (s.h1 - s.h0) * (s.w1 - s.w0);
+    return s;
+}
+
+/* Element of a plane that the taps meet. */
+static int64_t element_of(const pool *q, const inside *s, int64_t kd, int64_t kh, int64_t kw)
+{
+    return ((s->front + kd * q->d.dilation) * q->h.in + s->top + kh * q->h.dilation) * q->w.in +
+           s->left + kw * q->w.dilation;
+}
+
+static float pool_f32(const pool *q, const cyg_kp_pool *p, const inside *s, const float *x)
+{
     float value = p->is_max != 0 ? cyg_f32_from(0xff800000u) : 0.0f;
-    for (int64_t d = from[0]; d < to[0]; d++)
-        for (int64_t h = from[1]; h < to[1]; h++) {
-            const int64_t plane = (first[0] + d * q->at[0].dilation) * q->at[1].in;
-            const float *row =
-                x + (plane + first[1] + h * q->at[1].dilation) * q->at[2].in + first[2];
-            for (int64_t w = from[2]; w < to[2]; w++) {
-                const float v = row[w * q->at[2].dilation];
+    for (int64_t kd = s->d0; kd < s->d1; kd++)
+        for (int64_t kh = s->h0; kh < s->h1; kh++) {
+            const float *row = x + element_of(q, s, kd, kh, 0);
+            for (int64_t kw = s->w0; kw < s->w1; kw++) {
+                const float v = row[kw * q->w.dilation];
                 value = p->is_max != 0 ? cyg_maxf(v, value) : value + v;
             }
         }
     if (p->is_max != 0)
         return value;
-    const int64_t count = p->count_include_pad != 0 ? padded : inside;
-    return count > 0 ? value / (float)count : 0.0f;
+    return s->count > 0 ? value / (float)s->count : 0.0f;
 }
 
-/* One window that is the whole picture. */
-static bool is_global(const pool *q)
+static double pool_real(const pool *q, const cyg_kp_pool *p, const inside *s, const cyg_kbuf *x,
+                        int64_t plane)
 {
-    bool global = true;
-    for (int i = 0; i < AXES; i++) {
-        const cyg_window *w = &q->at[i];
-        global = global && w->out == 1 && w->kernel == w->in && w->pad == 0 && q->pad_end[i] == 0 &&
-                 w->dilation == 1;
+    double value = p->is_max != 0 ? cyg_f64_from(0xfff0000000000000u) : 0.0;
+    for (int64_t kd = s->d0; kd < s->d1; kd++)
+        for (int64_t kh = s->h0; kh < s->h1; kh++)
+            for (int64_t kw = s->w0; kw < s->w1; kw++) {
+                const int64_t at = plane + element_of(q, s, kd, kh, kw);
+                const double v = cyg_load_real(x->data, x->type, at);
+                if (p->is_max == 0)
+                    value += v;
+                else
+                    value = v > value ? v : value;
+            }
+    if (p->is_max != 0)
+        return value;
+    return s->count > 0 ? value / (double)s->count : 0.0;
+}
+
+/* Where the maximum is: the first of the largest; the first one inside when all are NaN, -1 when
+ * none is inside. */
+static int64_t largest_at(const pool *q, const cyg_kp_pool *p, const inside *s, const cyg_kbuf *x,
+                          int64_t plane)
+{
+    int64_t best = -1;
+    double value = 0;
+    for (int64_t kd = s->d0; kd < s->d1; kd++)
+        for (int64_t kh = s->h0; kh < s->h1; kh++)
+            for (int64_t kw = s->w0; kw < s->w1; kw++) {
+                const int64_t at = element_of(q, s, kd, kh, kw);
+                const double v = cyg_load_real(x->data, x->type, plane + at);
+                if (best < 0 || v > value || (value != value && v == v)) {
+                    best = at;
+                    value = v;
+                }
+            }
+    if (p->column_major != 0 && best >= 0) {
+        const int64_t w = best % q->w.in, h = best / q->w.in % q->h.in,
+                      d = best / q->w.in / q->h.in;
+        best = (w * q->h.in + h) * q->d.in + d;
     }
-    return global;
+    return best < 0 ? -1 : plane + best;
+}
+
+static void pool_plane(const cyg_kcall *call, const pool *q, int64_t plane)
+{
+    const cyg_kp_pool *p = call->params;
+    const cyg_kbuf *x = &call->in[0], *y = &call->out[0];
+    const int64_t from = plane * q->d.in * q->h.in * q->w.in;
+    int64_t to = plane * q->d.out * q->h.out * q->w.out;
+    for (int64_t od = 0; od < q->d.out; od++)
+        for (int64_t oh = 0; oh < q->h.out; oh++)
+            for (int64_t ow = 0; ow < q->w.out; ow++, to++) {
+                const inside s = inside_of(q, p, od, oh, ow);
+                if (x->type == CYG_TYPE_F32)
+                    ((float *)y->data)[to] = pool_f32(q, p, &s, (const float *)x->data + from);
+                else
+                    cyg_store_real(y->data, y->type, to, pool_real(q, p, &s, x, from));
+                if (call->out_count > 1)
+                    ((int64_t *)call->out[1].data)[to] = largest_at(q, p, &s, x, from);
+            }
+}
+
+/* Is there one window, over everything? */
+static bool is_global(const cyg_window *w, int64_t pad_end)
+{
+    return w->out == 1 && w->kernel == w->in && w->pad == 0 && pad_end == 0 && w->dilation == 1;
 }
 
 static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch)
@@ -122,20 +210,17 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
     (void)scratch;
     const cyg_kp_pool *p = call->params;
     const pool q = pool_of(call);
-    const int64_t in = q.at[0].in * q.at[1].in * q.at[2].in;
-    const bool global = is_global(&q);
-    float *y = (float *)call->out[0].data + begin * q.at[0].out * q.at[1].out * q.at[2].out;
+    const int64_t in = q.d.in * q.h.in * q.w.in;
+    const bool row = call->in[0].type == CYG_TYPE_F32 && call->out_count == 1 &&
+                     is_global(&q.d, q.pad_e) && is_global(&q.h, q.pad_b) &&
+                     is_global(&q.w, q.pad_r);
     for (int64_t plane = begin; plane < end; plane++) {
-        const float *x = (const float *)call->in[0].data + plane * in;
-        if (global) {
-            *y++ = call->isa->f32_reduce(p->is_max != 0 ? CYG_REDUCE_MAX : CYG_REDUCE_MEAN, in, x);
-            continue;
-        }
-        int64_t o[AXES];
-        for (o[0] = 0; o[0] < q.at[0].out; o[0]++)
-            for (o[1] = 0; o[1] < q.at[1].out; o[1]++)
-                for (o[2] = 0; o[2] < q.at[2].out; o[2]++)
-                    *y++ = pool_at(&q, p, x, o);
+        if (row)
+            ((float *)call->out[0].data)[plane] =
+                call->isa->f32_reduce(p->is_max != 0 ? CYG_REDUCE_MAX : CYG_REDUCE_MEAN, in,
+                                      (const float *)call->in[0].data + plane * in);
+        else
+            pool_plane(call, &q, plane);
     }
 }
 
