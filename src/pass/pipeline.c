@@ -42,6 +42,7 @@ typedef struct stage {
 #define CLEAN P_fold, P_identity, P_algebra, P_cse, P_dce
 static const stage stages[] = {
     {false, true, {CLEAN, P_none}},
+    {true, true, {P_patterns, CLEAN, P_none}}, /* before a factor of theirs is folded away */
     {false, true, {P_conv_affine, CLEAN, P_none}},
     {true, true, {P_patterns, P_linear, CLEAN, P_none}},
     {true, false, {P_patch_embed, P_pool, P_none}},

@@ -268,6 +268,26 @@ static void test_nothing_is_fused_when_not_asked(void **state)
     cyg_strbuf_deinit(&text);
 }
 
+/* The half of a GELU must not fold into the convolution behind it. */
+static void test_formulas_come_first(void **state)
+{
+    (void)state;
+    cyg_optimise_report report;
+    cyg_graph *g =
+        optimised("graph \"g\" opset 18\ninput %x: f32[1,2,3,3]\n"
+                  "const %w: f32[2,2,1,1] = [1, 2, 3, 4]\nconst %r: f32[] = [1.4142135]\n"
+                  "const %one: f32[] = [1]\nconst %half: f32[] = [0.5]\n"
+                  "%a: f32[1,2,3,3] = conv(%x, %w) {kernel_shape = [1, 1]} \"first\"\n"
+                  "%b: f32[1,2,3,3] = div(%a, %r) \"b\"\n%c: f32[1,2,3,3] = erf(%b) \"c\"\n"
+                  "%d: f32[1,2,3,3] = add(%c, %one) \"d\"\n%e: f32[1,2,3,3] = mul(%a, %d) \"e\"\n"
+                  "%f: f32[1,2,3,3] = mul(%e, %half) \"f\"\n"
+                  "%y: f32[1,2,3,3] = conv(%f, %w) {kernel_shape = [1, 1]} \"second\"\noutput %y\n",
+                  &report);
+    assert_int_equal(count(g, CYG_OP_gelu), 1);
+    assert_int_equal(report.fused_steps, 3);
+    cyg_graph_destroy(g);
+}
+
 /* Same input, same text out; and what is optimal stays as it is. */
 static void test_deterministic_and_stable(void **state)
 {
@@ -333,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_windows_that_do_not_divide),
         cmocka_unit_test(test_masks_are_shared),
         cmocka_unit_test(test_nothing_is_fused_when_not_asked),
+        cmocka_unit_test(test_formulas_come_first),
         cmocka_unit_test(test_deterministic_and_stable),
         cmocka_unit_test_setup_teardown(test_dump_after, setup_scratch, teardown_scratch),
         cmocka_unit_test(test_unknown_dump_is_an_error),
