@@ -45,7 +45,7 @@ typedef struct job {
 static void run_part(void *arg, unsigned worker, int64_t begin, int64_t end)
 {
     const job *j = arg;
-    j->body(j->call, begin, end, j->scratch + worker * j->stride);
+    j->body(j->call, begin, end, j->scratch == NULL ? NULL : j->scratch + worker * j->stride);
 }
 
 cyg_status cyg_execute(cyg_ctx *ctx, const cyg_kcall *call, bool use_ref, cyg_scratch *scratch)
