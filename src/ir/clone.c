@@ -40,6 +40,14 @@ static void clone_node(cyg_graph *to, const cyg_node *from)
         cyg_node_add_source(to, id, from->sources[i]);
 }
 
+void cyg_graph_take_over(cyg_graph *g, cyg_graph *now)
+{
+    const cyg_graph former = *g;
+    *g = *now;
+    *now = former;
+    g->lender = now;
+}
+
 cyg_graph *cyg_graph_clone(const cyg_graph *g)
 {
     cyg_graph *to = cyg_graph_create();

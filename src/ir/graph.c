@@ -61,6 +61,7 @@ void cyg_graph_destroy(cyg_graph *g)
 {
     if (g == NULL)
         return;
+    cyg_graph_destroy(g->lender);
     cyg_edit_free(g);
     for (uint32_t i = 0; i < g->map_count; i++)
         cyg_map_close(&g->maps[i]);

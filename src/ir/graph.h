@@ -192,6 +192,8 @@ typedef struct cyg_graph {
     cyg_map *maps; /* files that constants point into */
     uint32_t map_count, map_cap;
     uint32_t next_name; /* counter for made-up names */
+    struct cyg_graph
+        *lender; /* NULL, or the graph that constants are borrowed from: dies with it */
     /* private to ir */
     bool failed;    /* an adder ran out of memory */
     cyg_edit *edit; /* while it is being rewritten: edit.c */
@@ -324,6 +326,9 @@ cyg_status cyg_graph_sort(cyg_ctx *ctx, cyg_graph *g) CYG_MUST_USE;
 void cyg_graph_compact(cyg_graph *g);
 cyg_graph *cyg_graph_clone(
     const cyg_graph *g); /* shares constant data (borrows: the original must outlive the clone) */
+
+/* g becomes `now`, a clone of it that was changed; what g was lives on as its lender. */
+void cyg_graph_take_over(cyg_graph *g, cyg_graph *now);
 
 /* ---- checking, shapes, text
  * ----------------------------------------------------------------------------------- */

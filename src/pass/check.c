@@ -133,6 +133,11 @@ const cyg_kbuf *cyg_check_output(const cyg_check *c, uint32_t i)
     return &c->outputs[i];
 }
 
+int64_t cyg_check_batch(const cyg_check *c)
+{
+    return c->options.batch;
+}
+
 void cyg_check_destroy(cyg_check *c)
 {
     if (c == NULL)

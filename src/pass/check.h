@@ -26,7 +26,8 @@ typedef struct cyg_check cyg_check;
  * options NULL = all defaults. */
 cyg_status cyg_check_create(cyg_ctx *ctx, cyg_graph *original, const cyg_check_options *options,
                             cyg_check **out_check) CYG_MUST_USE;
-void cyg_check_destroy(cyg_check *check); /* NULL is fine */
+int64_t cyg_check_batch(const cyg_check *check); /* the size that symbolic first dimensions got */
+void cyg_check_destroy(cyg_check *check);        /* NULL is fine */
 /* Output i of the original; lives as long as the check. */
 const cyg_kbuf *cyg_check_output(const cyg_check *check, uint32_t i);
 /* Runs g on that input. Raises *io_difference to what was found. CYG_E_CHECK when the tolerance is

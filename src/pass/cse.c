@@ -73,7 +73,7 @@ static bool same_attr(const cyg_attr *a, const cyg_attr *b)
     }
 }
 
-static uint64_t hash_node(const cyg_node *n)
+uint64_t cyg_rw_node_hash(const cyg_node *n)
 {
     uint64_t h =
         cyg_hash64(n->in, n->in_count * sizeof *n->in, (uint64_t)n->op * 131u + n->out_count);
@@ -169,7 +169,7 @@ static cyg_status merge_nodes(cyg_rw *rw)
         const cyg_node *n = cyg_nod(g, id);
         if (n->op == CYG_OP_removed || has_output(g, n))
             continue;
-        uint32_t i = (uint32_t)hash_node(n) & b.mask;
+        uint32_t i = (uint32_t)cyg_rw_node_hash(n) & b.mask;
         while (b.slots[i] != 0 && !same_node(&g->nodes[b.slots[i] - 1], n))
             i = (i + 1) & b.mask;
         if (b.slots[i] == 0) {

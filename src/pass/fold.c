@@ -136,7 +136,9 @@ static cyg_status fold_one(cyg_rw *rw, cyg_node_id id)
         cyg_ctx_clear(rw->ctx);
         return CYG_OK;
     }
-    CYG_TRY(rw->ctx, status, "while folding node %s", cyg_nod(rw->g, id)->name);
+    /* Operands that a kernel refuses (an index out of range) are the file's. */
+    CYG_TRY(rw->ctx, status == CYG_E_INTERNAL ? CYG_E_GRAPH : status, "while folding node %s",
+            cyg_nod(rw->g, id)->name);
     if (cyg_nod(rw->g, id)->op != CYG_OP_removed)
         cyg_graph_remove_node(rw->g, id);
     rw->changed = true;

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "pass/batch.h"
 #include "pass/check.h"
 #include "pass/passes.h"
 
@@ -138,6 +139,71 @@ cyg_status cyg_fold(cyg_ctx *ctx, cyg_graph *g)
     return run_stage(&d, &fold);
 }
 
+/* Optimises a copy of g that is bound to a batch; *out_copy NULL when there is no batch to bind. */
+static cyg_status run_bound(cyg_ctx *ctx, const cyg_graph *g, const cyg_optimise_options *options,
+                            int64_t batch, cyg_graph **out_copy)
+{
+    *out_copy = NULL;
+    cyg_graph *copy = cyg_graph_clone(g);
+    if (copy == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    cyg_status status = CYG_OK;
+    if (cyg_batch_bind(copy, batch)) {
+        driver d = {.ctx = ctx, .g = copy, .options = options};
+        status = run_all(&d);
+        if (status == CYG_OK)
+            *out_copy = copy;
+    }
+    if (*out_copy == NULL)
+        cyg_graph_destroy(copy);
+    return status;
+}
+
+/* The graph at two sizes of its batch, laid over each other (batch.c). */
+static cyg_status run_pair(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *options,
+                           const int64_t sizes[2], bool *out_done)
+{
+    const cyg_optimise_options first = {.fuse = options->fuse};
+    cyg_optimise_options second = *options;
+    cyg_graph *copy = NULL;
+    cyg_batch_form *form = NULL;
+    *out_done = false;
+    if (options->check != NULL && cyg_check_batch(options->check) != sizes[1])
+        second.check = NULL; /* its input does not fit; the result is compared by the caller */
+    cyg_status status = run_bound(ctx, g, &first, sizes[0], &copy);
+    if (copy != NULL)
+        status = cyg_batch_read(ctx, copy, g, sizes[0], &form);
+    cyg_graph_destroy(copy);
+    copy = NULL;
+    if (form != NULL && status == CYG_OK)
+        status = run_bound(ctx, g, &second, sizes[1], &copy);
+    if (copy != NULL)
+        status = cyg_batch_join(ctx, copy, sizes[1], form, g, out_done);
+    if (status == CYG_OK && *out_done)
+        cyg_graph_take_over(g, copy);
+    else
+        cyg_graph_destroy(copy);
+    cyg_batch_free(form);
+    return status;
+}
+
+/* With a symbolic batch at two sizes; small ones are quick, and odd ones seldom coincide with a
+ * size of the model's own. */
+static cyg_status run(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *options)
+{
+    static const int64_t sizes[][2] = {{2, 3}, {5, 7}};
+    bool done = false;
+    for (size_t i = 0; options->fuse && i < CYG_COUNT(sizes) && !done; i++) {
+        const cyg_status status = run_pair(ctx, g, options, sizes[i], &done);
+        if (status == CYG_E_NOMEM || status == CYG_E_CANCELLED || status == CYG_E_CHECK)
+            return status;
+        if (status != CYG_OK) /* some batches are impossible */
+            cyg_ctx_clear(ctx);
+    }
+    driver d = {.ctx = ctx, .g = g, .options = options};
+    return done ? cyg_graph_verify(ctx, g) : run_all(&d);
+}
+
 /* Which pass was it? Runs them on a copy of the original with a comparison after each. */
 static cyg_status find_culprit(cyg_ctx *ctx, const cyg_graph *original,
                                const cyg_optimise_options *options, const cyg_check *check)
@@ -149,8 +215,7 @@ static cyg_status find_culprit(cyg_ctx *ctx, const cyg_graph *original,
     quiet.dump_after = NULL;
     quiet.after = NULL;
     quiet.check = check;
-    driver d = {.ctx = ctx, .g = copy, .options = &quiet};
-    const cyg_status status = run_all(&d);
+    const cyg_status status = run(ctx, copy, &quiet);
     cyg_graph_destroy(copy);
     return status;
 }
@@ -205,8 +270,7 @@ cyg_status cyg_optimise(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *
         if (status != CYG_OK)
             goto done;
     }
-    driver d = {.ctx = ctx, .g = g, .options = options};
-    status = run_all(&d);
+    status = run(ctx, g, options);
     if (status != CYG_OK)
         goto done;
     out_report->nodes_after = live_nodes(g);
