@@ -164,9 +164,22 @@ static cyg_status rule_linear(cyg_lowering *l)
     return cyg_lowering_first(l, 4);
 }
 
+static cyg_status rule_conv3d(cyg_lowering *l)
+{
+    const cyg_value *w = cyg_lowering_in(l, 1);
+    cyg_kp_windows p;
+    CYG_DO(cyg_lower_windows(l, w->dims + 2, &p));
+    l->out->macs = cyg_value_elements(cyg_lowering_out(l, 0)) *
+                   (cyg_value_elements(w) / (w->dims[0] > 0 ? w->dims[0] : 1));
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_conv3d, &p, sizeof p));
+    return cyg_lowering_first(l, 3);
+}
+
 static cyg_status rule_conv(cyg_lowering *l)
 {
     cyg_kp_conv p;
+    if (l->node->op == CYG_OP_conv && cyg_lowering_in(l, 0)->rank == 5)
+        return rule_conv3d(l);
     CYG_DO(cyg_lower_conv_geometry(l, &p));
     const bool fused = l->node->op == CYG_OP_conv2d;
     CYG_DO(cyg_lowering_op(l, fused ? CYG_KOP_f_conv2d : CYG_KOP_f_conv, &p, sizeof p));

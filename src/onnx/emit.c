@@ -385,8 +385,8 @@ static const char *refused_inputs(const cyg_onnx_call *call, cyg_op op, const po
 {
     if (op == CYG_OP_conv) {
         const cyg_value *w = cyg_val(call->imp->graph, p->in[1]);
-        if (w->rank != CYG_RANK_UNKNOWN && w->rank > 4)
-            return "more than two spatial dimensions";
+        if (w->rank != CYG_RANK_UNKNOWN && w->rank > 5)
+            return "more than three spatial dimensions";
     }
     return NULL;
 }

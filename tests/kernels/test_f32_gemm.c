@@ -311,6 +311,65 @@ static void test_conv(void **state)
     one_conv(&wide, 1, 0, 1);
 }
 
+/* Three axes against a naive loop: every tap in its place, taps outside left out. */
+static void one_conv3d(const cyg_kp_windows *p, int64_t c, int64_t o, const int64_t in[3])
+{
+    int64_t out[3];
+    for (int i = 0; i < 3; i++)
+        out[i] = (in[i] + p->begin[i] + p->end[i] - p->dilation[i] * (p->kernel[i] - 1) - 1) /
+                     p->stride[i] +
+                 1;
+    const int64_t cg = c / p->group, taps = p->kernel[0] * p->kernel[1] * p->kernel[2];
+    const int64_t n = o * out[0] * out[1] * out[2];
+    kh_call call;
+    kh_begin(&call, CYG_KOP_f_conv3d, p, sizeof *p);
+    float *x = kh_in(&call, CYG_TYPE_F32, 0, KH_DIMS(1, c, in[0], in[1], in[2]));
+    float *w =
+        kh_in(&call, CYG_TYPE_F32, 1, KH_DIMS(o, cg, p->kernel[0], p->kernel[1], p->kernel[2]));
+    float *bias = kh_in(&call, CYG_TYPE_F32, 1, KH_DIMS(o));
+    kh_out(&call, CYG_TYPE_F32, KH_DIMS(1, o, out[0], out[1], out[2]));
+    kh_fill_float(x, c * in[0] * in[1] * in[2], -1, 1);
+    kh_fill_float(w, o * cg * taps, -1, 1);
+    kh_fill_float(bias, o, -1, 1);
+    kh_run(&call);
+    float *want = malloc((size_t)n * sizeof *want);
+    for (int64_t at = 0; at < n; at++) {
+        const int64_t f = at / out[2] / out[1] / out[0];
+        const int64_t first[3] = {at / out[2] / out[1] % out[0], at / out[2] % out[1], at % out[2]};
+        want[at] = 0.0f;
+        for (int64_t k = 0; k < cg * taps; k++) {
+            const int64_t tap[3] = {k % taps / p->kernel[2] / p->kernel[1],
+                                    k % taps / p->kernel[2] % p->kernel[1], k % p->kernel[2]};
+            int64_t from = f / (o / p->group) * cg + k / taps;
+            bool inside = true;
+            for (int i = 0; i < 3; i++) {
+                const int64_t pos = first[i] * p->stride[i] + tap[i] * p->dilation[i] - p->begin[i];
+                inside = inside && pos >= 0 && pos < in[i];
+                from = from * in[i] + pos;
+            }
+            if (inside)
+                want[at] = fmaf(x[from], w[f * cg * taps + k], want[at]);
+        }
+        want[at] += bias[f];
+    }
+    expect_bytes(&call, want, n, "conv3d");
+    free(want);
+    kh_end(&call);
+}
+
+static void test_conv_3d(void **state)
+{
+    (void)state;
+    kh_seed(7);
+    const cyg_kp_windows cases[] = {
+        {{2, 4, 4}, {2, 4, 4}, {1, 1, 1}, {0}, {0}, 1}, /* a patch embedding */
+        {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
+        {{3, 2, 3}, {1, 2, 3}, {2, 1, 2}, {2, 0, 1}, {1, 1, 4}, 2},
+        {{1, 3, 5}, {1, 1, 2}, {1, 2, 1}, {0, 3, 2}, {0, 2, 1}, 4}};
+    for (size_t i = 0; i < CYG_COUNT(cases); i++)
+        one_conv3d(&cases[i], 4, 8, (const int64_t[]){6, 8, 17});
+}
+
 /* 1-D: rank 3, H = 1. */
 static void test_conv_1d(void **state)
 {
@@ -373,13 +432,10 @@ static void test_refuses_bad_calls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_matmul),
-        cmocka_unit_test(test_matmul_vectors),
-        cmocka_unit_test(test_gemm),
-        cmocka_unit_test(test_conv),
-        cmocka_unit_test(test_conv_1d),
-        cmocka_unit_test(test_refuses_bad_calls),
+        cmocka_unit_test(test_linear),         cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_matmul_vectors), cmocka_unit_test(test_gemm),
+        cmocka_unit_test(test_conv),           cmocka_unit_test(test_conv_3d),
+        cmocka_unit_test(test_conv_1d),        cmocka_unit_test(test_refuses_bad_calls),
     };
     return CYG_TEST_MAIN(tests);
 }
