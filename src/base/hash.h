@@ -18,6 +18,7 @@ typedef struct cyg_sha {
 
 void cyg_sha1_init(cyg_sha *h); /* finds damage, stops no attacker */
 void cyg_sha256_init(cyg_sha *h);
+void cyg_sha256_init_plain(cyg_sha *h); /* without the processor's own instructions */
 void cyg_sha_update(cyg_sha *h, const void *data, size_t size);
 /* 40 or 64 hex digits and NUL. */
 void cyg_sha_final_hex(cyg_sha *h, char *out);

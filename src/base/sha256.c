@@ -3,7 +3,11 @@
  * Our own because base has no library below it and the algorithm is a page. The round constants are
  * the fractional parts of the cube roots of the first 64 primes, the start values those of the
  * square roots of the first 8. Blocks and padding are in sha.c. The standard's test vectors are in
- * tests/base. Plain C; a package of 30 MB takes about a tenth of a second, once. */
+ * tests/base. Checkpoints are hashed whole while they are converted, and plain C took two thirds of
+ * that time: on x86 processors with the SHA instructions they do the rounds, some six times as
+ * fast. */
+#include <stdbool.h>
+
 #include "base/hash.h"
 
 static const uint32_t round_constants[64] = {
@@ -58,7 +62,64 @@ static void compress(uint32_t *state, const uint8_t block[64])
     state[7] += h;
 }
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+
+/* Four rounds an iteration. The instructions want the state as a b e f and c d g h, highest first,
+ * and make words 16 to 63 of the schedule four at a time from the sixteen before. */
+__attribute__((target("sha,sse4.1"))) static void compress_ni(uint32_t *state,
+                                                              const uint8_t block[64])
+{
+    const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+    const __m128i dcba = _mm_loadu_si128((const __m128i *)(const void *)state),
+                  hgfe = _mm_loadu_si128((const __m128i *)(const void *)(state + 4));
+    const __m128i cdab = _mm_shuffle_epi32(dcba, 0xb1), efgh = _mm_shuffle_epi32(hgfe, 0x1b);
+    __m128i abef = _mm_alignr_epi8(cdab, efgh, 8), cdgh = _mm_blend_epi16(efgh, cdab, 0xf0);
+    const __m128i abef0 = abef, cdgh0 = cdgh;
+    __m128i w[4];
+    for (int i = 0; i < 16; i++) {
+        __m128i *now = &w[i % 4];
+        if (i < 4) {
+            const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(block + 16 * i));
+            *now = _mm_shuffle_epi8(bytes, big_endian);
+        } else {
+            const __m128i last = w[(i + 3) % 4];
+            const __m128i seven_back = _mm_alignr_epi8(last, w[(i + 2) % 4], 4);
+            *now = _mm_sha256msg1_epu32(*now, w[(i + 1) % 4]);
+            *now = _mm_sha256msg2_epu32(_mm_add_epi32(*now, seven_back), last);
+        }
+        const __m128i k = _mm_loadu_si128((const __m128i *)(const void *)(round_constants + 4 * i));
+        const __m128i wk = _mm_add_epi32(*now, k);
+        cdgh = _mm_sha256rnds2_epu32(cdgh, abef, wk);
+        abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(wk, 0x0e));
+    }
+    abef = _mm_add_epi32(abef, abef0);
+    cdgh = _mm_add_epi32(cdgh, cdgh0);
+    const __m128i feba = _mm_shuffle_epi32(abef, 0x1b), dchg = _mm_shuffle_epi32(cdgh, 0xb1);
+    _mm_storeu_si128((__m128i *)(void *)state, _mm_blend_epi16(feba, dchg, 0xf0));
+    _mm_storeu_si128((__m128i *)(void *)(state + 4), _mm_alignr_epi8(dchg, feba, 8));
+}
+
+static bool has_sha(void)
+{
+    unsigned a, b, c, d;
+    const unsigned ssse3_sse41 = 1u << 9 | 1u << 19;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & ssse3_sse41) == ssse3_sse41 &&
+           __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & 1u << 29) != 0;
+}
+#endif
+
 void cyg_sha256_init(cyg_sha *h)
+{
+    cyg_sha256_init_plain(h);
+#if defined(__x86_64__)
+    if (has_sha())
+        h->compress = compress_ni;
+#endif
+}
+
+void cyg_sha256_init_plain(cyg_sha *h)
 {
     *h = (cyg_sha){.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
                              0x1f83d9ab, 0x5be0cd19},

@@ -47,6 +47,30 @@ static void test_sha256_in_pieces(void **state)
     }
 }
 
+/* With the processor's instructions, where it has them, and without: the same for every length. */
+static void test_sha256_plain(void **state)
+{
+    (void)state;
+    uint8_t data[517];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 167 + i / 7);
+    for (size_t size = 0; size <= sizeof data; size++) {
+        char fast[65], plain[65];
+        cyg_sha h;
+        cyg_sha256_hex(data, size, fast);
+        cyg_sha256_init_plain(&h);
+        cyg_sha_update(&h, data, size);
+        cyg_sha_final_hex(&h, plain);
+        assert_string_equal(fast, plain);
+    }
+    char hex[65];
+    cyg_sha h;
+    cyg_sha256_init_plain(&h);
+    cyg_sha_update(&h, "abc", 3);
+    cyg_sha_final_hex(&h, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
 static void test_hash64(void **state)
 {
     (void)state;
@@ -80,9 +104,8 @@ static void test_sha1_vectors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sha256_vectors),
-        cmocka_unit_test(test_sha256_in_pieces),
-        cmocka_unit_test(test_sha1_vectors),
+        cmocka_unit_test(test_sha256_vectors), cmocka_unit_test(test_sha256_in_pieces),
+        cmocka_unit_test(test_sha256_plain),   cmocka_unit_test(test_sha1_vectors),
         cmocka_unit_test(test_hash64),
     };
     return CYG_TEST_MAIN(tests);
