@@ -5,6 +5,7 @@
  *                          rows: Flatten, Softmax, Reshape unless the axis is the last one
  *   Transpose              without perm reverses
  *   Conv, pools            strides, dilations, pads written out, auto_pad resolved
+ *   Max, Min, Sum          of three and more operands become pairs
  *   optional outputs       that nobody reads are left off
  *   Clip, Pad of opset < 11  had float attributes: the constant takes the type of the data
  *
@@ -228,6 +229,29 @@ static cyg_status settle_softmax(cyg_onnx_importer *imp, cyg_node_id n, bool *ou
     return CYG_OK;
 }
 
+/* Max, Min and Sum of three and more operands become a chain of pairs, first to last. The node
+ * itself is the end of the chain, so that its output keeps its producer. */
+static cyg_status settle_variadic(cyg_onnx_importer *imp, cyg_node_id n, bool *out_again)
+{
+    cyg_graph *g = imp->graph;
+    const cyg_op op = cyg_nod(g, n)->op;
+    while (cyg_nod(g, n)->in_count > 2) {
+        const cyg_value_id pair[] = {cyg_nod(g, n)->in[0], cyg_nod(g, n)->in[1]};
+        const cyg_value_id both =
+            cyg_graph_add_value(g, NULL, CYG_TYPE_NONE, CYG_RANK_UNKNOWN, NULL);
+        const cyg_node_id first = cyg_graph_add_node(g, n, op, NULL, pair, 2, &both, 1);
+        if (cyg_value_is_none(both) || cyg_node_is_none(first))
+            return CYG_ONNX_NOMEM(imp);
+        cyg_node_merge_sources(g, first, n);
+        cyg_node *node = cyg_nod(g, n);
+        node->in[0] = both;
+        memmove(node->in + 1, node->in + 2, (node->in_count - 2) * sizeof *node->in);
+        node->in_count--;
+        *out_again = true;
+    }
+    return CYG_OK;
+}
+
 /* Constants made from float attributes, in the type of the node's data. */
 static cyg_status settle_type(cyg_onnx_importer *imp, cyg_node_id n)
 {
@@ -292,6 +316,11 @@ cyg_status cyg_onnx_settle(cyg_onnx_importer *imp)
             break;
         case CYG_OP_transpose:
             CYG_DO(settle_transpose(imp, n));
+            break;
+        case CYG_OP_max:
+        case CYG_OP_min:
+        case CYG_OP_sum:
+            CYG_DO(settle_variadic(imp, n, &again));
             break;
         case CYG_OP_conv:
         case CYG_OP_max_pool:

@@ -25,8 +25,9 @@ static const char *check(const cyg_kcall *call)
     const cyg_kbuf *a = &call->in[0], *b = &call->in[1], *y = &call->out[0];
     CYG_REQUIRE(p->fn >= 0 && p->fn < CYG_BFN_COUNT, "unknown function");
     CYG_REQUIRE(cyg_broadcast_ok(a, y) && cyg_broadcast_ok(b, y), "operands do not broadcast to y");
-    if (p->fn == CYG_BFN_POW && a->type == CYG_TYPE_F32 && b->type != CYG_TYPE_F32)
-        CYG_REQUIRE(!cyg_is_float_type(b->type), "pow of mixed float types");
+    if (p->fn == CYG_BFN_POW)
+        CYG_REQUIRE(b->type == CYG_TYPE_F32 || !cyg_is_float_type(b->type),
+                    "pow of mixed float types");
     else
         CYG_REQUIRE(a->type == b->type, "a and b differ in type");
     CYG_REQUIRE(a->type == CYG_TYPE_F32 || !cyg_is_float_type(a->type),
@@ -206,6 +207,17 @@ static void run_f32(const cyg_kcall *call, int32_t fn, const operands *o)
     call->isa->f32_binary(fn, o->n, a, o->step[0], b, o->step[1], y);
 }
 
+/* An integer to a float power: in binary32, cut to the integer's range. */
+static void pow_int_by_f32(const cyg_kcall *call, const operands *o)
+{
+    const cyg_kbuf *a = &call->in[0], *y = &call->out[0];
+    const float *b = (const float *)call->in[1].data + o->x[1];
+    for (int64_t i = 0; i < o->n; i++) {
+        const float base = (float)cyg_load_real(a->data, a->type, o->x[0] + i * o->step[0]);
+        cyg_store_real(y->data, y->type, o->y + i, (double)cyg_powf(base, b[i * o->step[1]]));
+    }
+}
+
 static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch)
 {
     (void)scratch;
@@ -220,9 +232,14 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
             run_f32(call, p->fn, &o);
             continue;
         }
+        if (call->in[1].type == CYG_TYPE_F32) {
+            pow_int_by_f32(call, &o);
+            continue;
+        }
         for (int64_t i = 0; i < o.n; i++) {
             const int64_t va = cyg_load_int(call->in[0].data, type, o.x[0] + i * o.step[0]);
-            const int64_t vb = cyg_load_int(call->in[1].data, type, o.x[1] + i * o.step[1]);
+            const int64_t vb =
+                cyg_load_int(call->in[1].data, call->in[1].type, o.x[1] + i * o.step[1]);
             cyg_store_int(call->out[0].data, call->out[0].type, o.y + i,
                           apply_int(p->fn, wide, va, vb));
         }

@@ -1,13 +1,13 @@
 /* f_reduce over any set of axes and f_argmax along one.
  *
  * Element i of a reduction (in row-major order of the reduced axes) belongs to partial i mod 16;
- * the partials fold as a tree (docs/kernels.md). f32; s64 and s32 too (exact: sums wrap, mean
- * truncates, L2 is refused), for shape arithmetic. When the reduced axes are the last ones a row is
- * contiguous and goes to the micro-kernel; other layouts gather the elements of one output into
- * scratch first, sixteen outputs' worth of cache lines at a time would be faster but such
- * reductions are small. */
+ * the partials fold as a tree (docs/kernels.md). f32; integers and bool too (exact: sums
+ * wrap, mean truncates, L2 is refused; the largest bool is true if any is). When the reduced axes
+ * are the last ones a row is contiguous and goes to the micro-kernel; other layouts gather the
+ * elements of one output into scratch first, sixteen outputs' worth of cache lines at a time would
+ * be faster but such reductions are small. */
 #include "kernels/dispatch.h"
-#include "kernels/shape.h"
+#include "kernels/number.h"
 
 #include <string.h>
 
@@ -46,8 +46,8 @@ static const char *check(const cyg_kcall *call)
     CYG_REQUIRE_BUFS(call, 1, 1, 1, 1);
     const cyg_kp_reduce *p = call->params;
     const cyg_kbuf *x = &call->in[0], *y = &call->out[0];
-    CYG_REQUIRE(x->type == CYG_TYPE_F32 || x->type == CYG_TYPE_S64 || x->type == CYG_TYPE_S32,
-                "f_reduce works on f32, s64, s32");
+    CYG_REQUIRE(x->type == CYG_TYPE_F32 || !cyg_is_float_type(x->type),
+                "f_reduce works on f32, integers and bool");
     CYG_REQUIRE(x->type == y->type, "x and y differ in type");
     CYG_REQUIRE(p->fn >= CYG_REDUCE_MEAN && p->fn <= CYG_REDUCE_L2, "unknown reduction");
     CYG_REQUIRE(x->type == CYG_TYPE_F32 || p->fn != CYG_REDUCE_L2, "L2 of integers");
@@ -61,9 +61,8 @@ static const char *check_argmax(const cyg_kcall *call)
     CYG_REQUIRE_BUFS(call, 1, 1, 1, 1);
     const cyg_kp_reduce *p = call->params;
     const cyg_kbuf *x = &call->in[0], *y = &call->out[0];
-    CYG_REQUIRE((x->type == CYG_TYPE_F32 || x->type == CYG_TYPE_S64 || x->type == CYG_TYPE_S32) &&
-                    y->type == CYG_TYPE_S64,
-                "f_argmax wants f32, s64 or s32 in, s64 out");
+    CYG_REQUIRE((x->type == CYG_TYPE_F32 || !cyg_is_float_type(x->type)) && y->type == CYG_TYPE_S64,
+                "f_argmax wants f32, integers or bool in, s64 out");
     CYG_REQUIRE(p->axes_mask >> x->rank == 0 && p->axes_mask != 0, "axis out of range");
     CYG_REQUIRE((p->fn & ~(LAST | SMALLEST)) == 0, "unknown choice");
     CYG_REQUIRE(axes_of(call).outputs == cyg_count_of(y), "y's shape is not what remains of x");
@@ -118,30 +117,28 @@ static const void *row_of(const cyg_kcall *call, const axes *a, int64_t output, 
     return scratch;
 }
 
-static int64_t at_int(const void *row, int32_t type, int64_t i)
-{
-    return type == CYG_TYPE_S64 ? ((const int64_t *)row)[i] : ((const int32_t *)row)[i];
-}
-
 static int64_t reduce_ints(int32_t fn, int32_t type, int64_t n, const void *row)
 {
+    const int64_t flip = type == CYG_TYPE_U64 ? INT64_MIN : 0; /* orders u64 as s64 */
     uint64_t sum = fn == CYG_REDUCE_PROD ? 1 : 0;
-    int64_t best = n > 0 ? at_int(row, type, 0) : 0;
+    int64_t best = n > 0 ? cyg_load_int(row, type, 0) ^ flip : 0;
     for (int64_t i = 0; i < n; i++) {
-        const int64_t v = at_int(row, type, i);
+        const int64_t v = cyg_load_int(row, type, i);
         if (fn == CYG_REDUCE_PROD)
             sum *= (uint64_t)v;
         else
             sum += (uint64_t)v;
-        if (fn == CYG_REDUCE_MAX ? v > best : v < best)
-            best = v;
+        if (fn == CYG_REDUCE_MAX ? (v ^ flip) > best : (v ^ flip) < best)
+            best = v ^ flip;
     }
     switch (fn) {
     case CYG_REDUCE_MAX:
     case CYG_REDUCE_MIN:
-        return best;
+        return best ^ flip;
     case CYG_REDUCE_MEAN:
-        return n > 0 ? (int64_t)sum / n : 0;
+        if (n == 0)
+            return 0;
+        return type == CYG_TYPE_U64 ? (int64_t)(sum / (uint64_t)n) : (int64_t)sum / n;
     default:
         return (int64_t)sum;
     }
@@ -157,10 +154,8 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
         const void *row = row_of(call, &a, i, scratch);
         if (type == CYG_TYPE_F32)
             ((float *)y)[i] = call->isa->f32_reduce(p->fn, a.n, row);
-        else if (type == CYG_TYPE_S64)
-            ((int64_t *)y)[i] = reduce_ints(p->fn, type, a.n, row);
         else
-            ((int32_t *)y)[i] = (int32_t)(uint32_t)reduce_ints(p->fn, type, a.n, row);
+            cyg_store_int(y, type, i, reduce_ints(p->fn, type, a.n, row));
     }
 }
 
@@ -186,6 +181,7 @@ static void run_argmax(const cyg_kcall *call, int64_t begin, int64_t end, void *
     const cyg_kp_reduce *p = call->params;
     const axes a = axes_of(call);
     const int32_t type = call->in[0].type;
+    const int64_t flip = type == CYG_TYPE_U64 ? INT64_MIN : 0; /* orders u64 as s64 */
     int64_t *y = call->out[0].data;
     for (int64_t i = begin; i < end; i++) {
         const void *row = row_of(call, &a, i, scratch);
@@ -194,7 +190,8 @@ static void run_argmax(const cyg_kcall *call, int64_t begin, int64_t end, void *
             const bool better =
                 type == CYG_TYPE_F32
                     ? better_f32(p->fn, ((const float *)row)[j], ((const float *)row)[best])
-                    : better_int(p->fn, at_int(row, type, j), at_int(row, type, best));
+                    : better_int(p->fn, cyg_load_int(row, type, j) ^ flip,
+                                 cyg_load_int(row, type, best) ^ flip);
             if (better)
                 best = j;
         }
