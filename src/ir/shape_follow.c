@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/checked.h"
 
 typedef struct element {
@@ -295,6 +296,37 @@ static bool follow_reduce(cyg_infer *s, cyg_ints *out)
     return true;
 }
 
+/* shape[i] = v as exporters write it: ScatterND of a vector, indices [k, 1]; ScatterElements with
+ * indices [k]. */
+static bool follow_scatter(cyg_infer *s, cyg_ints *out)
+{
+    cyg_ints index, updates;
+    const cyg_value *at = cyg_infer_in(s, 1);
+    const bool tuples = s->n->op == CYG_OP_scatter_nd;
+    if (strcmp(cyg_node_string(s->n, CYG_ATTR_reduction, "none"), "none") != 0 || at == NULL ||
+        !cyg_infer_ints(s, 0, out) || out->rank != 1 || !cyg_infer_ints(s, 2, &updates))
+        return false;
+    if (tuples) {
+        const void *bytes = cyg_infer_bytes(s, 1);
+        if (bytes == NULL || at->type != CYG_TYPE_S64 || at->rank != 2 || at->dims[1] != 1 ||
+            at->dims[0] > CYG_INTS_MAX)
+            return false;
+        index = (cyg_ints){.rank = 1, .count = (uint32_t)at->dims[0]};
+        for (uint32_t k = 0; k < index.count; k++)
+            put(&index, k, number(cyg_load_i64((const char *)bytes + 8 * (size_t)k)));
+    } else if (!cyg_infer_ints(s, 1, &index)) {
+        return false;
+    }
+    if (index.count != updates.count || !cyg_ints_all_known(&index))
+        return false;
+    for (uint32_t k = 0; k < index.count; k++) {
+        const int64_t i = index.v[k] < 0 ? index.v[k] + out->count : index.v[k];
+        if (i >= 0 && i < out->count)
+            put(out, (uint32_t)i, element_at(&updates, k));
+    }
+    return true;
+}
+
 bool cyg_infer_follow(cyg_infer *s, cyg_ints *out)
 {
     switch ((int)s->n->op) {
@@ -321,6 +353,9 @@ bool cyg_infer_follow(cyg_infer *s, cyg_ints *out)
         return follow_unary(s, out);
     case CYG_OP_where:
         return follow_where(s, out);
+    case CYG_OP_scatter_nd:
+    case CYG_OP_scatter_elements:
+        return follow_scatter(s, out);
     case CYG_OP_expand:
     case CYG_OP_tile:
     case CYG_OP_constant_of_shape:

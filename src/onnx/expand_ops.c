@@ -190,6 +190,68 @@ static cyg_status expand_pad(cyg_expander *x, cyg_value_id *out_result)
     return CYG_OK;
 }
 
+/* Before opset 20 two dimensions only, and the modes were called by them. */
+static cyg_status expand_grid_sample(cyg_expander *x, cyg_value_id *out_result)
+{
+    const char *mode = cyg_node_string(x->n, CYG_ATTR_mode, "linear");
+    const cyg_value_id in[] = {cyg_expand_in(x, 0), cyg_expand_in(x, 1)};
+    if (cyg_expand_operand(x, 0)->rank != 4)
+        return CYG_EXPAND_FAIL(x, "%s", "more than two dimensions exist from opset 20 on");
+    const cyg_value_id y = cyg_emit(x, CYG_OP_grid_sample, "", in, 2);
+    if (!cyg_value_is_none(y)) {
+        CYG_IGNORE(cyg_node_copy_attrs(x->to, cyg_emitted(x, y), x->n));
+        CYG_IGNORE(cyg_node_set_string(x->to, cyg_emitted(x, y), CYG_ATTR_mode,
+                                       strcmp(mode, "linear") == 0  ? "bilinear"
+                                       : strcmp(mode, "cubic") == 0 ? "bicubic"
+                                                                    : mode));
+    }
+    *out_result = y;
+    return CYG_OK;
+}
+
+/* A vector of one number, n times. */
+static cyg_value_id constant_vector(cyg_expander *x, int64_t n, float v)
+{
+    float *data = CYG_NEW_ARRAY(&x->to->arena, float, n);
+    for (int64_t i = 0; data != NULL && i < n; i++)
+        data[i] = v;
+    return data == NULL ? CYG_NO_VALUE
+                        : cyg_graph_add_const(x->to, NULL, CYG_TYPE_F32, 1, &n, data,
+                                              (size_t)n * sizeof *data);
+}
+
+/* Groups as channels of an InstanceNormalization, as exporters wrote it; a scale and bias of one
+ * number a group go with it, those of one number a channel follow. */
+static cyg_status expand_group_norm(cyg_expander *x, cyg_value_id *out_result)
+{
+    const cyg_value *in = cyg_expand_operand(x, 0), *scale = cyg_expand_operand(x, 1);
+    const int64_t groups = cyg_node_int(x->n, CYG_ATTR_num_groups, 1), split[] = {0, groups, -1};
+    int64_t back[CYG_MAX_RANK], along[CYG_MAX_RANK];
+    if (in->type != CYG_TYPE_F32 || in->rank == CYG_RANK_UNKNOWN || !cyg_expand_target(in, back))
+        return CYG_EXPAND_FAIL(x, "%s is not f32 of a shape known but for one dimension", in->name);
+    const bool by_group = cyg_value_elements(scale) == groups;
+    const cyg_value_id operands[] = {
+        cyg_emit_reshape(x, "Groups", cyg_expand_in(x, 0), split, 3),
+        by_group ? cyg_expand_in(x, 1) : constant_vector(x, groups, 1.0f),
+        by_group ? cyg_expand_in(x, 2) : constant_vector(x, groups, 0.0f)};
+    cyg_value_id y = cyg_emit(x, CYG_OP_instance_normalization, "Normalized", operands, 3);
+    if (!cyg_value_is_none(y))
+        CYG_IGNORE(cyg_node_set_float(x->to, cyg_emitted(x, y), CYG_ATTR_epsilon,
+                                      cyg_node_float(x->n, CYG_ATTR_epsilon, 1e-5f)));
+    y = cyg_emit_reshape(x, "Back", y, back, in->rank);
+    for (int i = 1; i < in->rank - 1; i++)
+        along[i] = 1;
+    along[0] = -1;
+    if (!by_group) {
+        y = cyg_emit2(x, CYG_OP_mul, "Scale", y,
+                      cyg_emit_reshape(x, "Scales", cyg_expand_in(x, 1), along, in->rank - 1));
+        y = cyg_emit2(x, CYG_OP_add, "Bias", y,
+                      cyg_emit_reshape(x, "Biases", cyg_expand_in(x, 2), along, in->rank - 1));
+    }
+    *out_result = y;
+    return CYG_OK;
+}
+
 cyg_expand_rule cyg_expand_rule_of(cyg_op op, int opset)
 {
     switch ((int)op) {
@@ -205,6 +267,10 @@ cyg_expand_rule cyg_expand_rule_of(cyg_op op, int opset)
         return expand_requant;
     case CYG_OP_gelu:
         return opset < 20 ? expand_gelu : NULL;
+    case CYG_OP_grid_sample:
+        return opset < 20 ? expand_grid_sample : NULL;
+    case CYG_OP_group_normalization:
+        return opset < 21 ? expand_group_norm : NULL;
     case CYG_OP_mish:
         return opset < 18 ? expand_mish : NULL;
     case CYG_OP_pad:

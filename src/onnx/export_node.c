@@ -24,6 +24,7 @@ enum { /* NodeProto, AttributeProto, AttributeProto.AttributeType */
        ATTR_T = 5,
        ATTR_FLOATS = 7,
        ATTR_INTS = 8,
+       ATTR_STRINGS = 9,
        ATTR_TYPE = 20,
        TYPE_FLOAT = 1,
        TYPE_INT = 2,
@@ -31,6 +32,7 @@ enum { /* NodeProto, AttributeProto, AttributeProto.AttributeType */
        TYPE_TENSOR = 4,
        TYPE_FLOATS = 6,
        TYPE_INTS = 7,
+       TYPE_STRINGS = 8,
 };
 
 #define EXPORT_FAIL(x, n, fmt, ...)                                                                \
@@ -42,11 +44,14 @@ static const struct {
     cyg_attr_key key;
     int since;
     int64_t value;
+    const char *text;
 } later[] = {
-#define CYG_LATER(op, key, since, value) {CYG_OP_##op, CYG_ATTR_##key, since, value},
+#define CYG_LATER(op, key, since, value) {CYG_OP_##op, CYG_ATTR_##key, since, value, "none"},
+#define CYG_LATER_TEXT(op, key, since, text) {CYG_OP_##op, CYG_ATTR_##key, since, 0, text},
 #define CYG_AXES(op, since)
 #include "onnx/export.def"
 #undef CYG_LATER
+#undef CYG_LATER_TEXT
 #undef CYG_AXES
 };
 
@@ -54,11 +59,13 @@ static bool axes_are_attribute(cyg_op op, int opset)
 {
     switch ((int)op) {
 #define CYG_LATER(op, key, since, value)
+#define CYG_LATER_TEXT(op, key, since, text)
 #define CYG_AXES(op, since)                                                                        \
     case CYG_OP_##op:                                                                              \
         return opset < (since);
 #include "onnx/export.def"
 #undef CYG_LATER
+#undef CYG_LATER_TEXT
 #undef CYG_AXES
     default:
         return false;
@@ -83,6 +90,21 @@ static void put_int(cyg_exporter *x, const char *name, int64_t v, cyg_strbuf *ou
     cyg_proto_int(a, ATTR_I, v);
     cyg_proto_int(a, ATTR_TYPE, TYPE_INT);
     cyg_proto_message(out, NODE_ATTRIBUTE, a);
+}
+
+/* LSTM's activations: one text with blanks in the graph, several strings in a file. */
+static void put_words(const char *text, cyg_strbuf *a)
+{
+    while (*text != '\0') {
+        char word[32];
+        const size_t length = strcspn(text, " "), room = sizeof word - 1;
+        const size_t kept = length < room ? length : room; /* the longest has 15 letters */
+        memcpy(word, text, kept);
+        word[kept] = '\0';
+        cyg_proto_string(a, ATTR_STRINGS, word);
+        text += length + (text[length] == ' ');
+    }
+    cyg_proto_int(a, ATTR_TYPE, TYPE_STRINGS);
 }
 
 static void put_tensor(cyg_exporter *x, cyg_strbuf *a, cyg_value_id id)
@@ -113,6 +135,10 @@ static void put_attr(cyg_exporter *x, const cyg_attr *attr, cyg_strbuf *out)
         break;
     case CYG_KIND_STRING:
         cyg_proto_string(a, ATTR_NAME, name);
+        if (attr->key == CYG_ATTR_activations) {
+            put_words(attr->u.s, a);
+            break;
+        }
         cyg_proto_string(a, ATTR_S, attr->u.s);
         cyg_proto_int(a, ATTR_TYPE, TYPE_STRING);
         break;
@@ -131,12 +157,12 @@ static void put_attr(cyg_exporter *x, const cyg_attr *attr, cyg_strbuf *out)
     cyg_proto_message(out, NODE_ATTRIBUTE, a);
 }
 
-static bool has_value(const cyg_attr *a, int64_t value)
+static bool has_value(const cyg_attr *a, int64_t value, const char *text)
 {
     if (a->kind == CYG_KIND_INT)
         return a->u.i == value;
     if (a->kind == CYG_KIND_STRING)
-        return strcmp(a->u.s, "none") == 0;
+        return strcmp(a->u.s, text) == 0;
     if (a->kind != CYG_KIND_INTS)
         return false;
     for (size_t i = 0; i < a->u.ints.count; i++)
@@ -152,7 +178,7 @@ static cyg_status left_out(cyg_exporter *x, const cyg_node *n, const cyg_attr *a
     for (size_t i = 0; i < CYG_COUNT(later); i++) {
         if (later[i].op != n->op || later[i].key != a->key || x->opset >= later[i].since)
             continue;
-        if (!has_value(a, later[i].value))
+        if (!has_value(a, later[i].value, later[i].text))
             return EXPORT_FAIL(x, n, "attribute %s exists from opset %d on",
                                cyg_attr_key_name(a->key), later[i].since);
         *out = true;

@@ -112,6 +112,29 @@ def build_cases():
     for a, b, c in [(0, 10, 3), (10, 0, -3), (5, 5, 1), (-7, 7, 7), (3, 0, 1)]:
         case("Range", "range", [], [scalar(0, a), scalar(1, b), scalar(2, c)])
     case("ConstantOfShape", "constant_of_shape", [], [ints(0, 2, 0, 3)])
+    for attrs in [dict(), dict(strides=[2, 3], output_padding=[1, 0]), dict(pads=[1, 0, 0, 2], dilations=[2, 1]), dict(group=2),
+                  dict(strides=[2, 2], output_shape=[12, 9]), dict(strides=[2, 2], auto_pad="SAME_UPPER")]:
+        case("ConvTranspose", "conv_transpose", [f("N", 4, 5, 4), f(4, 3, 3, 2)], attrs=attrs)
+    case("ConvTranspose", "conv_transpose", [f(1, 4, 7), f(4, 6, 3), f(6)])
+    for scales in [(1, 1, 2, 2), (1, 1, 0.6, 1.7)]:
+        case("Resize", "resize", [f(2, 3, 5, 7)], [(2, "f32", (4,), scales)], missing=(1,))
+    case("Resize", "resize", [f(2, 3, 5, 7)], [ints(3, 2, 3, 10, 9)], missing=(1, 2))
+    for policy in ("not_larger", "not_smaller"):
+        case("Resize", "resize", [f(2, 3, 5, 7)], [ints(3, 10, 9)], {"axes": [2, 3], "keep_aspect_ratio_policy": policy}, missing=(1, 2))
+    case("GridSample", "grid_sample", [f("N", 3, 5, 7), f("N", 4, 6, 2)])
+    case("RoiAlign", "roi_align", [f(2, 3, 5, 7), f(6, 4), ("s64", (6,))], attrs={"output_height": 2, "output_width": 3})
+    case("InstanceNormalization", "instance_normalization", [f(2, 3, "H"), f(3), f(3)])
+    case("LpNormalization", "lp_normalization", [f(2, 3)], attrs={"axis": 0, "p": 1})
+    for attrs, directions in [(dict(), 1), (dict(direction="bidirectional"), 2)]:
+        case("LSTM", "lstm", [f("S", 2, 5), f(directions, 12, 5), f(directions, 12, 3)], attrs=dict(attrs, hidden_size=3), outs=3)
+    case("TopK", "top_k", [f(2, 9)], [ints(1, 4)], {"axis": 1}, outs=2)
+    case("ScatterElements", "scatter_elements", [f(4, 5), ("s64", (2, 3)), f(2, 3)], attrs={"axis": 1})
+    case("NonZero", "nonzero", [f(2, 3)])
+    case("Trilu", "trilu", [f("N", 3, 4)], [scalar(1, -1)], {"upper": 0})
+    case("CumSum", "cumsum", [f(2, 3)], [scalar(1, -1)], {"reverse": 1})
+    case("ArgMin", "arg_min", [f(2, 3, 4)], attrs={"axis": 1, "keepdims": 0})
+    case("DepthToSpace", "depth_to_space", [f("N", 8, 2, 3)], attrs={"blocksize": 2})
+    case("SpaceToDepth", "space_to_depth", [f("N", 2, 4, 6)], attrs={"blocksize": 2})
     case("QuantizeLinear", "quantize_linear", [f(2, 3), f(), ("s8", ())])
     case("DequantizeLinear", "dequantize_linear", [("u8", (2, 3)), f(), ("u8", ())])
 

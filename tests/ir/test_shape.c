@@ -133,6 +133,19 @@ static void test_exporters_shape_arithmetic(void **state)
              "%y: none[*] = identity(%r)\n"
              "output %y\n",
              WANT("tail: s64[2]", "p: s64[]", "y: s64[35]"));
+    /* shape[1] = 7; shape[-1] = n: the batch stays a symbol. */
+    infer_ok("graph \"g\" opset 18\n"
+             "input %x: f32[N,5,5]\n"
+             "const %i: s64[1,1] = [1]\nconst %v: s64[1] = [7]\n"
+             "const %last: s64[1] = [-1]\nconst %ax: s64[1] = [0]\nconst %z: s64[] = [0]\n"
+             "%s: none[*] = shape(%x)\n"
+             "%n: none[*] = gather(%s, %ax)\n"
+             "%t: none[*] = scatter_nd(%s, %i, %v)\n"
+             "%u: none[*] = scatter_elements(%t, %last, %n) {axis = 0}\n"
+             "%y: none[*] = constant_of_shape(%u)\n"
+             "%w: none[*] = constant_of_shape(%t)\n"
+             "output %y\noutput %w\n",
+             WANT("y: f32[N,7,N]", "w: f32[N,7,5]"));
 }
 
 static void test_symbolic_reshape(void **state)
@@ -206,6 +219,68 @@ static void test_errors_name_node_expected_found(void **state)
               "a kernel of extent 7 does not fit the padded size 4");
 }
 
+/* One operator each over x f32[2,8,5,7]: what cannot be is refused with node and reason. */
+static void test_wrong_operands(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *says;
+    } cases[] = {
+        {"const %r: f32[4] = [1, 1, -2, 2]\n%y: none[*] = resize(%x, _, %r) \"n\"\n",
+         "node n (Resize): scale -2 of axis 2 is out of range"},
+        {"const %r: f32[3] = [1, 1, 2]\n%y: none[*] = resize(%x, _, %r) \"n\"\n",
+         "scales: expected 4 numbers, found 3"},
+        {"const %r: f32[4] = [1, 1, 2, 2]\nconst %s: s64[4] = [2, 8, 5, 7]\n"
+         "%y: none[*] = resize(%x, _, %r, %s) \"n\"\n",
+         "expected scales or sizes, found both"},
+        {"const %s: s64[4] = [2, 8, -5, 7]\n%y: none[*] = resize(%x, _, _, %s) \"n\"\n",
+         "size -5 of axis 2"},
+        {"const %s: s64[1] = [3]\n%y: none[*] = resize(%x, _, _, %s) {axes = [4]} \"n\"\n",
+         "expected an axis in [-4, 4), found 4"},
+        {"const %r: f32[4] = [1, 1, 9e8, 9e8]\n%y: none[*] = resize(%x, _, %r) \"n\"\n",
+         "is too large"},
+        {"const %k: s64[1] = [8]\n%y: none[*], %i: none[*] = top_k(%x, %k) {axis = 2} \"n\"\n",
+         "node n (TopK): k is 8, the input is [2,8,5,7]"},
+        {"const %k: s64[1] = [-1]\n%y: none[*], %i: none[*] = top_k(%x, %k) \"n\"\n", "k is -1"},
+        {"const %a: s64[] = [-5]\n%y: none[*] = cumsum(%x, %a) \"n\"\n",
+         "expected an axis in [-4, 4), found -5"},
+        {"%y: none[*] = depth_to_space(%x) {blocksize = 3} \"n\"\n", "size 8 is no multiple of 9"},
+        {"%y: none[*] = depth_to_space(%x) {blocksize = 0} \"n\"\n",
+         "blocksize: 0 is out of range"},
+        {"%y: none[*] = depth_to_space(%x) {blocksize = 2, mode = \"RGB\"} \"n\"\n",
+         "mode: expected DCR or CRD, found RGB"},
+        {"%y: none[*] = space_to_depth(%x) {blocksize = 4611686018427387904} \"n\"\n",
+         "is out of range"},
+        {"input %i: s64[2,8,5]\n%y: none[*] = scatter_elements(%x, %i, %x) \"n\"\n",
+         "indices: expected rank 4, found 3"},
+        {"input %w: f32[6,4,3,3]\n%y: none[*] = conv_transpose(%x, %w) \"n\"\n",
+         "channels of the weight: expected 8, found 6"},
+        {"input %w: f32[8,4,1,1]\n%y: none[*] = conv_transpose(%x, %w) {pads = [3, 0, 3, 0]} "
+         "\"n\"\n",
+         "pads 3 and 3 leave nothing of size 5"},
+        {"input %w: f32[8,4,3,3]\n%y: none[*] = conv_transpose(%x, %w) {group = 3} \"n\"\n",
+         "group: 3 is out of range"},
+        {"input %g: f32[2,4,6,3]\n%y: none[*] = grid_sample(%x, %g) \"n\"\n",
+         "last dimension of the grid: expected 2, found 3"},
+        {"input %s: f32[8]\n%y: none[*] = group_normalization(%x, %s, %s) {num_groups = 3} \"n\"\n",
+         "3 groups do not divide the channels of [2,8,5,7]"},
+        {"input %s: f32[7]\n%y: none[*] = instance_normalization(%x, %s, %s) \"n\"\n",
+         "channels: expected 8, found 7"},
+        {"input %s: f32[6,5]\ninput %b: s64[6]\n%y: none[*] = roi_align(%x, %s, %b) \"n\"\n",
+         "last dimension of rois: expected 4, found 5"},
+        {"input %s: f32[3,2,5]\ninput %w: f32[1,12,5]\ninput %r: f32[1,12,4]\n"
+         "%y: none[*] = lstm(%s, %w, %r) \"n\"\n",
+         "node n (LSTM): hidden size: expected 4, found 3"},
+        {"input %s: f32[4]\n%y: none[*] = trilu(%s) \"n\"\n", "expected rank 2 or more, found 1"},
+    };
+    for (size_t i = 0; i < CYG_COUNT(cases); i++) {
+        char text[1024];
+        snprintf(text, sizeof text, "graph \"g\" opset 18\ninput %%x: f32[2,8,5,7]\n%soutput %%y\n",
+                 cases[i].line);
+        infer_bad(text, cases[i].says);
+    }
+}
+
 /* The interpreter's way: contents lent, shapes replaced from run to run. */
 static const int64_t *lent;
 static const void *lend(void *user, cyg_value_id v)
@@ -241,6 +316,7 @@ int main(void)
         cmocka_unit_test(test_ceil_mode_drops_windows_in_the_padding),
         cmocka_unit_test(test_fused_operators),
         cmocka_unit_test(test_errors_name_node_expected_found),
+        cmocka_unit_test(test_wrong_operands),
         cmocka_unit_test(test_run_time_inference),
     };
     return CYG_TEST_MAIN(tests);

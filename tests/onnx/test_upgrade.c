@@ -279,6 +279,56 @@ static void test_zero_point_from_type(void **state)
     cyg_graph_destroy(g);
 }
 
+/* What got another name, or lost the only way that it had. */
+static void test_older_operators(void **state)
+{
+    ob g = {0};
+    ob_put(&g, 1, ob_node("", "Upsample", "n", "x,s", "y", (attrs){{at_text("mode", "linear")}}));
+    INPUT(&g, "x", "2,3,4,5");
+    const float scales[] = {1, 1, 2, 3};
+    ob_put(&g, 5, ob_tensor_raw("s", 1, "4", scales, sizeof scales));
+    OUTPUT(&g, "y", NULL);
+    cyg_graph *graph = import_ok(state, ob_model(g, 9));
+    assert_int_equal(nth(graph, 0)->op, CYG_OP_resize);
+    assert_string_equal(cyg_node_string(nth(graph, 0), CYG_ATTR_mode, ""), "linear");
+    assert_string_equal(cyg_node_string(nth(graph, 0), CYG_ATTR_coordinate_transformation_mode, ""),
+                        "asymmetric");
+    assert_string_equal(cyg_node_string(nth(graph, 0), CYG_ATTR_nearest_mode, ""), "floor");
+    assert_true(cyg_value_is_none(nth(graph, 0)->in[1]));
+    EXPECT_DIMS(cyg_val(graph, graph->outputs[0]), 2, 3, 8, 15);
+    cyg_graph_destroy(graph);
+
+    graph = import_ok(state, ONE("TopK", "x", "y,i", 9, at_int("k", 2)));
+    EXPECT_INTS(graph, nth(graph, 0), 1, 2);
+    EXPECT_DIMS(cyg_val(graph, graph->outputs[0]), 2, 3, 2);
+    cyg_graph_destroy(graph);
+
+    graph = import_ok(state, ONE("Max", "x,x,x,x", "y", 13, {0}));
+    assert_int_equal(graph->order_count, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(nth(graph, i)->in_count, 2);
+    cyg_graph_destroy(graph);
+}
+
+/* Outputs that nobody reads are not there; those that are read are. */
+static void test_optional_outputs(void **state)
+{
+    cyg_graph *g = import_ok(state, ONE("MaxPool", "x", "y,i", 13, at_ints("kernel_shape", "2")));
+    assert_int_equal(nth(g, 0)->out_count, 1);
+    cyg_graph_destroy(g);
+    ob b = {0};
+    ob_put(&b, 1, ob_node("", "MaxPool", "n", "x", "y,i", (attrs){{at_ints("kernel_shape", "2")}}));
+    ob_put(&b, 1, ob_node("", "Cast", "m", "i", "z", (attrs){{at_int("to", 1)}}));
+    INPUT(&b, "x", "2,3,4");
+    OUTPUT(&b, "y", NULL);
+    OUTPUT(&b, "z", NULL);
+    g = import_ok(state, ob_model(b, 13));
+    assert_int_equal(nth(g, 0)->out_count, 2);
+    assert_int_equal(cyg_val(g, nth(g, 0)->out[1])->type, CYG_TYPE_S64);
+    EXPECT_DIMS(cyg_val(g, nth(g, 0)->out[1]), 2, 3, 3);
+    cyg_graph_destroy(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +343,8 @@ int main(void)
         TEST(test_cast_like_and_transpose),
         TEST(test_refused_attributes),
         TEST(test_zero_point_from_type),
+        TEST(test_older_operators),
+        TEST(test_optional_outputs),
     };
     return CYG_TEST_MAIN(tests);
 }
