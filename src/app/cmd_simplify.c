@@ -113,6 +113,7 @@ static cyg_status transform(simplify_job *job)
     cyg_graph *g = NULL;
     CYG_DO(cyg_onnx_import(ctx, job->input, &import, &g, &job->info));
     choose_opset(job);
+    g->alone = true;
     cyg_status st = optimise(job, g);
     if (st == CYG_OK) {
         const cyg_onnx_export_options options = {.opset = (int)job->opset};

@@ -19,6 +19,10 @@ cyg_status cyg_map_open(cyg_ctx *ctx, const char *path, cyg_map *out_map) CYG_MU
 void cyg_map_close(cyg_map *map);
 void cyg_map_release_pages(const cyg_map *map, size_t offset, size_t size);
 
+/* The whole pages inside [data, data + size) go back to the system; what they held is undefined
+ * from now on (a map's come back from the file). */
+void cyg_memory_release(const void *data, size_t size);
+
 bool cyg_path_exists(const char *path);
 bool cyg_path_is_dir(const char *path);
 /* What stands behind the last slash, lent from path. */

@@ -58,6 +58,15 @@ void cyg_map_close(cyg_map *map)
     *map = (cyg_map){0};
 }
 
+void cyg_memory_release(const void *data, size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = ((uintptr_t)data + page - 1) & ~(page - 1),
+                    end = ((uintptr_t)data + size) & ~(page - 1);
+    if (end > begin)
+        (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 void cyg_map_release_pages(const cyg_map *map, size_t offset, size_t size)
 {
     if (map->data == NULL || offset >= map->size)

@@ -12,9 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "interp/buffers.h"
 #include "interp/execute.h"
 #include "interp/node_call.h"
+
+enum { LARGE = 64 << 10 }; /* bytes of a constant that are worth giving back */
 
 typedef struct cached_node {
     bool ready;
@@ -378,6 +381,20 @@ static cyg_status run_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
     return CYG_OK;
 }
 
+/* After the only run of a node: a constant that it alone reads has been read, or packed. */
+static void release_constants(cyg_interp *it, uint32_t position)
+{
+    const cyg_node *n = cyg_nod(it->g, it->g->order[position]);
+    for (uint32_t k = 0; k < n->in_count; k++) {
+        const cyg_value *v = cyg_value_is_none(n->in[k]) ? NULL : cyg_val(it->g, n->in[k]);
+        if (v != NULL && v->is_const && v->bytes >= LARGE && it->base_uses[n->in[k].i] == 1 &&
+            !it->nodes[position].call.lowered.is_view)
+            cyg_memory_release(v->data, v->bytes);
+    }
+    cyg_node_call_deinit(&it->nodes[position].call);
+    it->nodes[position].ready = false;
+}
+
 static cyg_status observe(cyg_ctx *ctx, cyg_interp *it, cyg_value_id v)
 {
     if (it->options.observer == NULL)
@@ -399,6 +416,8 @@ cyg_status cyg_interp_run(cyg_ctx *ctx, cyg_interp *it, const cyg_kbuf *inputs,
         CYG_DO(cyg_ctx_check_cancelled(ctx));
         CYG_TRY(ctx, run_node(ctx, it, i), "while running node \"%s\" (%s)", n->name,
                 cyg_op_schema_of(n->op)->onnx);
+        if (it->options.once)
+            release_constants(it, i);
         for (uint32_t k = 0; k < n->out_count; k++)
             CYG_DO(observe(ctx, it, n->out[k]));
         for (uint32_t k = 0; k < n->in_count; k++)

@@ -18,7 +18,8 @@ typedef struct cyg_interp_options {
     void *user;
     const cyg_value_id *keep; /* further values to keep alive besides the outputs */
     size_t keep_count;
-    bool release_const_pages; /* reserved */
+    bool once; /* the graph runs once and nobody needs its constants afterwards: their memory goes
+                  back while it runs */
 } cyg_interp_options;
 
 /* A session keeps lowered steps, packed weights and buffers between runs (as long as shapes stay);

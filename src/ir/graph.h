@@ -192,6 +192,8 @@ typedef struct cyg_graph {
     cyg_map *maps; /* files that constants point into */
     uint32_t map_count, map_cap;
     uint32_t next_name; /* counter for made-up names */
+    bool alone; /* nobody else needs its constants: large ones give their memory back when passes
+                   replace them and when a check has run. False unless the owner says so */
     struct cyg_graph
         *lender; /* NULL, or the graph that constants are borrowed from: dies with it */
     /* private to ir */

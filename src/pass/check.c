@@ -113,7 +113,8 @@ cyg_status cyg_check_create(cyg_ctx *ctx, cyg_graph *original, const cyg_check_o
                      : make_input(ctx, c, v, &state, &c->inputs[i]);
     }
     if (status == CYG_OK)
-        status = cyg_interp_create(ctx, original, NULL, &interp);
+        status = cyg_interp_create(ctx, original, &(cyg_interp_options){.once = original->alone},
+                                   &interp);
     if (status == CYG_OK)
         status = cyg_interp_run(ctx, interp, c->inputs, c->input_count);
     for (uint32_t i = 0; status == CYG_OK && i < c->output_count; i++)
@@ -203,7 +204,7 @@ cyg_status cyg_check_compare(cyg_ctx *ctx, const cyg_check *c, cyg_graph *g,
     if (g->input_count != c->input_count || g->output_count != c->output_count)
         return CYG_FAIL(ctx, CYG_E_CHECK, "expected %u inputs and %u outputs, found %u and %u",
                         c->input_count, c->output_count, g->input_count, g->output_count);
-    cyg_status status = cyg_interp_create(ctx, g, NULL, &interp);
+    cyg_status status = cyg_interp_create(ctx, g, &(cyg_interp_options){.once = g->alone}, &interp);
     if (status == CYG_OK)
         status = cyg_interp_run(ctx, interp, c->inputs, c->input_count);
     for (uint32_t i = 0; status == CYG_OK && i < c->output_count; i++)

@@ -19,6 +19,8 @@ typedef struct cyg_difference {
     double relative; /* the largest of a difference over that output's range */
 } cyg_difference;
 
+/* A graph that is `alone` (ir/graph.h) is run for the last time: its weights are gone afterwards.
+ */
 /* What one graph made of one input. A random one is the same every time: floats of mean 0 and
  * variance 1, integers and booleans 0 or 1. Confined. */
 typedef struct cyg_check cyg_check;

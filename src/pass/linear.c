@@ -65,6 +65,7 @@ static cyg_status from_matmul(cyg_rw *rw, cyg_node_id id)
     if (cyg_value_is_none(in[1]))
         return CYG_RW_NOMEM(rw);
     cyg_rw_replace(rw, id, CYG_OP_linear, in, 2, out);
+    cyg_rw_release(rw, w);
     return CYG_OK;
 }
 
@@ -74,7 +75,7 @@ static cyg_status from_gemm(cyg_rw *rw, cyg_node_id id)
     const float alpha = cyg_node_float(n, CYG_ATTR_alpha, 1.0f),
                 beta = cyg_node_float(n, CYG_ATTR_beta, 1.0f);
     const bool transposed = cyg_node_int(n, CYG_ATTR_transB, 0) != 0;
-    const cyg_value_id b = cyg_node_in(n, 2), out = n->out[0];
+    const cyg_value_id w = n->in[1], b = cyg_node_in(n, 2), out = n->out[0];
     if (cyg_node_int(n, CYG_ATTR_transA, 0) != 0 || !is_weight_matrix(rw, n->in[1]) ||
         cyg_val(rw->g, n->in[0])->is_const)
         return CYG_OK;
@@ -88,6 +89,7 @@ static cyg_status from_gemm(cyg_rw *rw, cyg_node_id id)
     if (cyg_value_is_none(in[1]) || (!cyg_value_is_none(b) && cyg_value_is_none(in[2])))
         return CYG_RW_NOMEM(rw);
     cyg_rw_replace(rw, id, CYG_OP_linear, in, cyg_value_is_none(b) ? 2 : 3, out);
+    cyg_rw_release(rw, w);
     return CYG_OK;
 }
 

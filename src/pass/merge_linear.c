@@ -98,6 +98,9 @@ static cyg_status visit(cyg_rw *rw, cyg_node_id id)
                                 stacked_bias(rw, linear, count, n)};
     cyg_value shape = *cyg_val(g, value[0]);
     shape.dims[shape.rank - 1] = n;
+    cyg_value_id former[3] = {0};
+    for (uint32_t i = 0; i < count; i++)
+        former[i] = cyg_nod(g, linear[i])->in[1];
     const cyg_value_id y = cyg_rw_value_for(rw, value[0], shape.rank, shape.dims);
     if (cyg_value_is_none(in[1]) || cyg_value_is_none(y) || cyg_graph_failed(g))
         return CYG_RW_NOMEM(rw);
@@ -114,6 +117,8 @@ static cyg_status visit(cyg_rw *rw, cyg_node_id id)
         cyg_node_merge_sources(g, now, linear[i]);
         cyg_rw_drop(rw, value[i]);
     }
+    for (uint32_t i = 0; i < count; i++)
+        cyg_rw_release(rw, former[i]);
     return CYG_OK;
 }
 

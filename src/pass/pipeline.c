@@ -261,6 +261,7 @@ cyg_status cyg_optimise(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *
     *out_report = (cyg_optimise_report){.nodes_before = live_nodes(g)};
     CYG_DO(check_dump_name(ctx, options->dump_after));
     if (options->verify_numerics) {
+        g->alone = false;
         original = cyg_graph_clone(g);
         if (original == NULL) {
             status = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/file.h"
 
 /* ---- life of a pass ---- */
 
@@ -425,6 +426,22 @@ cyg_status cyg_rw_copy_attrs(cyg_rw *rw, cyg_node_id n, const cyg_attr *attrs, u
     cyg_nod(rw->g, n)->attrs = copy;
     cyg_nod(rw->g, n)->attr_count = count;
     return CYG_OK;
+}
+
+void cyg_rw_release(cyg_rw *rw, cyg_value_id id)
+{
+    enum { SMALL = 64 << 10 };
+    cyg_graph *g = rw->g;
+    cyg_value *v = cyg_val(g, id);
+    if (!g->alone || !v->is_const || v->bytes < SMALL || cyg_rw_use_count(rw, id) > 0)
+        return;
+    for (uint32_t i = 0; i < g->value_count; i++) /* a folded view shares its operand's data */
+        if (i != id.i && g->values[i].data == v->data)
+            return;
+    cyg_memory_release(v->data, v->bytes);
+    v->is_const = false;
+    v->data = NULL;
+    v->bytes = 0;
 }
 
 /* A stack of its own: the depth of a dead chain comes from the file. */

@@ -96,6 +96,8 @@ cyg_value_id cyg_rw_const_scalar(cyg_rw *rw, const char *name, float x);
 /* Replaces out by v everywhere. False when names forbid it: out is a graph output and v is an
  * input, an output or a constant. */
 bool cyg_rw_bypass(cyg_rw *rw, cyg_value_id out, cyg_value_id v);
+/* A constant that nobody reads any more gives its memory back, when the graph alone has it. */
+void cyg_rw_release(cyg_rw *rw, cyg_value_id v);
 /* Of operator, operands and attributes, results left out (cse.c). */
 uint64_t cyg_rw_node_hash(const cyg_node *n);
 /* n inherits the provenance of every node between v and `until` (v's producers, upwards, not beyond
