@@ -1,15 +1,15 @@
 /* Which tests are ours, by rule:
  *
- *   - every operator, once model-local functions are opened, is a row of ops.def or on the AX650's
- *     list; so is Dropout, which import makes go away, unless it is told a training mode: then it
- *     draws random numbers;
+ *   - every operator, once model-local functions are opened, is a row of ops.def (under its name of
+ *     the opset) or on the AX650's list; so is Dropout, which import makes go away, unless it is
+ *     told a training mode: then it draws random numbers;
  *   - everything that flows is a dense tensor;
  *   - its element type is one that Cygnet has (base/types.def): bool, integers of 8 to 64 bits,
  *     float16, bfloat16, float32, float64;
  *   - the opset is 7 to 22;
  *   - it is no AveragePool with both ceil_mode and count_include_pad: the reference that wrote the
- *     stored answers counted places beyond the padding too, which ONNX 1.18 put right (and ONNX
- *     Runtime never did for these opsets).
+ *     stored answers counted places beyond the padding too. ONNX 1.18 put that right, and ONNX
+ *     Runtime gives the corrected answer.
  *
  * The rule looks at the file alone and knows nothing of what import or the kernels can do: what
  * they refuse of the above counts as failed. */
@@ -17,9 +17,11 @@
 #include <string.h>
 
 #include "node_test.h"
+#include "onnx/upgrade.h"
 
 typedef struct scope {
     node_file file;
+    int opset; /* 0 = none stated */
     char *what;
 } scope;
 
@@ -29,11 +31,11 @@ static node_outcome out(const scope *s, node_outcome outcome, const char *what)
     return outcome;
 }
 
-static bool is_ours(const cyg_onnx_node *node)
+static bool is_ours(const cyg_onnx_node *node, int opset)
 {
     if (node->domain[0] != '\0')
         return false;
-    if (cyg_op_find("", node->op_type) != CYG_OP_COUNT)
+    if (cyg_onnx_find_op(node->op_type, opset) != CYG_OP_COUNT)
         return true;
     if (strcmp(node->op_type, "Dropout") == 0)
         return node->in_count < 3 || node->in[2][0] == '\0';
@@ -97,7 +99,7 @@ static node_outcome look_at_nodes(scope *s, const cyg_onnx_node *nodes, uint32_t
             const node_outcome inner = look_at_nodes(s, fn->nodes, fn->node_count, depth + 1);
             if (inner != NODE_PASSED)
                 return inner;
-        } else if (!is_ours(node)) {
+        } else if (!is_ours(node, s->opset)) {
             return out(s, NODE_OUT_OPERATOR, node->op_type);
         }
         if (strcmp(node->op_type, "AveragePool") == 0 && is_set(node, "ceil_mode") &&
@@ -123,13 +125,11 @@ static node_outcome look_at_infos(scope *s, const cyg_onnx_value_info *infos, ui
     return NODE_PASSED;
 }
 
-static node_outcome look_at_opset(scope *s)
+static node_outcome look_at_opset(const scope *s)
 {
-    const cyg_onnx_scope top = {.prefix = ""};
-    const int opset = cyg_onnx_opset_of(&s->file.imp, &top, "");
     char text[32];
-    snprintf(text, sizeof text, "opset %d", opset);
-    return opset != 0 && (opset < CYG_ONNX_OPSET_MIN || opset > CYG_ONNX_OPSET_MAX)
+    snprintf(text, sizeof text, "opset %d", s->opset);
+    return s->opset != 0 && (s->opset < CYG_ONNX_OPSET_MIN || s->opset > CYG_ONNX_OPSET_MAX)
                ? out(s, NODE_OUT_OPSET, text)
                : NODE_PASSED;
 }
@@ -137,6 +137,8 @@ static node_outcome look_at_opset(scope *s)
 static node_outcome look_at_model(scope *s)
 {
     const cyg_onnx_graph *g = &s->file.imp.model.graph;
+    const cyg_onnx_scope top = {.prefix = ""};
+    s->opset = cyg_onnx_opset_of(&s->file.imp, &top, "");
     node_outcome o = look_at_nodes(s, g->nodes, g->node_count, 0);
     if (o == NODE_PASSED)
         o = look_at_infos(s, g->inputs, g->input_count);
