@@ -6,11 +6,13 @@
  * model says about one picture, so that a wrong assumption (eps, preprocessing, window) is seen
  * right away. */
 #include "app/convert_check.h"
+#include "app/output_file.h"
 #include "app/model_source.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 
@@ -28,6 +30,7 @@ typedef struct convert_job {
     float *scores; /* of --image; NULL = none */
     bool check_noise;
     cyg_convert_check check;
+    cyg_output_file file;
     size_t classes, best[TOP], shown;
 } convert_job;
 
@@ -89,7 +92,7 @@ static cyg_status classify(convert_job *job)
                             .dims = {images, job->model->channels, p.height, p.width}};
     cyg_status st = read_picture(job, &p, pixels);
     if (st == CYG_OK)
-        st = cyg_convert_compare(job->app, job->model, job->output, &input, 1, &job->check,
+        st = cyg_convert_compare(job->app, job->model, job->file.written, &input, 1, &job->check,
                                  &job->scores, &job->classes);
     free(pixels);
     if (st != CYG_OK)
@@ -238,27 +241,28 @@ static cyg_status convert(convert_job *job, const char *name)
                                    .sets = job->settings.sets.items,
                                    .set_count = job->settings.sets.count};
     cyg_onnx_export_options export = {.opset = (int)job->opset, .written = release};
-    cyg_map map;
+    struct stat st;
     CYG_DO(parse_batch(job, &options.batch));
+    CYG_DO(cyg_output_open(app, job->output, job->check_noise || job->image != NULL,
+                           "leave out --check and --image", &job->file));
     CYG_DO(cyg_source_locate(app, name, &options.path));
     const double start = cyg_seconds();
     CYG_DO(cyg_convert_open(ctx, &options, &job->model));
     CYG_DO(cyg_source_describe(app, job->model));
     job->steps = job->model->graph->order_count;
     export.user = job->model->checkpoint;
-    CYG_DO(cyg_onnx_export(ctx, job->model->graph, job->output, &export));
+    CYG_DO(cyg_onnx_export(ctx, job->model->graph, job->file.written, &export));
     CYG_DO(count_nodes(job));
     job->seconds = cyg_seconds() - start;
     if (job->check_noise)
-        CYG_DO(cyg_convert_check_noise(app, job->model, job->output, &job->check));
+        CYG_TRY(ctx, cyg_convert_check_noise(app, job->model, job->file.written, &job->check),
+                "%s is not written", job->output);
     if (job->image != NULL)
-        CYG_DO(classify(job));
+        CYG_TRY(ctx, classify(job), "%s is not written", job->output);
+    CYG_DO(cyg_output_commit(app, &job->file));
     if (app->json)
         return print_json(job);
-    CYG_DO(cyg_map_open(ctx, job->output, &map));
-    const uint64_t bytes = map.size;
-    cyg_map_close(&map);
-    print_text(job, bytes);
+    print_text(job, stat(job->output, &st) == 0 ? (uint64_t)st.st_size : 0);
     return CYG_OK;
 }
 
@@ -294,6 +298,7 @@ cyg_status cyg_cmd_convert(cyg_app *app, int argc, const char *const *argv)
     if (app->ctx.pool == NULL && (job.check_noise || job.image != NULL))
         CYG_DO(cyg_app_use_threads(app, 0));
     const cyg_status st = convert(&job, words.items[0]);
+    cyg_output_abort(&job.file);
     cyg_convert_close(job.model);
     free(job.scores);
     return st;

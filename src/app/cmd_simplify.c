@@ -4,10 +4,10 @@
  * result is written into a hidden folder beside its place, proved there (simplify_proof.c), and
  * only then moved: a result that is not the same function never appears, and no file is ever half
  * of one. `seconds` is the time from file to file, the proof is counted apart. */
+#include "app/output_file.h"
 #include "app/simplify.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 
@@ -22,8 +22,7 @@ typedef struct simplify_job {
     cyg_onnx_info info;
     cyg_optimise_report report;
     cyg_onnx_census before, after;
-    cyg_staging staging;
-    const char *written; /* the result inside staging, or the output itself */
+    cyg_output_file file;
     double seconds;
 } simplify_job;
 
@@ -41,32 +40,6 @@ static void choose_opset(simplify_job *job)
     if (job->opset != own)
         cyg_note(&job->app->ctx, "%s has opset %lld; the result gets %lld", job->input,
                  (long long)own, (long long)job->opset);
-}
-
-/* Devices and pipes are written directly, for nothing can be renamed over them. */
-static cyg_status open_output(simplify_job *job)
-{
-    cyg_arena *arena = &job->app->arena;
-    struct stat st;
-    const char *name = cyg_path_base(job->output);
-    if (stat(job->output, &st) == 0 && !S_ISREG(st.st_mode)) {
-        if (S_ISDIR(st.st_mode) || !job->no_check)
-            return CYG_FAIL(&job->app->ctx, CYG_E_USAGE,
-                            S_ISDIR(st.st_mode) ? "%s is a folder, expected a file name"
-                                                : "%s is no file that could be read back: the "
-                                                  "proof needs one (or --no-check)",
-                            job->output);
-        job->written = job->output;
-        return CYG_OK;
-    }
-    const char *folder = name == job->output
-                             ? "."
-                             : cyg_arena_strndup(arena, job->output, (size_t)(name - job->output));
-    if (folder == NULL)
-        return CYG_FAIL(&job->app->ctx, CYG_E_NOMEM, "out of memory");
-    CYG_DO(cyg_staging_open_inside(&job->app->ctx, folder, &job->staging));
-    job->written = cyg_arena_printf(arena, "%s/%s", job->staging.temp_path, name);
-    return job->written != NULL ? CYG_OK : CYG_FAIL(&job->app->ctx, CYG_E_NOMEM, "out of memory");
 }
 
 static void after_pass(void *user, const char *name, const cyg_graph *g)
@@ -117,7 +90,7 @@ static cyg_status transform(simplify_job *job)
     cyg_status st = optimise(job, g);
     if (st == CYG_OK) {
         const cyg_onnx_export_options options = {.opset = (int)job->opset};
-        st = cyg_onnx_export(ctx, g, job->written, &options);
+        st = cyg_onnx_export(ctx, g, job->file.written, &options);
     }
     if (st == CYG_OK && job->explain != NULL)
         st = explain_result(job, g);
@@ -129,17 +102,17 @@ static cyg_status simplify(simplify_job *job)
 {
     cyg_ctx *ctx = &job->app->ctx;
     const double start = cyg_seconds();
-    CYG_DO(open_output(job));
+    CYG_DO(cyg_output_open(job->app, job->output, !job->no_check, "--no-check", &job->file));
     CYG_TRY(ctx, transform(job), "while simplifying %s", job->input);
     job->seconds = cyg_seconds() - start;
     if (!job->no_check)
-        CYG_TRY(ctx, cyg_prove(job->app, job->input, job->written, &job->proof),
+        CYG_TRY(ctx, cyg_prove(job->app, job->input, job->file.written, &job->proof),
                 "%s is not written", job->output);
     CYG_DO(cyg_onnx_count(ctx, job->input, &job->app->arena, &job->before));
-    if (job->staging.temp_path == NULL)
+    if (!cyg_output_is_regular(&job->file))
         return CYG_OK; /* a pipe cannot be counted */
-    CYG_DO(cyg_onnx_count(ctx, job->written, &job->app->arena, &job->after));
-    return cyg_staging_commit(ctx, &job->staging);
+    CYG_DO(cyg_onnx_count(ctx, job->file.written, &job->app->arena, &job->after));
+    return cyg_output_commit(job->app, &job->file);
 }
 
 /* ---- saying it ---- */
@@ -282,7 +255,7 @@ cyg_status cyg_cmd_simplify(cyg_app *app, int argc, const char *const *argv)
     job.proof.shapes = job.shapes;
     CYG_DO(cyg_app_use_threads(app, 0));
     cyg_status st = simplify(&job);
-    cyg_staging_abort(&job.staging);
+    cyg_output_abort(&job.file);
     if (st == CYG_OK && app->json)
         st = print_json(&job);
     else if (st == CYG_OK)

@@ -10,7 +10,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "onnx/onnx.h"
@@ -25,9 +24,7 @@ static cyg_status compare_file(cyg_app *app, const char *path, const cyg_check *
     cyg_graph_destroy(back);
     if (st != CYG_E_CHECK)
         return st;
-    unlink(path);
-    return CYG_FAIL(&app->ctx, st, "%s: was removed: it does not say what the checkpoint says",
-                    path);
+    return CYG_FAIL(&app->ctx, st, "the file does not say what the checkpoint says");
 }
 
 static cyg_status copy_scores(cyg_app *app, const cyg_kbuf *from, float **out_scores,

@@ -16,7 +16,7 @@ typedef struct cyg_convert_check {
 /* Runs the model's graph and the ONNX file at path, read back, on the same pictures: input
  * [images, channels, height, width], or NULL for noise with `batch` pictures where the graph leaves
  * that open. out_scores (may be NULL): output 0 of the graph, malloc'ed, *out_count values. Fails
- * with CYG_E_CHECK, and removes the file, when the two differ by more than 1e-4 of the range. */
+ * with CYG_E_CHECK when the two differ by more than 1e-4 of the range. */
 cyg_status cyg_convert_compare(cyg_app *app, const cyg_converted *model, const char *path,
                                const cyg_kbuf *input, int64_t batch, cyg_convert_check *check,
                                float **out_scores, size_t *out_count) CYG_MUST_USE;

@@ -61,8 +61,7 @@ static void assert_found(cyg_converted *model)
 {
     cyg_convert_check check = {0};
     assert_int_equal(cyg_convert_check_noise(&app, model, path, &check), CYG_E_CHECK);
-    assert_true(ctx_says(&app.ctx, "was removed"));
-    assert_false(cyg_path_exists(path));
+    assert_true(ctx_says(&app.ctx, "does not say what"));
     assert_true(check.difference.relative > 1e-4);
     cyg_convert_close(model);
     cyg_ctx_clear(&app.ctx);
