@@ -131,6 +131,7 @@ static const cyg_shape_rule rules[CYG_OP_COUNT] = {
     RULE(dequantize_linear, dequantize_linear),
     RULE(linear, linear),
     RULE(conv2d, conv2d),
+    RULE(pool2d, pool2d),
     RULE(attention, attention),
     RULE(gather_rows, gather_rows),
 };

@@ -133,6 +133,7 @@ bool cyg_infer_follow(cyg_infer *s, cyg_ints *out);
     X(dequantize_linear)                                                                           \
     X(linear)                                                                                      \
     X(conv2d)                                                                                      \
+    X(pool2d)                                                                                      \
     X(attention)                                                                                   \
     X(gather_rows)
 #define CYG_DECLARE(rule) cyg_status cyg_shape_rule_##rule(cyg_infer *s) CYG_MUST_USE;

@@ -204,6 +204,25 @@ cyg_status cyg_shape_rule_conv_transpose(cyg_infer *s)
     return cyg_infer_set(s, 0, &y);
 }
 
+/* Channels last. */
+cyg_status cyg_shape_rule_pool2d(cyg_infer *s)
+{
+    const cyg_shape x = cyg_infer_shape_in(s, 0);
+    const char *mode = cyg_node_string(s->n, CYG_ATTR_mode, "max");
+    if (strcmp(mode, "max") != 0 && strcmp(mode, "average") != 0)
+        return CYG_INFER_FAIL(s, "mode: expected max or average, found %.40s", mode);
+    if (x.rank == CYG_RANK_UNKNOWN)
+        return cyg_infer_set_unknown(s, x.type);
+    if (x.rank != 4)
+        return CYG_INFER_FAIL(s, "expected rank 4, found %s", cyg_shape_str(s->g, &x).s);
+    window win;
+    CYG_DO(read_window(s, 2, NULL, &win));
+    cyg_shape y = x;
+    for (int i = 0; i < 2; i++)
+        CYG_DO(window_out(s, &win, i, x.dims[1 + i], &y.dims[1 + i]));
+    return cyg_infer_set(s, 0, &y);
+}
+
 cyg_status cyg_shape_rule_global_pool(cyg_infer *s)
 {
     cyg_shape x = cyg_infer_shape_in(s, 0);

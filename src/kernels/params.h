@@ -305,6 +305,15 @@ typedef struct cyg_kp_irequant {
     float k;
     cyg_isat sat;
 } cyg_kp_irequant;
+/* Max: y = the largest x inside (y has x's type and quantisation; a window with nothing inside
+ * gives the type's lowest). Average: g = (float)(sum - n * x_zero) * k[count - 1], n taps inside,
+ * count = n or, with count_include_pad, the taps inside the padded picture; k[i] = s_x / ((i + 1)
+ * s_y). */
+typedef struct cyg_kp_ipool {
+    cyg_kp_pool geometry;
+    int32_t x_zero, reserved;
+    cyg_isat sat;
+} cyg_kp_ipool;
 /* x seen as [outer, n, inner]; g = (float)(sum - n * x_zero) * k, k = s_x / (n s_y). */
 typedef struct cyg_kp_ireduce {
     int64_t outer, n, inner;

@@ -74,7 +74,8 @@ cyg_status cyg_lower_windows(cyg_lowering *l, const int64_t *kernel, cyg_kp_wind
     window win[3];
     if (x->rank < 3 || x->rank > 5)
         return cyg_lowering_unsupported(l, "one to three spatial axes are supported");
-    CYG_DO(read_windows(l, (size_t)x->rank - 2, kernel, x->dims + 2, win));
+    const int first = l->node->op == CYG_OP_pool2d ? 1 : 2; /* spatial axis */
+    CYG_DO(read_windows(l, (size_t)x->rank - 2, kernel, x->dims + first, win));
     *out_p = (cyg_kp_windows){.group = cyg_node_int(l->node, CYG_ATTR_group, 1)};
     for (int i = 0; i < 3; i++) {
         out_p->kernel[i] = win[i].kernel;
@@ -83,6 +84,35 @@ cyg_status cyg_lower_windows(cyg_lowering *l, const int64_t *kernel, cyg_kp_wind
         out_p->begin[i] = win[i].begin;
         out_p->end[i] = win[i].end;
     }
+    return CYG_OK;
+}
+
+cyg_status cyg_lower_pool_geometry(cyg_lowering *l, cyg_kp_pool *out_p)
+{
+    cyg_kp_windows w;
+    CYG_DO(cyg_lower_windows(l, NULL, &w));
+    *out_p = (cyg_kp_pool){.kh = w.kernel[1],
+                           .kw = w.kernel[2],
+                           .stride_h = w.stride[1],
+                           .stride_w = w.stride[2],
+                           .pad_t = w.begin[1],
+                           .pad_l = w.begin[2],
+                           .pad_b = w.end[1],
+                           .pad_r = w.end[2],
+                           .dilation_h = w.dilation[1],
+                           .dilation_w = w.dilation[2]};
+    if (cyg_lowering_in(l, 0)->rank == 5) {
+        out_p->kd = w.kernel[0];
+        out_p->stride_d = w.stride[0];
+        out_p->dilation_d = w.dilation[0];
+        out_p->pad_f = w.begin[0];
+        out_p->pad_k = w.end[0];
+    }
+    out_p->is_max = l->node->op == CYG_OP_max_pool ||
+                    (l->node->op == CYG_OP_pool2d &&
+                     strcmp(cyg_node_string(l->node, CYG_ATTR_mode, "max"), "max") == 0);
+    out_p->count_include_pad = cyg_node_int(l->node, CYG_ATTR_count_include_pad, 0) != 0;
+    out_p->column_major = cyg_node_int(l->node, CYG_ATTR_storage_order, 0) != 0;
     return CYG_OK;
 }
 

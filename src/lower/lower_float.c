@@ -1,13 +1,13 @@
 /* Float rules: standard operators and the fused ones, in binary32. Attributes are read with their
  * ONNX defaults; import has already brought every operator to the canonical form of ir/ops.def. */
-#include "lower/lowering.h"
+#include "lower/scales.h"
 
 #include <string.h>
 
 /* ---- element-wise
  * ------------------------------------------------------------------------------------------ */
 
-static int unary_fn(const cyg_lowering *l, float *alpha, float *beta)
+int cyg_lower_unary_fn(const cyg_lowering *l, float *alpha, float *beta)
 {
     const cyg_node *n = l->node;
     switch ((int)n->op) {
@@ -57,7 +57,7 @@ static int unary_fn(const cyg_lowering *l, float *alpha, float *beta)
 static cyg_status rule_unary(cyg_lowering *l)
 {
     cyg_kp_unary p = {0};
-    p.fn = unary_fn(l, &p.alpha, &p.beta);
+    p.fn = cyg_lower_unary_fn(l, &p.alpha, &p.beta);
     CYG_DO(cyg_lowering_op(l, CYG_KOP_f_unary, &p, sizeof p));
     return cyg_lowering_first(l, 1);
 }
@@ -207,6 +207,14 @@ static cyg_status rule_conv_transpose(cyg_lowering *l)
     return cyg_lowering_first(l, 3);
 }
 
+static cyg_status rule_pool2d(cyg_lowering *l)
+{
+    cyg_kp_pool p;
+    CYG_DO(cyg_lower_pool_geometry(l, &p));
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_pool2d, &p, sizeof p));
+    return cyg_lowering_first(l, 1);
+}
+
 static cyg_status rule_pool(cyg_lowering *l)
 {
     const cyg_op op = l->node->op;
@@ -214,29 +222,9 @@ static cyg_status rule_pool(cyg_lowering *l)
     if (op == CYG_OP_global_average_pool || op == CYG_OP_global_max_pool) {
         CYG_DO(global_pool(l, &p));
     } else {
-        cyg_kp_windows w;
-        CYG_DO(cyg_lower_windows(l, NULL, &w));
-        p = (cyg_kp_pool){.kh = w.kernel[1],
-                          .kw = w.kernel[2],
-                          .stride_h = w.stride[1],
-                          .stride_w = w.stride[2],
-                          .pad_t = w.begin[1],
-                          .pad_l = w.begin[2],
-                          .pad_b = w.end[1],
-                          .pad_r = w.end[2],
-                          .dilation_h = w.dilation[1],
-                          .dilation_w = w.dilation[2]};
-        if (cyg_lowering_in(l, 0)->rank == 5) {
-            p.kd = w.kernel[0];
-            p.stride_d = w.stride[0];
-            p.dilation_d = w.dilation[0];
-            p.pad_f = w.begin[0];
-            p.pad_k = w.end[0];
-        }
-        p.count_include_pad = cyg_node_int(l->node, CYG_ATTR_count_include_pad, 0) != 0;
-        p.column_major = cyg_node_int(l->node, CYG_ATTR_storage_order, 0) != 0;
+        CYG_DO(cyg_lower_pool_geometry(l, &p));
     }
-    p.is_max = op == CYG_OP_max_pool || op == CYG_OP_global_max_pool;
+    p.is_max = p.is_max || op == CYG_OP_global_max_pool;
     CYG_DO(cyg_lowering_op(l, CYG_KOP_f_pool, &p, sizeof p));
     return cyg_lowering_first(l, 1);
 }
@@ -424,6 +412,8 @@ cyg_lower_rule cyg_lower_float_rule(cyg_op op)
     case CYG_OP_conv:
     case CYG_OP_conv2d:
         return rule_conv;
+    case CYG_OP_pool2d:
+        return rule_pool2d;
     case CYG_OP_max_pool:
     case CYG_OP_average_pool:
     case CYG_OP_global_average_pool:

@@ -5,48 +5,10 @@
  * Saturation bounds are stored with z_y already subtracted. An activation that is only a clamp
  * (relu, clip) and acts last is folded into these bounds: clamp-then-round equals round-then-clamp
  * on integers. */
-#include "lower/lowering.h"
+#include "lower/scales.h"
 
 #include <math.h>
 #include <string.h>
-
-typedef struct q_range {
-    int32_t lo, hi;
-} q_range;
-
-static q_range range_of(cyg_type type)
-{
-    switch ((int)type) {
-    case CYG_TYPE_U8:
-        return (q_range){0, 255};
-    case CYG_TYPE_S8:
-        return (q_range){-127, 127};
-    case CYG_TYPE_U16:
-        return (q_range){0, 65535};
-    default:
-        return (q_range){-32767, 32767};
-    }
-}
-
-static cyg_isat saturation(const cyg_value *y)
-{
-    const q_range r = range_of(y->quant.type);
-    return (cyg_isat){.lo = (float)(r.lo - y->quant.zero_point),
-                      .hi = (float)(r.hi - y->quant.zero_point),
-                      .zero = y->quant.zero_point};
-}
-
-static double scale_at(const cyg_value *v, int64_t channel)
-{
-    return (double)v->quant.scales[v->quant.count == 1 ? 0 : channel];
-}
-
-static cyg_status one_scale(cyg_lowering *l, const cyg_value *v)
-{
-    if (!cyg_is_quantised(v) || v->quant.count != 1)
-        return cyg_lowering_unsupported(l, "an operand needs exactly one scale");
-    return CYG_OK;
-}
 
 static bool is_wide(const cyg_value *v)
 {
@@ -62,9 +24,7 @@ static double between(double x, double lo, double hi)
     return x < hi ? x : hi;
 }
 
-/* Sends the saturation bounds through a clamp to the real values [lo, hi]: the bounds of the
- * clamp's result, still inside the type's range. */
-static void clamp_to(cyg_isat *sat, const cyg_isat *type, double lo, double hi, double s_y)
+void cyg_lower_clamp(cyg_isat *sat, const cyg_isat *type, double lo, double hi, double s_y)
 {
     const double q_lo = between(rint(lo / s_y), (double)type->lo, (double)type->hi);
     const double q_hi = between(rint(hi / s_y), (double)type->lo, (double)type->hi);
@@ -81,13 +41,15 @@ static bool is_clamp(int act)
 static cyg_status fold_clamp(cyg_lowering *l, int act, cyg_kp_ilinear *p)
 {
     const cyg_value *y = cyg_lowering_out(l, 0);
-    const cyg_isat type = saturation(y);
+    const cyg_isat type = cyg_lower_saturation(y);
     if (act == CYG_ACT_CLIP)
-        CYG_DO(one_scale(l, y)); /* bounds in steps: those of relu are zero in any scale */
+        CYG_DO(
+            cyg_lower_one_scale(l, y)); /* bounds in steps: those of relu are zero in any scale */
     if (act == CYG_ACT_CLIP)
-        clamp_to(&p->sat, &type, (double)p->act_lo, (double)p->act_hi, scale_at(y, 0));
+        cyg_lower_clamp(&p->sat, &type, (double)p->act_lo, (double)p->act_hi,
+                        cyg_lower_scale(y, 0));
     else if (act == CYG_ACT_RELU)
-        clamp_to(&p->sat, &type, 0.0, INFINITY, scale_at(y, 0));
+        cyg_lower_clamp(&p->sat, &type, 0.0, INFINITY, cyg_lower_scale(y, 0));
     return CYG_OK;
 }
 
@@ -102,15 +64,15 @@ static cyg_status epilogue(cyg_lowering *l, int act, int post_act, float act_lo,
     p->act_hi = act_hi;
     p->inv_scale_y = 1.0f;
     if (!to_float) {
-        p->sat = saturation(y);
+        p->sat = cyg_lower_saturation(y);
         if (r == NULL && is_clamp(act)) {
             CYG_DO(fold_clamp(l, act, p));
             p->act = CYG_ACT_NONE;
         }
         CYG_DO(fold_clamp(l, post_act, p));
         if (p->act != CYG_ACT_NONE) {
-            CYG_DO(one_scale(l, y));
-            p->inv_scale_y = (float)(1.0 / scale_at(y, 0));
+            CYG_DO(cyg_lower_one_scale(l, y));
+            p->inv_scale_y = (float)(1.0 / cyg_lower_scale(y, 0));
         }
     } else if (post_act != CYG_ACT_NONE) {
         return cyg_lowering_unsupported(l,
@@ -119,11 +81,12 @@ static cyg_status epilogue(cyg_lowering *l, int act, int post_act, float act_lo,
     if (post_act != CYG_ACT_NONE && post_act != CYG_ACT_RELU && post_act != CYG_ACT_CLIP)
         return cyg_lowering_unsupported(l, "only relu and clip may follow a residual");
     if (r != NULL) {
-        CYG_DO(one_scale(l, r));
+        CYG_DO(cyg_lower_one_scale(l, r));
         p->r_zero = r->quant.zero_point;
-        p->r_scale = to_float ? r->quant.scales[0] : (float)(scale_at(r, 0) / scale_at(y, 0));
+        p->r_scale =
+            to_float ? r->quant.scales[0] : (float)(cyg_lower_scale(r, 0) / cyg_lower_scale(y, 0));
         if (!to_float)
-            CYG_DO(one_scale(l, y));
+            CYG_DO(cyg_lower_one_scale(l, y));
     }
     return CYG_OK;
 }
@@ -138,7 +101,7 @@ static cyg_status channel_constants(cyg_lowering *l, const cyg_kp_ilinear *p, in
     const cyg_value *y = cyg_lowering_out(l, 0);
     const int8_t *weights = w->data;
     const float *bias = b != NULL ? b->data : NULL;
-    const double s_x = scale_at(x, 0);
+    const double s_x = cyg_lower_scale(x, 0);
     float *m = CYG_NEW_ARRAY(l->arena, float, channels);
     int64_t *wide = CYG_NEW_ARRAY(l->arena, int64_t, channels);
     int32_t *narrow = CYG_NEW_ARRAY(l->arena, int32_t, channels);
@@ -147,7 +110,7 @@ static cyg_status channel_constants(cyg_lowering *l, const cyg_kp_ilinear *p, in
     const double reach = x->quant.type == CYG_TYPE_U16 ? 65535.0 : is_wide(x) ? 32768.0 : 255.0;
     const double limit = is_wide(x) ? 9007199254740992.0 : 2147483647.0;
     for (int64_t n = 0; n < channels; n++) {
-        const double s = s_x * scale_at(w, n);
+        const double s = s_x * cyg_lower_scale(w, n);
         int64_t sum = 0, magnitude = 0;
         for (int64_t k = 0; k < taps; k++) {
             sum += weights[n * taps + k];
@@ -162,7 +125,8 @@ static cyg_status channel_constants(cyg_lowering *l, const cyg_kp_ilinear *p, in
                             l->node->name, (long long)n, (long long)magnitude, folded);
         wide[n] = (int64_t)folded;
         narrow[n] = is_wide(x) ? 0 : (int32_t)folded;
-        m[n] = (float)(cyg_is_quantised(y) && p->act == CYG_ACT_NONE ? s / scale_at(y, n) : s);
+        m[n] =
+            (float)(cyg_is_quantised(y) && p->act == CYG_ACT_NONE ? s / cyg_lower_scale(y, n) : s);
     }
     if (is_wide(x))
         cyg_lowering_constant(l, 2, CYG_TYPE_S64, channels, wide);
@@ -175,7 +139,7 @@ static cyg_status channel_constants(cyg_lowering *l, const cyg_kp_ilinear *p, in
 static cyg_status weights_ok(cyg_lowering *l)
 {
     const cyg_value *w = cyg_lowering_in(l, 1), *b = cyg_lowering_in(l, 2);
-    CYG_DO(one_scale(l, cyg_lowering_in(l, 0)));
+    CYG_DO(cyg_lower_one_scale(l, cyg_lowering_in(l, 0)));
     if (w == NULL || !w->is_const || w->type != CYG_TYPE_S8 || !cyg_is_quantised(w))
         return cyg_lowering_unsupported(l, "its weights are not quantised constants");
     if (b != NULL && (!b->is_const || b->type != CYG_TYPE_F32))
@@ -225,7 +189,7 @@ static cyg_status rule_layernorm(cyg_lowering *l)
     const cyg_value *x = cyg_lowering_in(l, 0), *gamma = cyg_lowering_in(l, 1),
                     *beta = cyg_lowering_in(l, 2);
     const cyg_value *y = cyg_lowering_out(l, 0);
-    CYG_DO(one_scale(l, x));
+    CYG_DO(cyg_lower_one_scale(l, x));
     if (!cyg_is_quantised(y) ||
         cyg_lowering_axis(cyg_node_int(l->node, CYG_ATTR_axis, -1), x->rank) != x->rank - 1)
         return cyg_lowering_unsupported(
@@ -233,19 +197,20 @@ static cyg_status rule_layernorm(cyg_lowering *l)
     if (!gamma->is_const || (beta != NULL && !beta->is_const))
         return cyg_lowering_unsupported(l, "its scale and bias are not constants");
     const int64_t channels = x->dims[x->rank - 1];
-    const double s_x = scale_at(x, 0);
+    const double s_x = cyg_lower_scale(x, 0);
     const cyg_kp_ilayernorm p = {.channels = channels,
                                  .eps = (double)cyg_node_float(l->node, CYG_ATTR_epsilon, 1e-5f) /
                                         (s_x * s_x),
-                                 .sat = saturation(y)};
+                                 .sat = cyg_lower_saturation(y)};
     float *g = CYG_NEW_ARRAY(l->arena, float, channels),
           *b = CYG_NEW_ARRAY(l->arena, float, channels);
     if (g == NULL || b == NULL)
         return CYG_FAIL(l->ctx, CYG_E_NOMEM, "out of memory");
     for (int64_t c = 0; c < channels; c++) {
-        g[c] = (float)((double)((const float *)gamma->data)[c] / scale_at(y, c));
-        b[c] =
-            beta != NULL ? (float)((double)((const float *)beta->data)[c] / scale_at(y, c)) : 0.0f;
+        g[c] = (float)((double)((const float *)gamma->data)[c] / cyg_lower_scale(y, c));
+        b[c] = beta != NULL
+                   ? (float)((double)((const float *)beta->data)[c] / cyg_lower_scale(y, c))
+                   : 0.0f;
     }
     const int operands[] = {0, -1, -1};
     CYG_DO(cyg_lowering_op(l, CYG_KOP_i_layernorm, &p, sizeof p));
@@ -265,7 +230,7 @@ static const double log2_e = 1.4426950408889634074;
  * guarantees. */
 static double head_scale(const cyg_value *v, int64_t offset, int64_t head, int64_t dim)
 {
-    return scale_at(v, offset + head * dim);
+    return cyg_lower_scale(v, offset + head * dim);
 }
 
 static cyg_status attention_bias(cyg_lowering *l, const cyg_value *bias)
@@ -294,12 +259,12 @@ static cyg_status rule_attention(cyg_lowering *l)
                     *y = cyg_lowering_out(l, 0);
     cyg_kp_iattention p = {.e_bits = (int32_t)cyg_node_int(l->node, CYG_ATTR_e_bits, 8)};
     CYG_DO(cyg_lower_attention_geometry(l, &p.at));
-    CYG_DO(one_scale(l, y));
+    CYG_DO(cyg_lower_one_scale(l, y));
     if (!cyg_is_quantised(q) || !cyg_is_quantised(k) || !cyg_is_quantised(v))
         return cyg_lowering_unsupported(l, "q, k and v must be integers");
     if ((bias != NULL && !bias->is_const) || (per_head != NULL && !per_head->is_const))
         return cyg_lowering_unsupported(l, "its bias tables and head scales must be constants");
-    p.sat = saturation(y);
+    p.sat = cyg_lower_saturation(y);
     const int64_t heads = p.at.heads, dim = p.at.head_dim;
     float *c = CYG_NEW_ARRAY(l->arena, float, heads), *a = CYG_NEW_ARRAY(l->arena, float, heads);
     if (c == NULL || a == NULL)
@@ -311,7 +276,7 @@ static cyg_status rule_attention(cyg_lowering *l)
         if (!p.at.cosine) /* cosine: the norms cancel the scales */
             s *= head_scale(q, p.at.q_offset, h, dim) * head_scale(k, p.at.k_offset, h, dim);
         c[h] = (float)s;
-        a[h] = (float)(head_scale(v, p.at.v_offset, h, dim) / scale_at(y, 0));
+        a[h] = (float)(head_scale(v, p.at.v_offset, h, dim) / cyg_lower_scale(y, 0));
     }
     /* q, k, v, c, A, bias, mask_index, rows */
     const int operands[] = {0, 1, 2, -1, -1, -1, 4, 5};
@@ -328,13 +293,13 @@ static cyg_status rule_attention(cyg_lowering *l)
 static cyg_status rule_softmax(cyg_lowering *l)
 {
     const cyg_value *x = cyg_lowering_in(l, 0), *y = cyg_lowering_out(l, 0);
-    CYG_DO(one_scale(l, x));
-    CYG_DO(one_scale(l, y));
+    CYG_DO(cyg_lower_one_scale(l, x));
+    CYG_DO(cyg_lower_one_scale(l, y));
     if (cyg_lowering_axis(cyg_node_int(l->node, CYG_ATTR_axis, -1), x->rank) != x->rank - 1)
         return cyg_lowering_unsupported(l, "the integer form is over the last axis");
-    const cyg_kp_isoftmax p = {.c = (float)(scale_at(x, 0) * log2_e),
-                               .inv_scale_y = (float)(1.0 / scale_at(y, 0)),
-                               .sat = saturation(y)};
+    const cyg_kp_isoftmax p = {.c = (float)(cyg_lower_scale(x, 0) * log2_e),
+                               .inv_scale_y = (float)(1.0 / cyg_lower_scale(y, 0)),
+                               .sat = cyg_lower_saturation(y)};
     CYG_DO(cyg_lowering_op(l, CYG_KOP_i_softmax, &p, sizeof p));
     return cyg_lowering_first(l, 1);
 }
@@ -343,12 +308,14 @@ static cyg_status rule_eltwise(cyg_lowering *l)
 {
     const cyg_value *a = cyg_lowering_in(l, 0), *b = cyg_lowering_in(l, 1),
                     *y = cyg_lowering_out(l, 0);
-    CYG_DO(one_scale(l, a));
-    CYG_DO(one_scale(l, b));
-    CYG_DO(one_scale(l, y));
-    cyg_kp_ieltwise p = {
-        .a_zero = a->quant.zero_point, .b_zero = b->quant.zero_point, .sat = saturation(y)};
-    const double s_a = scale_at(a, 0), s_b = scale_at(b, 0), s_y = scale_at(y, 0);
+    CYG_DO(cyg_lower_one_scale(l, a));
+    CYG_DO(cyg_lower_one_scale(l, b));
+    CYG_DO(cyg_lower_one_scale(l, y));
+    cyg_kp_ieltwise p = {.a_zero = a->quant.zero_point,
+                         .b_zero = b->quant.zero_point,
+                         .sat = cyg_lower_saturation(y)};
+    const double s_a = cyg_lower_scale(a, 0), s_b = cyg_lower_scale(b, 0),
+                 s_y = cyg_lower_scale(y, 0);
     if (l->node->op == CYG_OP_mul) {
         p.is_mul = 1;
         p.a_scale = (float)(s_a * s_b / s_y);
@@ -363,8 +330,8 @@ static cyg_status rule_eltwise(cyg_lowering *l)
 static cyg_status rule_requant(cyg_lowering *l)
 {
     const cyg_value *x = cyg_lowering_in(l, 0), *y = cyg_lowering_out(l, 0);
-    const double s_x = cyg_is_quantised(x) ? scale_at(x, 0) : 1.0,
-                 s_y = cyg_is_quantised(y) ? scale_at(y, 0) : 1.0;
+    const double s_x = cyg_is_quantised(x) ? cyg_lower_scale(x, 0) : 1.0,
+                 s_y = cyg_is_quantised(y) ? cyg_lower_scale(y, 0) : 1.0;
     if ((cyg_is_quantised(x) && x->quant.count != 1) ||
         (cyg_is_quantised(y) && y->quant.count != 1))
         return cyg_lowering_unsupported(l, "an operand needs exactly one scale");
@@ -374,21 +341,54 @@ static cyg_status rule_requant(cyg_lowering *l)
     cyg_kp_irequant p = {.x_zero = cyg_is_quantised(x) ? x->quant.zero_point : 0,
                          .k = (float)(s_x / s_y)};
     if (cyg_is_quantised(y))
-        p.sat = saturation(y);
+        p.sat = cyg_lower_saturation(y);
     CYG_DO(cyg_lowering_op(l, CYG_KOP_i_requant, &p, sizeof p));
     return cyg_lowering_first(l, 1);
 }
 
-/* Mean over adjacent axes, seen as [outer, n, inner]. */
-static cyg_status rule_reduce_mean(cyg_lowering *l)
+static cyg_status rule_pool2d(cyg_lowering *l)
 {
     const cyg_value *x = cyg_lowering_in(l, 0), *y = cyg_lowering_out(l, 0);
-    CYG_DO(one_scale(l, x));
-    CYG_DO(one_scale(l, y));
+    cyg_kp_ipool p = {.x_zero = x->quant.zero_point};
+    CYG_DO(cyg_lower_pool_geometry(l, &p.geometry));
+    CYG_DO(cyg_lower_one_scale(l, x));
+    CYG_DO(cyg_lower_one_scale(l, y));
+    const double s_x = cyg_lower_scale(x, 0), s_y = cyg_lower_scale(y, 0);
+    if (p.geometry.is_max) {
+        if (x->quant.type != y->quant.type || s_x < s_y || s_x > s_y ||
+            x->quant.zero_point != y->quant.zero_point)
+            return cyg_lowering_unsupported(l, "a max pool changes no scale");
+        CYG_DO(cyg_lowering_op(l, CYG_KOP_i_pool2d, &p, sizeof p));
+        return cyg_lowering_first(l, 1);
+    }
+    p.sat = cyg_lower_saturation(y);
+    const int64_t taps = p.geometry.kh * p.geometry.kw;
+    if (p.geometry.kh > 32768 || p.geometry.kw > 32768 || taps > 32768)
+        return cyg_lowering_unsupported(l, "the window is too large");
+    float *k = CYG_NEW_ARRAY(l->arena, float, taps);
+    if (k == NULL)
+        return CYG_FAIL(l->ctx, CYG_E_NOMEM, "out of memory");
+    for (int64_t i = 0; i < taps; i++)
+        k[i] = (float)(s_x / ((double)(i + 1) * s_y));
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_i_pool2d, &p, sizeof p));
+    CYG_DO(cyg_lowering_operands(l, (const int[]){0, -1}, 2));
+    cyg_lowering_constant(l, 1, CYG_TYPE_F32, taps, k);
+    return CYG_OK;
+}
+
+/* Mean or sum over adjacent axes, seen as [outer, n, inner]. */
+static cyg_status rule_reduce(cyg_lowering *l)
+{
+    const cyg_value *x = cyg_lowering_in(l, 0), *y = cyg_lowering_out(l, 0);
+    CYG_DO(cyg_lower_one_scale(l, x));
+    CYG_DO(cyg_lower_one_scale(l, y));
     uint32_t mask;
     CYG_DO(cyg_lower_reduce_axes(l, &mask));
-    cyg_kp_ireduce p = {
-        .outer = 1, .n = 1, .inner = 1, .x_zero = x->quant.zero_point, .sat = saturation(y)};
+    cyg_kp_ireduce p = {.outer = 1,
+                        .n = 1,
+                        .inner = 1,
+                        .x_zero = x->quant.zero_point,
+                        .sat = cyg_lower_saturation(y)};
     int stage = 0; /* 0 before, 1 inside, 2 behind the reduced axes */
     for (int i = 0; i < x->rank; i++) {
         const bool reduced = (mask >> i & 1) != 0;
@@ -407,7 +407,8 @@ static cyg_status rule_reduce_mean(cyg_lowering *l)
     }
     if (p.n < 1)
         return cyg_lowering_unsupported(l, "nothing to reduce");
-    p.k = (float)(scale_at(x, 0) / ((double)p.n * scale_at(y, 0)));
+    const double n = l->node->op == CYG_OP_reduce_mean ? (double)p.n : 1.0;
+    p.k = (float)(cyg_lower_scale(x, 0) / (n * cyg_lower_scale(y, 0)));
     CYG_DO(cyg_lowering_op(l, CYG_KOP_i_reduce_mean, &p, sizeof p));
     return cyg_lowering_first(l, 1);
 }
@@ -432,8 +433,14 @@ cyg_lower_rule cyg_lower_int_rule(cyg_op op)
     case CYG_OP_requant:
         return rule_requant;
     case CYG_OP_reduce_mean:
-        return rule_reduce_mean;
+    case CYG_OP_reduce_sum:
+        return rule_reduce;
+    case CYG_OP_pool2d:
+        return rule_pool2d;
     default:
-        return NULL;
+        return (cyg_op_schema_of(op)->flags & CYG_OPF_UNARY) != 0 && op != CYG_OP_cast &&
+                       op != CYG_OP_not
+                   ? cyg_lower_int_unary
+                   : NULL;
     }
 }

@@ -63,6 +63,8 @@ cyg_status cyg_lower_windows(cyg_lowering *l, const int64_t *kernel, cyg_kp_wind
  */
 cyg_status cyg_lower_conv_transpose_geometry(cyg_lowering *l,
                                              cyg_kp_windows *out_p);               /* adds macs */
+/* max_pool, average_pool, pool2d: attributes and window; not the global pools. */
+cyg_status cyg_lower_pool_geometry(cyg_lowering *l, cyg_kp_pool *out_p);
 cyg_status cyg_lower_attention_geometry(cyg_lowering *l, cyg_kp_attention *out_p); /* adds macs */
 cyg_status cyg_lower_reduce_axes(cyg_lowering *l, uint32_t *out_mask);
 

@@ -94,6 +94,7 @@ cyg_value_id cyg_expand_quantised(cyg_expander *x, cyg_value_id v, const char *s
 cyg_expand_rule cyg_expand_rule_of(cyg_op op, int opset);
 cyg_status cyg_expand_linear(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
 cyg_status cyg_expand_conv2d(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
+cyg_status cyg_expand_pool2d(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
 cyg_status cyg_expand_attention(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
 cyg_status cyg_expand_gather_rows(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
 

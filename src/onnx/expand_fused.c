@@ -36,6 +36,17 @@ cyg_status cyg_expand_linear(cyg_expander *x, cyg_value_id *out_result)
 
 static const int64_t to_first[] = {0, 3, 1, 2}, to_last[] = {0, 2, 3, 1};
 
+/* Attributes that are lists of numbers, where the node has them. */
+static void copy_lists(cyg_expander *x, cyg_node_id to, const cyg_attr_key *keys, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const int64_t *data;
+        const size_t length = cyg_node_ints(x->n, keys[i], &data);
+        if (length > 0)
+            CYG_IGNORE(cyg_node_set_ints(x->to, to, keys[i], data, length));
+    }
+}
+
 cyg_status cyg_expand_conv2d(cyg_expander *x, cyg_value_id *out_result)
 {
     static const cyg_attr_key lists[] = {CYG_ATTR_kernel_shape, CYG_ATTR_strides, CYG_ATTR_pads,
@@ -45,15 +56,28 @@ cyg_status cyg_expand_conv2d(cyg_expander *x, cyg_value_id *out_result)
     if (cyg_node_int(x->n, CYG_ATTR_x_nchw, 0) == 0)
         in[0] = cyg_emit_transpose(x, "ToChannelsFirst", in[0], to_first, 4);
     const cyg_value_id y = cyg_emit(x, CYG_OP_conv, "", in, cyg_value_is_none(in[2]) ? 2 : 3);
-    for (size_t i = 0; i < CYG_COUNT(lists); i++) {
-        const int64_t *data;
-        const size_t count = cyg_node_ints(x->n, lists[i], &data);
-        if (count > 0)
-            CYG_IGNORE(cyg_node_set_ints(x->to, cyg_emitted(x, y), lists[i], data, count));
-    }
+    copy_lists(x, cyg_emitted(x, y), lists, CYG_COUNT(lists));
     CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, y), CYG_ATTR_group,
                                 cyg_node_int(x->n, CYG_ATTR_group, 1)));
     *out_result = epilogue(x, cyg_emit_transpose(x, "ToChannelsLast", y, to_last, 4));
+    return CYG_OK;
+}
+
+cyg_status cyg_expand_pool2d(cyg_expander *x, cyg_value_id *out_result)
+{
+    static const cyg_attr_key lists[] = {CYG_ATTR_kernel_shape, CYG_ATTR_strides, CYG_ATTR_pads,
+                                         CYG_ATTR_dilations};
+    const bool is_max = strcmp(cyg_node_string(x->n, CYG_ATTR_mode, "max"), "max") == 0;
+    const cyg_value_id in =
+        cyg_emit_transpose(x, "ToChannelsFirst", cyg_expand_in(x, 0), to_first, 4);
+    const cyg_value_id y = cyg_emit1(x, is_max ? CYG_OP_max_pool : CYG_OP_average_pool, "", in);
+    const cyg_node_id n = cyg_emitted(x, y);
+    copy_lists(x, n, lists, CYG_COUNT(lists));
+    if (cyg_node_int(x->n, CYG_ATTR_ceil_mode, 0) != 0)
+        CYG_IGNORE(cyg_node_set_int(x->to, n, CYG_ATTR_ceil_mode, 1));
+    if (!is_max && cyg_node_int(x->n, CYG_ATTR_count_include_pad, 0) != 0)
+        CYG_IGNORE(cyg_node_set_int(x->to, n, CYG_ATTR_count_include_pad, 1));
+    *out_result = cyg_emit_transpose(x, "ToChannelsLast", y, to_last, 4);
     return CYG_OK;
 }
 

@@ -259,6 +259,8 @@ cyg_expand_rule cyg_expand_rule_of(cyg_op op, int opset)
         return cyg_expand_linear;
     case CYG_OP_conv2d:
         return cyg_expand_conv2d;
+    case CYG_OP_pool2d:
+        return cyg_expand_pool2d;
     case CYG_OP_attention:
         return cyg_expand_attention;
     case CYG_OP_gather_rows:

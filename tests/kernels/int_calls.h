@@ -119,6 +119,45 @@ static inline void ic_conv2d(kh_call *c, const ic_conv *d, kh_pattern pattern)
     kh_out(c, d->y_type, KH_DIMS(d->batch, out_h, out_w, d->out_c));
 }
 
+/* A pool over windows of up to 4 x 4, strides and pads at random; is_max takes y_type from x. */
+static inline void ic_pool2d(kh_call *c, int is_max, int32_t x_type, int32_t y_type,
+                             kh_pattern pattern)
+{
+    cyg_kp_ipool p = {.x_zero = x_type == CYG_TYPE_U8 ? 99 : 0};
+    cyg_kp_pool *g = &p.geometry;
+    g->is_max = is_max;
+    g->count_include_pad = (int32_t)kh_between(0, 1);
+    g->kh = kh_between(1, 4);
+    g->kw = kh_between(1, 4);
+    g->stride_h = kh_between(1, 3);
+    g->stride_w = kh_between(1, 3);
+    g->dilation_h = kh_between(1, 2);
+    g->dilation_w = kh_between(1, 2);
+    g->pad_t = kh_between(0, g->kh - 1);
+    g->pad_b = kh_between(0, g->kh - 1);
+    g->pad_l = kh_between(0, g->kw - 1);
+    g->pad_r = kh_between(0, g->kw - 1);
+    if (is_max)
+        y_type = x_type;
+    else
+        p.sat = ic_sat(y_type == CYG_TYPE_F32 ? CYG_TYPE_U8 : y_type);
+    const int64_t batch = kh_between(1, 2), h = kh_between(8, 12), w = kh_between(8, 12),
+                  channels = kh_between(1, 150);
+    const int64_t out_h =
+        (h + g->pad_t + g->pad_b - (g->kh - 1) * g->dilation_h - 1) / g->stride_h + 1;
+    const int64_t out_w =
+        (w + g->pad_l + g->pad_r - (g->kw - 1) * g->dilation_w - 1) / g->stride_w + 1;
+    kh_begin(c, CYG_KOP_i_pool2d, &p, sizeof p);
+    kh_fill_int(x_type, kh_in(c, x_type, 0, KH_DIMS(batch, h, w, channels)),
+                batch * h * w * channels, pattern);
+    if (!is_max) {
+        float *k = kh_in(c, CYG_TYPE_F32, 1, KH_DIMS(g->kh * g->kw));
+        for (int64_t i = 0; i < g->kh * g->kw; i++)
+            k[i] = 0.87654f / (float)(i + 1);
+    }
+    kh_out(c, y_type, KH_DIMS(batch, out_h, out_w, channels));
+}
+
 typedef struct ic_attention {
     int64_t images, entries, heads, dim, tokens, tables;
     int32_t cosine, e_bits, use_rows, use_mask, y_type;

@@ -223,23 +223,32 @@ static void test_pool(void **state)
             1;
         const int64_t ow =
             (w + p.pad_l + p.pad_r - p.kw + ceil_mode * (p.stride_w - 1)) / p.stride_w + 1;
+        const bool last = kh_between(0, 1) != 0; /* channels last: f_pool2d */
         kh_call c;
-        kh_begin(&c, CYG_KOP_f_pool, &p, sizeof p);
-        float *x = kh_in(&c, CYG_TYPE_F32, 0, KH_DIMS(2, 3, h, w));
-        kh_out(&c, CYG_TYPE_F32, KH_DIMS(2, 3, oh, ow));
+        kh_begin(&c, last ? CYG_KOP_f_pool2d : CYG_KOP_f_pool, &p, sizeof p);
+        float *x = last ? kh_in(&c, CYG_TYPE_F32, 0, KH_DIMS(2, h, w, 3))
+                        : kh_in(&c, CYG_TYPE_F32, 0, KH_DIMS(2, 3, h, w));
+        if (last)
+            kh_out(&c, CYG_TYPE_F32, KH_DIMS(2, oh, ow, 3));
+        else
+            kh_out(&c, CYG_TYPE_F32, KH_DIMS(2, 3, oh, ow));
         kh_fill_float(x, 6 * h * w, -1, 1);
         kh_run(&c);
         double *want = malloc((size_t)(6 * oh * ow) * sizeof *want);
         for (int64_t at = 0; at < 6 * oh * ow; at++) {
+            const int64_t image = at / (3 * oh * ow), rest = at % (3 * oh * ow),
+                          channel = last ? rest % 3 : rest / (oh * ow),
+                          pixel = last ? rest / 3 : rest % (oh * ow);
             double acc = p.is_max ? -INFINITY : 0;
             int64_t inside = 0, padded = 0;
             for (int64_t t = 0; t < p.kh * p.kw; t++) {
-                const int64_t ih = at / ow % oh * p.stride_h + t / p.kw * p.dilation_h - p.pad_t;
-                const int64_t iw = at % ow * p.stride_w + t % p.kw - p.pad_l;
+                const int64_t ih = pixel / ow * p.stride_h + t / p.kw * p.dilation_h - p.pad_t;
+                const int64_t iw = pixel % ow * p.stride_w + t % p.kw - p.pad_l;
                 padded += ih < h + p.pad_b && iw < w + p.pad_r;
                 if (ih < 0 || ih >= h || iw < 0 || iw >= w)
                     continue;
-                const double v = (double)x[(at / ow / oh * h + ih) * w + iw];
+                const double v = (double)x[last ? ((image * h + ih) * w + iw) * 3 + channel
+                                                : ((image * 3 + channel) * h + ih) * w + iw];
                 acc = p.is_max ? fmax(acc, v) : acc + v;
                 inside++;
             }

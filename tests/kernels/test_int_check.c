@@ -8,7 +8,7 @@ enum { SMALL = 1 << 13 };
 
 static void valid_call(kh_call *c, int which)
 {
-    switch (which % 8) {
+    switch (which % 9) {
     case 0:
         ic_linear(c, IC_PICK(CYG_TYPE_U8, CYG_TYPE_S16), CYG_TYPE_U8, CYG_ACT_GELU_ERF,
                   CYG_TYPE_S16, 3, 9, 7, 11, KH_RANDOM, KH_RANDOM);
@@ -58,6 +58,9 @@ static void valid_call(kh_call *c, int which)
         kh_out(c, CYG_TYPE_S16, KH_DIMS(50));
         break;
     }
+    case 7:
+        ic_pool2d(c, (int)kh_between(0, 1), CYG_TYPE_U8, CYG_TYPE_U8, KH_RANDOM);
+        break;
     default: {
         const cyg_kp_ireduce p = {
             .outer = 2, .n = 5, .inner = 70, .x_zero = 3, .k = 0.1f, .sat = ic_sat(CYG_TYPE_U8)};

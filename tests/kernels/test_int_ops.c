@@ -342,6 +342,19 @@ static void means(void **state)
     }
 }
 
+static void pools(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 80; round++) {
+        const int32_t x = IC_PICK(CYG_TYPE_U8, CYG_TYPE_S8, CYG_TYPE_S16, CYG_TYPE_U16);
+        const int32_t y = IC_PICK(CYG_TYPE_U8, CYG_TYPE_S8, CYG_TYPE_S16, CYG_TYPE_F32);
+        kh_call c;
+        ic_pool2d(&c, round % 2, x, y, (kh_pattern)kh_between(0, KH_PATTERNS - 1));
+        kh_run(&c);
+        kh_end(&c);
+    }
+}
+
 int main(void)
 {
     const char *seed = getenv("CYG_KERNEL_SEED");
@@ -362,6 +375,7 @@ int main(void)
         cmocka_unit_test(requants),
         cmocka_unit_test(tables),
         cmocka_unit_test(means),
+        cmocka_unit_test(pools),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

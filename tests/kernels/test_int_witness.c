@@ -301,6 +301,48 @@ static void softmax_and_mean_are_the_real_formulas(void **state)
     expect("mean", &means, 1, 0.01);
 }
 
+/* Windows from their definition: positions that the padded picture does not have are no taps. */
+static void pools_are_max_and_mean(void **state)
+{
+    (void)state;
+    tally largest = {0}, means = {0};
+    for (int round = 0; round < 30; round++) {
+        kh_call c;
+        ic_pool2d(&c, round % 2, CYG_TYPE_U8, CYG_TYPE_U8, KH_RANDOM);
+        kh_execute(&c, CYG_CPU_C, 0, 1);
+        const cyg_kp_ipool *p = c.call.params;
+        const cyg_kp_pool *g = &p->geometry;
+        const int64_t *x = c.in[0].dims, *y = c.out[0].dims;
+        for (int64_t at = 0; at < y[0] * y[1] * y[2] * y[3]; at++) {
+            double most = 0, sum = 0, inside = 0, padded = 0;
+            for (int64_t i = 0; i < g->kh; i++)
+                for (int64_t j = 0; j < g->kw; j++) {
+                    const int64_t h = at / y[3] / y[2] % y[1] * g->stride_h + i * g->dilation_h,
+                                  w = at / y[3] % y[2] * g->stride_w + j * g->dilation_w;
+                    const int64_t row = h - g->pad_t, column = w - g->pad_l;
+                    padded += h < g->pad_t + x[1] + g->pad_b && w < g->pad_l + x[2] + g->pad_r;
+                    if (row < 0 || column < 0 || row >= x[1] || column >= x[2])
+                        continue;
+                    const double v = element(
+                        &c.in[0], ((at / y[3] / y[2] / y[1] * x[1] + row) * x[2] + column) * x[3] +
+                                      at % y[3]);
+                    most = fmax(most, v);
+                    sum += v - p->x_zero;
+                    inside++;
+                }
+            const double count = g->count_include_pad != 0 ? padded : inside;
+            const cyg_isat bytes = {0, 255, 0, 0};
+            if (g->is_max != 0)
+                count_int(&largest, &c, &bytes, at, most);
+            else
+                count_int(&means, &c, &p->sat, at, count > 0 ? sum * 0.87654 / count : 0);
+        }
+        kh_end(&c);
+    }
+    expect("max pool", &largest, 0, 0);
+    expect("average pool", &means, 1, 0.01);
+}
+
 static void eltwise_and_requant_are_the_real_formulas(void **state)
 {
     (void)state;
@@ -347,6 +389,7 @@ int main(void)
         cmocka_unit_test(layernorm_is_the_real_formula),
         cmocka_unit_test(attention_is_the_real_formula),
         cmocka_unit_test(softmax_and_mean_are_the_real_formulas),
+        cmocka_unit_test(pools_are_max_and_mean),
         cmocka_unit_test(eltwise_and_requant_are_the_real_formulas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -472,13 +472,13 @@ static void test_hostile_parameters(void **state)
 {
     (void)state;
     kh_seed(48);
-    static const int32_t ops[] = {CYG_KOP_transpose,   CYG_KOP_concat,      CYG_KOP_split,
-                                  CYG_KOP_slice,       CYG_KOP_gather,      CYG_KOP_gather_elements,
-                                  CYG_KOP_gather_nd,   CYG_KOP_scatter_nd,  CYG_KOP_pad,
-                                  CYG_KOP_gather_rows, CYG_KOP_quantize,    CYG_KOP_f_softmax,
-                                  CYG_KOP_f_reduce,    CYG_KOP_f_pool,      CYG_KOP_f_conv,
-                                  CYG_KOP_f_conv2d,    CYG_KOP_f_layernorm, CYG_KOP_f_attention,
-                                  CYG_KOP_f_unary,     CYG_KOP_f_binary,    CYG_KOP_f_linear};
+    static const int32_t ops[] = {
+        CYG_KOP_transpose,   CYG_KOP_concat,          CYG_KOP_split,     CYG_KOP_slice,
+        CYG_KOP_gather,      CYG_KOP_gather_elements, CYG_KOP_gather_nd, CYG_KOP_scatter_nd,
+        CYG_KOP_pad,         CYG_KOP_gather_rows,     CYG_KOP_quantize,  CYG_KOP_f_softmax,
+        CYG_KOP_f_reduce,    CYG_KOP_f_pool,          CYG_KOP_f_conv,    CYG_KOP_f_conv2d,
+        CYG_KOP_f_layernorm, CYG_KOP_f_attention,     CYG_KOP_f_unary,   CYG_KOP_f_binary,
+        CYG_KOP_f_linear,    CYG_KOP_f_pool2d};
     int passed = 0;
     for (int round = 0; round < 40000; round++) {
         const cyg_kop_info *info = cyg_kop_info_of(ops[round % (int)CYG_COUNT(ops)]);

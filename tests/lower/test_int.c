@@ -309,11 +309,65 @@ static void test_conv2d(void **unused)
     lowered_deinit(&l);
 }
 
+/* Tables hold the function's values; relu and clip are clamps. */
+static void test_functions(void **unused)
+{
+    (void)unused;
+    lower_ok(&l, "input %x: f32[2,3] q(u8 zero 100 axis -1 scale 0.02)\n"
+                 "%y: f32[2,3] q(u8 zero 7 axis -1 scale 0.03) = exp(%x) \"e\"\noutput %y\n");
+    assert_int_equal(l.low.op, CYG_KOP_i_lut8);
+    const uint8_t *narrow = operand(&l, 1, CYG_TYPE_U8, 256);
+    for (int q = 0; q < 256; q++) {
+        const double y = rint(exp((double)0.02f * (q - 100)) / (double)0.03f) + 7;
+        assert_true(fabs(narrow[q] - fmin(y, 255)) <= 1.0);
+    }
+    lowered_deinit(&l);
+    lower_ok(&l, "input %x: f32[2,3] q(s16 zero 0 axis -1 scale 0.0002)\n"
+                 "%y: f32[2,3] q(s16 zero 0 axis -1 scale 0.0001) = tanh(%x) \"t\"\noutput %y\n");
+    assert_int_equal(l.low.op, CYG_KOP_i_lut16);
+    const int32_t *wide = operand(&l, 1, CYG_TYPE_S32, 1025);
+    for (int i = 0; i < 1025; i++)
+        assert_true(fabs(wide[i] - tanh((double)0.0002f * (64 * i - 32768)) / (double)0.0001f) <=
+                    1.0);
+    lowered_deinit(&l);
+    lower_ok(&l, "input %x: f32[2,3] q(s16 zero 0 axis -1 scale 0.01)\n"
+                 "const %six: f32[] = [6]\n"
+                 "%y: f32[2,3] q(u8 zero 20 axis -1 scale 0.1) = clip(%x, _, %six) \"c\"\n"
+                 "output %y\n");
+    assert_int_equal(l.low.op, CYG_KOP_i_requant);
+    const cyg_kp_irequant *clip = l.low.params;
+    assert_true(clip->sat.lo == -20.0f && clip->sat.hi == 60.0f);
+    assert_true(clip->k == (float)((double)0.01f / (double)0.1f));
+    lowered_deinit(&l);
+}
+
+static void test_pool2d(void **unused)
+{
+    (void)unused;
+    lower_ok(&l,
+             "input %x: f32[1,4,4,3] q(u8 zero 3 axis -1 scale 0.02)\n"
+             "%y: f32[1,2,2,3] q(s16 zero 0 axis -1 scale 0.001) = pool2d(%x) {mode = "
+             "\"average\", kernel_shape = [3, 2], strides = [2, 2], pads = [1, 0, 0, 0]} \"p\"\n"
+             "output %y\n");
+    const cyg_kp_ipool *p = l.low.params;
+    assert_int_equal(l.low.op, CYG_KOP_i_pool2d);
+    assert_int_equal(p->x_zero, 3);
+    assert_int_equal(p->geometry.pad_t, 1);
+    const float *k = operand(&l, 1, CYG_TYPE_F32, 6);
+    for (int i = 0; i < 6; i++)
+        assert_true(k[i] == (float)((double)0.02f / ((i + 1) * (double)0.001f)));
+    lowered_deinit(&l);
+    lower_refused("input %x: f32[1,4,4,3] q(u8 zero 3 axis -1 scale 0.02)\n"
+                  "%y: f32[1,2,2,3] q(u8 zero 3 axis -1 scale 0.03) = pool2d(%x) {kernel_shape = "
+                  "[2, 2], strides = [2, 2]} \"p\"\noutput %y\n",
+                  "changes no scale");
+}
+
 static void test_refusals(void **unused)
 {
     (void)unused;
     lower_refused("input %x: f32[2,3] q(u8 zero 1 axis -1 scale 0.1)\n"
-                  "%y: f32[2,3] q(u8 zero 1 axis -1 scale 0.1) = exp(%x) \"e\"\noutput %y\n",
+                  "%y: f32[2,3] q(u8 zero 1 axis -1 scale 0.1) = pow(%x, %x) \"e\"\noutput %y\n",
                   "has no integer kernel");
     lower_refused(
         X_U8 "const %w: f32[2,3] = [1, 2, 3, 4, 5, 6]\n"
@@ -354,6 +408,8 @@ int main(void)
         cmocka_unit_test(test_eltwise),
         cmocka_unit_test(test_others),
         cmocka_unit_test(test_conv2d),
+        cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_pool2d),
         cmocka_unit_test(test_refusals),
     };
     return CYG_TEST_MAIN(tests);

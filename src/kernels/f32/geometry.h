@@ -30,6 +30,23 @@ CYG_INLINE void cyg_window_inside(const cyg_window *w, int64_t tap, int64_t *beg
         *begin = *end;
 }
 
+/* Taps of output `o` that lie inside: [begin, end). */
+CYG_INLINE void cyg_taps_inside(const cyg_window *w, int64_t o, int64_t *begin, int64_t *end)
+{
+    const int64_t at = o * w->stride - w->pad;
+    *begin = at >= 0 ? 0 : cyg_div_up(-at, w->dilation);
+    *end = w->in > at ? cyg_min64(w->kernel, cyg_div_up(w->in - at, w->dilation)) : 0;
+    if (*begin > *end)
+        *begin = *end;
+}
+
+/* How many taps lie inside the padded picture. */
+CYG_INLINE int64_t cyg_taps_padded(const cyg_window *w, int64_t pad_end, int64_t o)
+{
+    const int64_t room = w->in + w->pad + pad_end - o * w->stride;
+    return room <= 0 ? 0 : cyg_min64(w->kernel, cyg_div_up(room, w->dilation));
+}
+
 typedef struct cyg_conv_shape {
     int64_t batch, channels, outputs, group; /* C, O */
     int64_t group_channels, group_outputs;   /* C / g, O / g */

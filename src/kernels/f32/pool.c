@@ -74,23 +74,6 @@ static int64_t items(const cyg_kcall *call)
     return q.d.out * q.h.out * q.w.out == 0 ? 0 : q.planes;
 }
 
-/* Taps of output `o` that lie inside: [begin, end). */
-static void taps_inside(const cyg_window *w, int64_t o, int64_t *begin, int64_t *end)
-{
-    const int64_t at = o * w->stride - w->pad;
-    *begin = at >= 0 ? 0 : cyg_div_up(-at, w->dilation);
-    *end = w->in > at ? cyg_min64(w->kernel, cyg_div_up(w->in - at, w->dilation)) : 0;
-    if (*begin > *end)
-        *begin = *end;
-}
-
-/* How many taps lie inside the padded picture. */
-static int64_t taps_padded(const cyg_window *w, int64_t pad_end, int64_t o)
-{
-    const int64_t room = w->in + w->pad + pad_end - o * w->stride;
-    return room <= 0 ? 0 : cyg_min64(w->kernel, cyg_div_up(room, w->dilation));
-}
-
 /* The taps of one output that lie inside, on each axis, and the input that tap 0 meets. */
 typedef struct inside {
     int64_t d0, d1, h0, h1, w0, w1;
@@ -103,12 +86,12 @@ static inside inside_of(const pool *q, const cyg_kp_pool *p, int64_t od, int64_t
     inside s = {.front = od * q->d.stride - q->d.pad,
                 .top = oh * q->h.stride - q->h.pad,
                 .left = ow * q->w.stride - q->w.pad};
-    taps_inside(&q->d, od, &s.d0, &s.d1);
-    taps_inside(&q->h, oh, &s.h0, &s.h1);
-    taps_inside(&q->w, ow, &s.w0, &s.w1);
+    cyg_taps_inside(&q->d, od, &s.d0, &s.d1);
+    cyg_taps_inside(&q->h, oh, &s.h0, &s.h1);
+    cyg_taps_inside(&q->w, ow, &s.w0, &s.w1);
     s.count = p->count_include_pad != 0
-                  ? taps_padded(&q->d, q->pad_e, od) * taps_padded(&q->h, q->pad_b, oh) *
-                        taps_padded(&q->w, q->pad_r, ow)
+                  ? cyg_taps_padded(&q->d, q->pad_e, od) * cyg_taps_padded(&q->h, q->pad_b, oh) *
+                        cyg_taps_padded(&q->w, q->pad_r, ow)
                   : (s.d1 - s.d0) * (s.h1 - s.h0) * (s.w1 - s.w0);
     return s;
 }
