@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "pass/elements.h"
+#include "pass/layout.h"
 #include "pass/passes.h"
 
 /* Is `map` (over [B, C, H, W]) the order [B, H, W, C]? */
@@ -44,24 +45,6 @@ static cyg_value_id token_view(cyg_rw *rw, cyg_value_id v)
     return CYG_NO_VALUE;
 }
 
-/* [O, I, kh, kw] to [O, kh, kw, I] */
-static cyg_value_id channels_last(cyg_rw *rw, cyg_value_id w)
-{
-    const cyg_value v = *cyg_val(rw->g, w);
-    const int64_t area = v.dims[2] * v.dims[3],
-                  dims[4] = {v.dims[0], v.dims[2], v.dims[3], v.dims[1]};
-    const size_t bytes = (size_t)(v.dims[0] * v.dims[1] * area) * sizeof(float);
-    float *to = cyg_arena_alloc(&rw->g->arena, bytes, 64);
-    if (to == NULL)
-        return CYG_NO_VALUE;
-    const float *from = v.data;
-    for (int64_t o = 0; o < v.dims[0]; o++)
-        for (int64_t p = 0; p < area; p++)
-            for (int64_t i = 0; i < v.dims[1]; i++)
-                to[(o * area + p) * v.dims[1] + i] = from[(o * v.dims[1] + i) * area + p];
-    return cyg_rw_const_for(rw, w, 4, dims, to, bytes);
-}
-
 static cyg_status visit(cyg_rw *rw, cyg_node_id id)
 {
     cyg_graph *g = rw->g;
@@ -78,7 +61,7 @@ static cyg_status visit(cyg_rw *rw, cyg_node_id id)
         return CYG_OK;
     const int64_t dims[4] = {y->dims[0], y->dims[2], y->dims[3], y->dims[1]};
     const cyg_value_id bias = cyg_node_in(n, 2),
-                       in[3] = {n->in[0], channels_last(rw, n->in[1]), bias};
+                       in[3] = {n->in[0], cyg_layout_constant(rw, n->in[1]), bias};
     if (cyg_value_is_none(in[1]))
         return CYG_RW_NOMEM(rw);
     const cyg_value_id former = cyg_nod(g, id)->out[0];

@@ -1,9 +1,9 @@
-/* An addition whose one operand is a linear's result (through views, and nobody else reads it)
- * moves into the linear as its residual. The other operand may come from anywhere: it cannot depend
- * on the linear, whose only reader is this addition. When both operands would do, the one that is
- * computed last takes the other. Shapes must be equal up to views; the residual gets the linear's
- * shape. A constant operand (a position table) is not a residual: it would have to be quantised
- * like one. */
+/* An addition whose one operand is a linear's or conv2d's result (through views, and nobody else
+ * reads it) moves into it as its residual. The other operand may come from anywhere: it cannot
+ * depend on the linear, whose only reader is this addition. When both operands would do, the one
+ * that is computed last takes the other. Shapes must be equal up to views; the residual gets the
+ * linear's shape. A constant operand (a position table) is not a residual: it would have to be
+ * quantised like one. */
 #include "pass/passes.h"
 #include "pass/rewrite.h"
 
@@ -12,7 +12,9 @@ static cyg_node_id candidate(cyg_rw *rw, cyg_value_id operand, cyg_node_id add)
 {
     cyg_value_id last;
     const cyg_value_id top = cyg_rw_through_views(rw, operand);
-    const cyg_node_id id = cyg_rw_producer(rw, top, CYG_OP_linear);
+    cyg_node_id id = cyg_rw_producer(rw, top, CYG_OP_linear);
+    if (cyg_node_is_none(id))
+        id = cyg_rw_producer(rw, top, CYG_OP_conv2d);
     if (cyg_node_is_none(id) || !cyg_value_is_none(cyg_node_in(cyg_nod(rw->g, id), 3)))
         return CYG_NO_NODE;
     const cyg_node_id user = cyg_rw_down_views(rw, top, &last);

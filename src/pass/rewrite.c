@@ -418,7 +418,10 @@ void cyg_rw_merge_upwards(cyg_rw *rw, cyg_node_id n, cyg_value_id v, cyg_value_i
 
 cyg_status cyg_rw_copy_attrs(cyg_rw *rw, cyg_node_id n, const cyg_attr *attrs, uint32_t count)
 {
-    cyg_attr *copy = CYG_NEW_ARRAY(&rw->g->arena, cyg_attr, count + 1);
+    uint32_t room = 1; /* a power of two: setting further attributes counts on that */
+    while (room < count)
+        room *= 2;
+    cyg_attr *copy = CYG_NEW_ARRAY(&rw->g->arena, cyg_attr, room);
     if (copy == NULL || cyg_node_is_none(n))
         return CYG_RW_NOMEM(rw);
     if (count > 0)

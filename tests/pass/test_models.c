@@ -18,7 +18,9 @@ typedef struct model {
 
 /* Swin: convolution, norm; a block = norm, qkv, attention, projection, norm, fc1, fc2; a merge =
  * gather, norm, linear; norm, mean, head. SwinV2 normalises after attention and MLP, so its
- * additions are steps of their own (two a block). */
+ * additions are steps of their own (two a block). Convolutional networks: a step for each
+ * convolution, with its normalisation, activation and addition, and for each pool and Concat; mean
+ * and classifier. */
 static const model golden[] = {
     {"hf_deit", "hf_deit/model.onnx", NULL, 38, 4,
      true}, /* two heads: 2 rows, 2 linears, add, div */
@@ -40,8 +42,9 @@ static const model golden[] = {
     {"timm_swinv2", "timm_swinv2/model.onnx", NULL, 2 + 5 * 9 + 2 * 3 + 3, 5, true},
     {"timm_vit", "timm_vit/model.onnx", NULL, 2 + 3 * 7 + 3, 3,
      true}, /* no class token; mean, norm, head */
-    {"torchvision_mobilenet_v2", "torchvision_mobilenet_v2/model.onnx", NULL, 60, 0, true},
-    {"torchvision_resnet", "torchvision_resnet/model.onnx", NULL, 33, 0, true},
+    {"torchvision_mobilenet_v2", "torchvision_mobilenet_v2/model.onnx", NULL, 1 + 2 + 9 * 3 + 3, 0,
+     true},
+    {"torchvision_resnet", "torchvision_resnet/model.onnx", NULL, 2 + 5 * 2 + 3 + 2, 0, true},
     {"torchvision_swin", "torchvision_swin/model.onnx", NULL, 2 + 4 * 7 + 3 + 3, 4, true},
     {"torchvision_vit", "torchvision_vit/model.onnx", NULL, 3 + 3 * 7 + 3, 3, true},
 };
@@ -52,9 +55,9 @@ static const model full[] = {
     {"Swin-T, torchvision", "swin_t_tv.onnx", NULL, 98, 12, false},
     {"SwinV2-T, timm", "swinv2_t_timm.onnx", NULL, 98 + 24, 12, false},
     {"DeiT-T, timm", "deit_t_timm.onnx", NULL, 90, 12, true},
-    {"MobileNetV2", "mobilenet_v2_tv.onnx", NULL, 99, 0, false},
-    {"ResNet-18", "resnet18_tv.onnx", NULL, 48, 0, false},
-    {"GoogLeNet", "googlenet_tv.onnx", NULL, 138, 0, false},
+    {"MobileNetV2", "mobilenet_v2_tv.onnx", NULL, 52 + 2, 0, false},
+    {"ResNet-18", "resnet18_tv.onnx", NULL, 20 + 3, 0, false},
+    {"GoogLeNet", "googlenet_tv.onnx", NULL, 57 + 13 + 9 + 2, 0, false},
 };
 static const model real[] = {
     {"Swin nano", "swin_nano_imagenette/model.onnx", NULL, 98, 12, true},
