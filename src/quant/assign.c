@@ -222,12 +222,7 @@ static cyg_status resolve_node(assignment *a, cyg_node_id id)
     const uint32_t count = cyg_nod(s->g, id)->in_count;
     const bool integer = s->integer[id.i];
     for (uint32_t i = 0; i < count; i++) {
-        const bool data =
-            !integer || (op == CYG_OP_linear || op == CYG_OP_conv2d ? i == 0 || i == 3
-                         : op == CYG_OP_attention                   ? i < 3
-                         : op == CYG_OP_layer_normalization || op == CYG_OP_reduce_mean ? i == 0
-                                                                                        : true);
-        if (data)
+        if (!integer || cyg_quant_reads_data(cyg_nod(s->g, id), i))
             CYG_DO(resolve_operand(a, id, i));
     }
     if (!integer) {

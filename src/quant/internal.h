@@ -2,6 +2,8 @@
 #ifndef CYG_QUANT_INTERNAL_H
 #define CYG_QUANT_INTERNAL_H
 
+#include <string.h>
+
 #include "quant/quant.h"
 
 /* Longest row of attention whose unnormalised probabilities stay in 8 bits. Longer rows lose more
@@ -38,6 +40,7 @@ typedef struct cyg_scheme {
     uint32_t *class_of;     /* by value: representative value id */
     cyg_store *store;       /* by class */
     bool *integer;          /* by node */
+    bool *shared;           /* by class: more than one operand of an integer node reads it */
     int64_t *head_dim;      /* by class: channels that share a scale, for S8_HEADS; 0 = one scale */
     int64_t total_macs;
     struct cyg_rows *rows;   /* by node: what it reads, sampled (rows.h) */
@@ -59,11 +62,19 @@ cyg_status cyg_quant_normalize_input(cyg_scheme *s) CYG_MUST_USE;
 
 /* What a consumer wants for operand i of node n: the type that serves it best. */
 cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i);
+/* Operand i of an integer node is data, not a constant of its own (weights, axes, limits). */
+bool cyg_quant_reads_data(const cyg_node *n, uint32_t i);
 /* Whether it can take a value stored as `store` as it is. */
 bool cyg_quant_accepts(const cyg_scheme *s, const cyg_node *n, uint32_t i, cyg_store store);
 CYG_INLINE bool cyg_quant_is_move(const cyg_node *n)
 {
     return (cyg_op_schema_of(n->op)->flags & CYG_OPF_MOVE) != 0;
+}
+/* Operators whose result is stored as their operand is: movement, and max pools. */
+CYG_INLINE bool cyg_quant_keeps_store(const cyg_node *n)
+{
+    return cyg_quant_is_move(n) ||
+           (n->op == CYG_OP_pool2d && strcmp(cyg_node_string(n, CYG_ATTR_mode, "max"), "max") == 0);
 }
 /* `to` and `from` swap names. false when out of memory. */
 bool cyg_quant_take_name(cyg_graph *g, cyg_value_id from, cyg_value_id to);

@@ -53,7 +53,7 @@ static void build_classes(cyg_scheme *s)
         s->class_of[v] = v;
     for (uint32_t i = 0; i < g->order_count; i++) {
         const cyg_node *n = cyg_nod(g, g->order[i]);
-        if (!cyg_quant_is_move(n) || !is_activation(g, n->out[0]))
+        if (!cyg_quant_keeps_store(n) || !is_activation(g, n->out[0]))
             continue;
         for (uint32_t k = 0; k < n->in_count; k++)
             if (carries_data(n, k) && is_activation(g, n->in[k]))
@@ -101,6 +101,11 @@ static bool is_strong(const cyg_graph *g, const cyg_node *n)
     }
 }
 
+static bool absent_or_scalar(const cyg_graph *g, cyg_value_id v)
+{
+    return cyg_value_is_none(v) || (const_f32(g, v) && cyg_value_elements(cyg_val(g, v)) == 1);
+}
+
 static bool is_weak(const cyg_graph *g, const cyg_node *n)
 {
     switch ((int)n->op) {
@@ -108,6 +113,12 @@ static bool is_weak(const cyg_graph *g, const cyg_node *n)
     case CYG_OP_sub:
     case CYG_OP_mul:
         return is_activation(g, n->in[0]) && is_activation(g, n->in[1]);
+    case CYG_OP_pool2d:
+        return is_activation(g, n->in[0]);
+    case CYG_OP_clip:
+        return is_activation(g, n->in[0]) && absent_or_scalar(g, cyg_node_in(n, 1)) &&
+               absent_or_scalar(g, cyg_node_in(n, 2));
+    case CYG_OP_reduce_sum:
     case CYG_OP_reduce_mean: {
         /* Adjacent axes only: constant, and a contiguous run. */
         const cyg_value_id axes = cyg_node_in(n, 1);
@@ -124,8 +135,11 @@ static bool is_weak(const cyg_graph *g, const cyg_node *n)
             mask >>= 1;
         return mask != 0 && (mask & (mask + 1)) == 0;
     }
-    default:
+    case CYG_OP_cast:
+    case CYG_OP_requant:
         return false;
+    default: /* tables */
+        return (cyg_op_schema_of(n->op)->flags & CYG_OPF_UNARY) != 0 && is_activation(g, n->in[0]);
     }
 }
 
@@ -167,8 +181,10 @@ cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i)
 {
     switch ((int)n->op) {
     case CYG_OP_layer_normalization:
-    case CYG_OP_reduce_mean:
         return CYG_STORE_S16;
+    case CYG_OP_reduce_mean: /* alone it is given 16 bits, which cost nothing then */
+    case CYG_OP_reduce_sum:
+        return s->shared[s->class_of[n->in[i].i]] ? CYG_STORE_U8 : CYG_STORE_S16;
     case CYG_OP_linear:
     case CYG_OP_conv2d:
         if (i == 3)
@@ -184,28 +200,60 @@ cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i)
     }
 }
 
+/* A function of one operand that is looked up: not relu and clip, which are clamps. */
+static bool is_table(const cyg_node *n)
+{
+    return (cyg_op_schema_of(n->op)->flags & CYG_OPF_UNARY) != 0 && n->op != CYG_OP_relu &&
+           n->op != CYG_OP_clip;
+}
+
 bool cyg_quant_accepts(const cyg_scheme *s, const cyg_node *n, uint32_t i, cyg_store store)
 {
     if (store == CYG_STORE_FLOAT)
         return false;
     if (n->op == CYG_OP_attention)
         return store == CYG_STORE_S8_HEADS;
+    if (cyg_quant_keeps_store(n))
+        return true;
     if (store == CYG_STORE_S8_HEADS)
         return false; /* several scales */
     if ((n->op == CYG_OP_linear || n->op == CYG_OP_conv2d) && i == 0)
         return store == CYG_STORE_U8 || cyg_quant_demand(s, n, i) == CYG_STORE_S16;
+    if (is_table(n)) /* from 16 bits only to 16 bits */
+        return store == CYG_STORE_U8 || cyg_quant_demand(s, n, i) == CYG_STORE_S16;
     return true;
 }
 
-static bool data_operand(const cyg_node *n, uint32_t i)
+bool cyg_quant_reads_data(const cyg_node *n, uint32_t i)
 {
     if (n->op == CYG_OP_linear || n->op == CYG_OP_conv2d)
         return i == 0 || i == 3;
     if (n->op == CYG_OP_attention)
         return i < 3;
-    if (n->op == CYG_OP_layer_normalization || n->op == CYG_OP_reduce_mean)
+    if (n->op == CYG_OP_layer_normalization || n->op == CYG_OP_reduce_mean ||
+        n->op == CYG_OP_reduce_sum || n->op == CYG_OP_clip)
         return i == 0;
     return true;
+}
+
+static cyg_status count_readers(cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    bool *read = CYG_NEW_ARRAY(s->arena, bool, s->value_count + 1);
+    s->shared = CYG_NEW_ARRAY(s->arena, bool, s->value_count + 1);
+    if (read == NULL || s->shared == NULL)
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        for (uint32_t k = 0; k < n->in_count && s->integer[g->order[i].i]; k++) {
+            if (!is_activation(g, n->in[k]) || !cyg_quant_reads_data(n, k))
+                continue;
+            const uint32_t c = s->class_of[n->in[k].i];
+            s->shared[c] = s->shared[c] || read[c];
+            read[c] = true;
+        }
+    }
+    return CYG_OK;
 }
 
 /* Raises classes to what integer consumers want; FLOAT < U8 < S8_HEADS < S16. Repeats, since an
@@ -220,7 +268,7 @@ static void raise_by_consumers(cyg_scheme *s)
             if (!s->integer[g->order[i].i])
                 continue;
             for (uint32_t k = 0; k < n->in_count; k++) {
-                if (!is_activation(g, n->in[k]) || !data_operand(n, k))
+                if (!is_activation(g, n->in[k]) || !cyg_quant_reads_data(n, k))
                     continue;
                 const uint32_t c = s->class_of[n->in[k].i];
                 const cyg_store want = cyg_quant_demand(s, n, k);
@@ -302,7 +350,7 @@ static void choose_heads(cyg_scheme *s)
                               scales_channels(s, cyg_val(g, n->in[k])->producer);
             *dim = fits && (*dim == -1 || *dim == d) ? d : 0;
         }
-        for (uint32_t k = 0; cyg_quant_is_move(n) && k < n->out_count; k++)
+        for (uint32_t k = 0; cyg_quant_keeps_store(n) && k < n->out_count; k++)
             if (is_activation(g, n->out[k]))
                 s->head_dim[s->class_of[n->out[k].i]] = 0;
     }
@@ -323,6 +371,7 @@ cyg_status cyg_quant_choose(cyg_scheme *s)
         s->total_macs += cyg_quant_macs(g, cyg_nod(g, g->order[i]));
     build_classes(s);
     CYG_DO(choose_nodes(s));
+    CYG_DO(count_readers(s));
     raise_by_consumers(s);
     raise_by_producers(s);
     raise_by_consumers(s); /* element-wise results that just got their type */
