@@ -56,6 +56,18 @@ typedef struct cyg_igemm {
 } cyg_igemm;
 typedef const cyg_igemm *cyg_igemm_fn(void);
 
+/* A pixel of a depthwise convolution: sums[c] = bias[c] + sum over taps of taps[t][c] w[t][c],
+ * modulo 2^32, for c < channels; further sums up to a whole block may be overwritten. Weights are
+ * in blocks of `block` channels, then groups of `group` taps, s8 or (wide) s16; lanes: 0 = channels
+ * of a group in order, else the order of interleaved vectors of that many 128-bit lanes
+ * (int/depthwise.c). A tap's row is read up to its last channel, not beyond. */
+typedef struct cyg_idepthwise {
+    int32_t block, group, wide, lanes;
+    void (*pixel)(int64_t channels, int64_t groups, const uint8_t *const *taps, const void *weights,
+                  const int32_t *bias, int32_t *sums);
+} cyg_idepthwise;
+typedef const cyg_idepthwise *cyg_idepthwise_fn(void);
+
 /* rows x columns of y from sums (s32, or f32 already converted): scale by m, activation, residual,
  * saturation. Strides: acc in elements, r and y in bytes. */
 typedef void cyg_i_epilogue_fn(const cyg_kp_ilinear *p, int32_t acc_type, const void *acc,

@@ -91,7 +91,18 @@ static void convolutions(void **state)
         {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_GELU_ERF, 0, 1, 9, 9, 6, 6, 2, 3, 3, 1, 2, 2},
         {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 14, 14, 100, 100, 100, 3, 3, 1, 1,
          1}, /* depthwise */
+        {CYG_TYPE_U8, CYG_TYPE_S16, CYG_ACT_HARDSWISH, 1, 2, 9, 7, 64, 64, 64, 5, 5, 2, 2, 1},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_CLIP, 0, 1, 6, 7, 33, 33, 33, 3, 2, 1, 2, 2},
+        {CYG_TYPE_U8, CYG_TYPE_F32, CYG_ACT_NONE, 0, 1, 5, 5, 16, 16, 16, 1, 1, 1, 0, 1},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 6, 6, 20, 40, 20, 3, 3, 1, 1,
+         1}, /* two results for each channel */
         {CYG_TYPE_S16, CYG_TYPE_S16, CYG_ACT_SILU, 1, 1, 8, 8, 70, 140, 70, 3, 3, 2, 1, 1},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 1, 1, 9, 9, 64, 400, 1, 1, 1, 1, 0,
+         1}, /* a pixel is a row; blocks of channels */
+        {CYG_TYPE_U8, CYG_TYPE_S16, CYG_ACT_NONE, 1, 2, 5, 5, 30, 200, 1, 1, 1, 1, 0, 1},
+        {CYG_TYPE_S8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 9, 9, 20, 50, 1, 1, 1, 1, 0, 1},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 9, 9, 20, 400, 1, 3, 3, 2, 1, 1},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_RELU, 0, 1, 9, 9, 24, 36, 4, 3, 3, 1, 1, 1},
         {CYG_TYPE_S16, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 8, 8, 10, 33, 1, 3, 3, 1, 1, 1},
         {CYG_TYPE_U8, CYG_TYPE_F32, CYG_ACT_NONE, 0, 3, 5, 5, 48, 64, 1, 1, 1, 1, 0, 1},
         {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 1, 30, 1, 4, 1, 1, 5, 1, 0, 3},

@@ -5,12 +5,13 @@
  * window is copied into a row (pads are x_zero, whose share the compiler folded into the bias),
  * rows are packed for the tile kernel, and the product is i_linear's. Windows whose taps are
  * neighbours in memory are copied in runs of kw * C; a patch embedding (stride = kernel, no pads)
- * is nothing but such runs. Depthwise convolutions have rows too short for that: they sum taps
- * channel by channel in plain C. */
+ * is nothing but such runs. Depthwise convolutions have rows too short for that: those of U8 pixels
+ * have kernels of their own (depthwise.c), others sum taps channel by channel in plain C. */
 #include <string.h>
 
 #include "kernels/int/arith.h"
 #include "kernels/int/check.h"
+#include "kernels/int/depthwise.h"
 #include "kernels/int/gemm.h"
 
 enum { X, W, BIAS, M, RESIDUAL };
@@ -20,6 +21,8 @@ typedef struct conv_shape {
     int64_t batch, in_h, in_w, in_c, out_h, out_w, out_c;
     int64_t group_c, group_n; /* channels per group, in and out */
     int64_t k, pixels, item_rows;
+    int64_t row_blocks, column_blocks; /* items: blocks of pixels times blocks of channels */
+    int is_pointwise;                  /* a window is a pixel: rows of x are rows of taps */
 } conv_shape;
 
 static conv_shape shape_of(const cyg_kcall *call)
@@ -35,6 +38,13 @@ static conv_shape shape_of(const cyg_kcall *call)
     s.k = p->geometry.kh * p->geometry.kw * s.group_c;
     s.pixels = s.batch * s.out_h * s.out_w;
     s.item_rows = cyg_igemm_item_rows(s.k);
+    s.row_blocks = (s.pixels + s.item_rows - 1) / s.item_rows;
+    s.column_blocks =
+        p->geometry.group == 1 ? (s.out_c + CYG_IGEMM_COLUMNS - 1) / CYG_IGEMM_COLUMNS : 1;
+    s.is_pointwise = p->geometry.group == 1 && p->geometry.kh == 1 && p->geometry.kw == 1 &&
+                     p->geometry.stride_h == 1 && p->geometry.stride_w == 1 &&
+                     p->geometry.pad_t == 0 && p->geometry.pad_l == 0 && p->geometry.pad_b == 0 &&
+                     p->geometry.pad_r == 0;
     return s;
 }
 
@@ -98,7 +108,7 @@ static int is_depthwise(const conv_shape *s)
 static int64_t items(const cyg_kcall *call)
 {
     const conv_shape s = shape_of(call);
-    return (s.pixels + s.item_rows - 1) / s.item_rows;
+    return s.row_blocks * s.column_blocks;
 }
 
 /* ---- depthwise: weights as [taps][channels] s16
@@ -107,6 +117,8 @@ static int64_t items(const cyg_kcall *call)
 static size_t prepare_size(const cyg_kcall *call)
 {
     const conv_shape s = shape_of(call);
+    if (cyg_depthwise_fits(call))
+        return cyg_depthwise_prepared(call);
     if (is_depthwise(&s))
         return (size_t)(s.k * s.out_c) * sizeof(int16_t);
     const cyg_kp_iconv2d *p = call->params;
@@ -119,6 +131,10 @@ static void prepare(const cyg_kcall *call, void *out_prepared)
     const conv_shape s = shape_of(call);
     const cyg_kp_iconv2d *p = call->params;
     const int8_t *w = call->in[W].data;
+    if (cyg_depthwise_fits(call)) {
+        cyg_depthwise_prepare(call, out_prepared);
+        return;
+    }
     if (is_depthwise(&s)) {
         for (int64_t n = 0; n < s.out_c; n++)
             for (int64_t tap = 0; tap < s.k; tap++)
@@ -256,10 +272,44 @@ static size_t align64(int64_t n)
 static size_t scratch(const cyg_kcall *call)
 {
     const conv_shape s = shape_of(call);
+    if (cyg_depthwise_fits(call))
+        return cyg_depthwise_scratch(call);
     if (is_depthwise(&s))
         return 0;
     const int64_t groups = cyg_igemm_layout_of(call->isa->igemm(), CYG_TYPE_U8, 1, s.k).groups;
     return align64(groups * 4 * s.item_rows) * 2 + align64(s.k * 2);
+}
+
+/* Rows of taps of a block's pixels, packed for the tile kernel. Where that takes U8 as it is, the
+ * window goes straight to its place. */
+static void pack_rows(const cyg_kcall *call, const conv_shape *s, int64_t first, int64_t rows,
+                      int64_t group, uint8_t *lo, uint8_t *hi)
+{
+    const cyg_igemm *g = call->isa->igemm();
+    const int32_t type = call->in[X].type;
+    const int64_t stride = cyg_igemm_layout_of(g, type, 1, s->k).groups * 4,
+                  bytes = s->k * cyg_int_bytes(type);
+    uint8_t *row = hi + align64(stride * s->item_rows);
+    for (int64_t i = 0; i < rows; i++) {
+        if (!g->wide && type == CYG_TYPE_U8) {
+            gather_row(call, s, first + i, group, lo + i * stride);
+            memset(lo + i * stride + s->k, 0, (size_t)(stride - s->k));
+            continue;
+        }
+        const uint8_t *from = (const uint8_t *)call->in[X].data + (first + i) * bytes;
+        if (!s->is_pointwise) {
+            gather_row(call, s, first + i, group, row);
+            from = row;
+        }
+        cyg_igemm_pack_a(g, type, from, s->k, lo + i * stride, hi + i * stride);
+    }
+}
+
+static int64_t column_end(const conv_shape *s, int64_t column)
+{
+    const int64_t left = s->group_n - column;
+    return s->column_blocks == 1 || left < CYG_IGEMM_COLUMNS ? s->group_n
+                                                             : column + CYG_IGEMM_COLUMNS;
 }
 
 static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch_memory)
@@ -267,8 +317,12 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
     const conv_shape s = shape_of(call);
     const cyg_kp_iconv2d *p = call->params;
     if (is_depthwise(&s)) {
-        run_depthwise(call, &s, begin * s.item_rows,
-                      end * s.item_rows < s.pixels ? end * s.item_rows : s.pixels);
+        const int64_t first = begin * s.item_rows,
+                      last = end * s.item_rows < s.pixels ? end * s.item_rows : s.pixels;
+        if (cyg_depthwise_fits(call))
+            cyg_depthwise_run(call, first, last, scratch_memory);
+        else
+            run_depthwise(call, &s, first, last);
         return;
     }
     const cyg_igemm *g = call->isa->igemm();
@@ -277,6 +331,7 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
     const int32_t type = call->in[X].type;
     cyg_igemm_job job = {
         .isa = call->isa,
+        .prepared = call->prepared,
         .layout = cyg_igemm_layout_of(g, type, s.group_n, s.k),
         .x_type = type,
         .y_type = call->out[0].type,
@@ -288,22 +343,26 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
         .r = has_r ? r->data : NULL,
         .r_rows = has_r ? cyg_elements(r) / s.out_c : 1,
     };
-    const int direct = cyg_igemm_a_is_direct(g, type, s.k);
     const int64_t stride = job.layout.groups * 4;
-    uint8_t *lo = scratch_memory, *hi = lo + align64(stride * s.item_rows),
-            *row = hi + align64(stride * s.item_rows);
+    const int as_it_is = s.is_pointwise && cyg_igemm_a_is_direct(g, type, s.k);
+    uint8_t *lo = scratch_memory, *hi = lo + align64(stride * s.item_rows);
+    int64_t packed = -1; /* consecutive items of a worker share their pixels */
     for (int64_t item = begin; item < end; item++) {
-        const int64_t first = item * s.item_rows;
+        const int64_t block = item / s.column_blocks, first = block * s.item_rows;
         const int64_t rows = s.pixels - first < s.item_rows ? s.pixels - first : s.item_rows;
+        const int64_t column = item % s.column_blocks * CYG_IGEMM_COLUMNS;
+        if (as_it_is) {
+            const uint8_t *x = (const uint8_t *)call->in[X].data + first * s.k;
+            cyg_igemm_block(&job, x, NULL, s.k, first, rows, column, column_end(&s, column));
+            continue;
+        }
         for (int64_t group = 0; group < p->geometry.group; group++) {
-            for (int64_t i = 0; i < rows; i++) {
-                gather_row(call, &s, first + i, group, direct ? lo + i * stride : row);
-                if (!direct)
-                    cyg_igemm_pack_a(g, type, row, s.k, lo + i * stride, hi + i * stride);
-            }
+            if (packed != block || p->geometry.group > 1)
+                pack_rows(call, &s, first, rows, group, lo, hi);
+            packed = block;
             job.prepared = (const uint8_t *)call->prepared + (size_t)group * job.layout.size;
             job.y_column = group * s.group_n;
-            cyg_igemm_block(&job, lo, hi, stride, first, rows, 0, s.group_n);
+            cyg_igemm_block(&job, lo, hi, stride, first, rows, column, column_end(&s, column));
         }
     }
 }
@@ -320,10 +379,15 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
     const float *m = call->in[M].data;
     const int wide = cyg_is_16bit(x->type), has_r = r != NULL && r->data != NULL;
     const int64_t r_count = has_r ? cyg_elements(r) : 1;
-    const int64_t last = end * s.item_rows < s.pixels ? end * s.item_rows : s.pixels;
-    for (int64_t pixel = begin * s.item_rows; pixel < last; pixel++) {
+    for (int64_t at_item = begin * s.item_rows; at_item < end * s.item_rows; at_item++) {
+        const int64_t item = at_item / s.item_rows,
+                      pixel = item / s.column_blocks * s.item_rows + at_item % s.item_rows;
+        if (pixel >= s.pixels)
+            continue;
         const window at = window_of(&s, g, pixel);
-        for (int64_t n = 0; n < s.out_c; n++) {
+        const int64_t first = item % s.column_blocks * CYG_IGEMM_COLUMNS,
+                      behind = s.column_blocks == 1 ? s.out_c : column_end(&s, first);
+        for (int64_t n = first; n < behind; n++) {
             uint64_t acc = wide ? (uint64_t)((const int64_t *)call->in[BIAS].data)[n]
                                 : (uint64_t)((const int32_t *)call->in[BIAS].data)[n];
             for (int64_t k = 0; k < s.k; k++) {

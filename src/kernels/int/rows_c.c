@@ -34,6 +34,30 @@ const cyg_igemm *cyg_igemm_s16s16_2x8k2__c(void)
     return &igemm;
 }
 
+/* Blocks of 16 channels, one tap at a time. */
+static void depthwise_c(int64_t channels, int64_t groups, const uint8_t *const *taps,
+                        const void *weights, const int32_t *bias, int32_t *sums)
+{
+    const int16_t *w = weights;
+    for (int64_t c = 0; c < channels; c += 16, w += 16 * groups) {
+        const int64_t width = channels - c < 16 ? channels - c : 16;
+        uint32_t sum[16];
+        for (int64_t j = 0; j < width; j++)
+            sum[j] = (uint32_t)bias[c + j];
+        for (int64_t t = 0; t < groups; t++)
+            for (int64_t j = 0; j < width; j++)
+                sum[j] += (uint32_t)(taps[t][c + j] * w[16 * t + j]);
+        for (int64_t j = 0; j < width; j++)
+            sums[c + j] = (int32_t)sum[j];
+    }
+}
+
+const cyg_idepthwise *cyg_i_depthwise_16k1__c(void)
+{
+    static const cyg_idepthwise depthwise = {16, 1, 1, 0, depthwise_c};
+    return &depthwise;
+}
+
 void cyg_i_epilogue__c(const cyg_kp_ilinear *p, int32_t acc_type, const void *acc,
                        int64_t acc_stride, const float *m, int64_t rows, int64_t columns,
                        int32_t r_type, const void *r, int64_t r_stride, int32_t y_type, void *y,
