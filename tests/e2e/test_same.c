@@ -214,6 +214,36 @@ static void demo_model(void **state)
     assert_null(strstr(result.out, "class ")); /* told by name */
 }
 
+/* torchvision's MobileNetV2 and ResNet, narrow: every operator in integers, and the same bytes on
+ * every level, with any threads, as the interpreter's. */
+static void convolutional_networks(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"torchvision_mobilenet_v2", "torchvision_resnet"};
+    const char *shared = shared_folder();
+    if (shared == NULL) {
+        print_message("   SKIPPED: no shared folder\n");
+        skip();
+    }
+    fixture_text("cnn.json", "{\"target_hardware\": \"CPU\", \"quant\": {\"input_configs\":"
+                             " [{\"tensor_name\": \"DEFAULT\", \"calibration_dataset\": \"calib\","
+                             " \"calibration_size\": 4, \"calibration_mean\": [120, 115, 105],"
+                             " \"calibration_std\": [58, 57, 59]}]}, \"input_processors\":"
+                             " [{\"tensor_name\": \"DEFAULT\", \"src_dtype\": \"U8\","
+                             " \"src_layout\": \"NHWC\"}]}");
+    make_input(64);
+    for (size_t i = 0; i < CYG_COUNT(names); i++) {
+        e2e_cygnet(&result, (e2e_how){0},
+                   "build --config cnn.json --input %s/golden/%s/model.onnx --output_dir cnn "
+                   "--onnx_opt.model_check --json",
+                   shared, names[i]);
+        e2e_expect(&result, 0);
+        assert_int_equal((int)e2e_number(&result, "float_ops"), 0);
+        assert_true(e2e_number(&result, "sqnr_db") > 20);
+        same_everywhere("cnn/compiled.cyg", 3);
+    }
+}
+
 /* The float reference may be the checkpoint or the ONNX file that convert makes of it: eval says
  * the same. Settings for what says all by itself are errors. */
 static void float_model_by_any_name(void **state)
@@ -377,11 +407,17 @@ static void memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(package_by_level), cmocka_unit_test(package_by_threads),
-        cmocka_unit_test(run_everywhere),   cmocka_unit_test(level_is_told),
-        cmocka_unit_test(build_again),      cmocka_unit_test(memory),
-        cmocka_unit_test(demo_model),       cmocka_unit_test(float_model_by_any_name),
-        cmocka_unit_test(build_settings),   cmocka_unit_test(swin_t_memory),
+        cmocka_unit_test(package_by_level),
+        cmocka_unit_test(package_by_threads),
+        cmocka_unit_test(run_everywhere),
+        cmocka_unit_test(level_is_told),
+        cmocka_unit_test(build_again),
+        cmocka_unit_test(memory),
+        cmocka_unit_test(demo_model),
+        cmocka_unit_test(convolutional_networks),
+        cmocka_unit_test(float_model_by_any_name),
+        cmocka_unit_test(build_settings),
+        cmocka_unit_test(swin_t_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
