@@ -74,11 +74,24 @@ static int64_t elements(const cyg_kbuf *b)
     return n;
 }
 
+/* All NaN is all NaN afterwards, whatever a pass did. */
+static bool says_something(const cyg_kbuf *b)
+{
+    const int64_t count = elements(b);
+    bool finite = count == 0 || b->type != CYG_TYPE_F32;
+    for (int64_t i = 0; i < count && !finite; i++)
+        finite = isfinite(((const float *)b->data)[i]);
+    return finite;
+}
+
 static cyg_status keep(cyg_ctx *ctx, cyg_check *c, const cyg_kbuf *from, const char *name,
                        cyg_kbuf *out)
 {
     if (from == NULL)
         return CYG_FAIL(ctx, CYG_E_INTERNAL, "output %s: not computed", name);
+    if (!says_something(from))
+        return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
+                        "output %s has no finite number, which would prove nothing", name);
     *out = *from;
     out->data = cyg_arena_memdup(&c->arena, from->data,
                                  (size_t)elements(from) * cyg_type_size((cyg_type)from->type));
