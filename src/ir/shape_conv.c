@@ -60,6 +60,9 @@ static cyg_status read_window(cyg_infer *s, int spatial, const int64_t *weight_k
                                       &w->kernel[i]));
         else if (w->kernel[i] < 1)
             return CYG_INFER_FAIL(s, "%s is required", "kernel_shape");
+        if (w->kernel[i] >= SIZE_LIMIT)
+            return CYG_INFER_FAIL(s, "a kernel of size %lld is out of range",
+                                  (long long)w->kernel[i]);
     }
     return CYG_OK;
 }
@@ -160,6 +163,8 @@ static cyg_status transposed_out(cyg_infer *s, const window *w, int i, int64_t i
     *out = -1;
     if (in < 0 || w->kernel[i] < 0)
         return CYG_OK;
+    if (w->kernel[i] == 0)
+        return CYG_INFER_FAIL(s, "%s", "the kernel has size 0");
     if (in < 1 || !cyg_mul_i64(w->stride[i], w->same ? in : in - 1, &span))
         return CYG_INFER_FAIL(s, "size %lld is out of range", (long long)in);
     const int64_t extent = (w->kernel[i] - 1) * w->dilation[i] + 1;

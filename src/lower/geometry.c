@@ -169,6 +169,8 @@ cyg_status cyg_lower_conv_transpose_geometry(cyg_lowering *l, cyg_kp_windows *ou
         int64_t extra = 0;
         if (!take(n, CYG_ATTR_output_padding, spatial, i, &extra))
             return cyg_lowering_unsupported(l, "output_padding has the wrong length");
+        if (x->dims[2 + i] > INT32_MAX || out_p->stride[at] > INT32_MAX)
+            return cyg_lowering_unsupported(l, "a size or stride is out of range");
         int64_t total = out_p->stride[at] * (x->dims[2 + i] - 1) + extra +
                         (out_p->kernel[at] - 1) * out_p->dilation[at] + 1 - y->dims[2 + i];
         total = total > 0 ? total : 0; /* a larger output_shape has zeros at its end */

@@ -260,6 +260,12 @@ static void test_wrong_operands(void **state)
          "pads 3 and 3 leave nothing of size 5"},
         {"input %w: f32[8,4,3,3]\n%y: none[*] = conv_transpose(%x, %w) {group = 3} \"n\"\n",
          "group: 3 is out of range"},
+        {"input %w: f32[8,4,9223372036854775807,1]\n"
+         "%y: none[*] = conv_transpose(%x, %w) {dilations = [2, 1]} \"n\"\n",
+         "a kernel of size 9223372036854775807 is out of range"},
+        {"input %w: f32[8,8,9223372036854775807,1]\n"
+         "%y: none[*] = conv(%x, %w) {dilations = [2, 1]} \"n\"\n",
+         "a kernel of size 9223372036854775807 is out of range"},
         {"input %g: f32[2,4,6,3]\n%y: none[*] = grid_sample(%x, %g) \"n\"\n",
          "last dimension of the grid: expected 2, found 3"},
         {"input %s: f32[8]\n%y: none[*] = group_normalization(%x, %s, %s) {num_groups = 3} \"n\"\n",
