@@ -4,6 +4,7 @@
  * t..]. Binary64 throughout, one rounding to y's type; the taps of a place are the product of those
  * of its axes, row-major: one (nearest, ties to even), two (linear) or four (cubic, a = -0.75). An
  * item is a place of the grid, for all channels. A NaN coordinate is far outside. */
+#include "kernels/f32/sampling.h"
 #include "kernels/number.h"
 
 enum { NEAREST, LINEAR, CUBIC, MOST_AXES = 3 };
@@ -49,15 +50,9 @@ static int64_t items(const cyg_kcall *call)
     return cyg_count_of(y) == 0 ? 0 : y->dims[0] * cyg_count_dims(y, 2, y->rank);
 }
 
-static int64_t floor_of(double x)
-{
-    const int64_t t = (int64_t)x;
-    return (double)t > x ? t - 1 : t;
-}
-
 static double round_even(double x)
 {
-    const int64_t low = floor_of(x);
+    const int64_t low = cyg_floor_i64(x);
     const double rest = x - (double)low;
     return (double)(rest > 0.5 || (rest == 0.5 && (low & 1) != 0) ? low + 1 : low);
 }
@@ -81,14 +76,6 @@ static double reflect(double x, double low, double high)
 static double clamp(double x, double low, double high)
 {
     return x < low ? low : x > high ? high : x;
-}
-
-static double cubic(double x)
-{
-    const double a = -0.75, d = x < 0 ? -x : x;
-    if (d <= 1.0)
-        return ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0;
-    return d < 2.0 ? ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a : 0.0;
 }
 
 /* Index i of an axis of `size` by the padding rule; -1 = a zero. */
@@ -121,18 +108,20 @@ static void taps_at(const cyg_kp_grid_sample *p, double place, int64_t size, tap
     }
     if (p->mode == NEAREST) {
         out->count = 1;
-        out->index[0] = pad_index(p, floor_of(at), size);
+        out->index[0] = pad_index(p, cyg_floor_i64(at), size);
         out->weight[0] = 1.0;
         return;
     }
-    const int64_t base = floor_of(at);
+    const int64_t base = cyg_floor_i64(at);
     const double rest = at - (double)base;
     out->count = p->mode == LINEAR ? 2 : 4;
     for (int k = 0; k < out->count; k++) {
         const int64_t step = p->mode == LINEAR ? k : k - 1;
         const double distance = (double)step - rest;
         out->index[k] = pad_index(p, base + step, size);
-        out->weight[k] = p->mode == CUBIC ? cubic(distance) : k == 0 ? 1.0 - rest : rest;
+        out->weight[k] = p->mode == CUBIC ? cyg_cubic_weight(-0.75, distance)
+                         : k == 0         ? 1.0 - rest
+                                          : rest;
     }
 }
 

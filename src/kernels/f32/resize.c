@@ -11,6 +11,7 @@
  * by 1 / scale when the scale is below 1. */
 #include <string.h>
 
+#include "kernels/f32/sampling.h"
 #include "kernels/move/strided.h"
 #include "kernels/number.h"
 
@@ -22,16 +23,6 @@ typedef struct tap {
     int64_t index; /* -1: outside, y is the extrapolation value */
     double weight;
 } tap;
-
-static int64_t floor_of(double x)
-{
-    const int64_t t = (int64_t)x;
-    return (double)t > x ? t - 1 : t;
-}
-static double abs_of(double x)
-{
-    return x < 0 ? -x : x;
-}
 
 /* Neither stretched nor moved. */
 static bool is_still(const cyg_kcall *call, int32_t axis)
@@ -50,7 +41,7 @@ static int64_t reach(const cyg_kcall *call, int32_t axis)
         return 0;
     const double width = p->mode == CYG_RESIZE_CUBIC ? 2.0 : 1.0;
     const double shrink = p->antialias != 0 && p->scale[axis] < 1.0 ? p->scale[axis] : 1.0;
-    return -floor_of(-width / shrink);
+    return -cyg_floor_i64(-width / shrink);
 }
 static int64_t taps_of(const cyg_kcall *call, int32_t axis)
 {
@@ -132,7 +123,7 @@ static bool source_of(const cyg_kcall *call, int32_t axis, int64_t i, double *ou
 
 static int64_t nearest_to(int32_t rule, double at)
 {
-    const int64_t low = floor_of(at);
+    const int64_t low = cyg_floor_i64(at);
     const double rest = at - (double)low;
     switch (rule) {
     case CYG_RESIZE_FLOOR:
@@ -149,12 +140,10 @@ static int64_t nearest_to(int32_t rule, double at)
 /* Weight of an element at distance d. */
 static double kernel_at(const cyg_kp_resize *p, double d)
 {
-    const double a = (double)p->cubic_a, x = abs_of(d);
-    if (p->mode == CYG_RESIZE_LINEAR)
-        return x < 1.0 ? 1.0 - x : 0.0;
-    if (x <= 1.0)
-        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0;
-    return x < 2.0 ? ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a : 0.0;
+    const double x = d < 0.0 ? -d : d;
+    if (p->mode == CYG_RESIZE_CUBIC)
+        return cyg_cubic_weight((double)p->cubic_a, x);
+    return x < 1.0 ? 1.0 - x : 0.0;
 }
 
 static void fill_taps(const cyg_kcall *call, int32_t axis, int64_t i, tap *t)
@@ -175,7 +164,7 @@ static void fill_taps(const cyg_kcall *call, int32_t axis, int64_t i, tap *t)
         *t = (tap){cyg_min64(cyg_max64(nearest_to(p->nearest, at), 0), in - 1), 1.0};
         return;
     }
-    const int64_t low = floor_of(at), base = (double)low == at ? low - 1 : low;
+    const int64_t low = cyg_floor_i64(at), base = (double)low == at ? low - 1 : low;
     const bool soft = p->antialias != 0;
     const double shrink = soft && p->scale[axis] < 1.0 ? p->scale[axis] : 1.0;
     for (int64_t k = 0; k < n; k++) {
