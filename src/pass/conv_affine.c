@@ -117,7 +117,7 @@ static bool read_weights(const cyg_rw *rw, const cyg_node *conv, weights *w)
     if (!v->is_const || v->type != CYG_TYPE_F32 || v->data == NULL || v->rank < 2 ||
         cyg_value_elements(v) < 1)
         return false;
-    w->transposed = conv->op != CYG_OP_conv;
+    w->transposed = conv->op == CYG_OP_conv_transpose;
     w->group = cyg_node_int(conv, CYG_ATTR_group, 1);
     if (w->group < 1 || v->dims[0] % w->group != 0)
         return false;
@@ -207,7 +207,8 @@ static cyg_status fold(cyg_rw *rw, cyg_node_id step, const affine *a, cyg_node_i
 
 static bool is_conv(const cyg_rw *rw, cyg_node_id n)
 {
-    return !cyg_node_is_none(n) && cyg_nod(rw->g, n)->op == CYG_OP_conv;
+    return !cyg_node_is_none(n) &&
+           (cyg_nod(rw->g, n)->op == CYG_OP_conv || cyg_nod(rw->g, n)->op == CYG_OP_conv_transpose);
 }
 
 static cyg_status visit(cyg_rw *rw, cyg_node_id id)
