@@ -64,7 +64,8 @@ static cyg_status explain_result(simplify_job *job, const cyg_graph *g)
 static cyg_status optimise(simplify_job *job, cyg_graph *g)
 {
     cyg_ctx *ctx = &job->app->ctx;
-    cyg_optimise_options options = {.fuse = true, .dump_after = job->dump_after, .user = job};
+    cyg_optimise_options options = {
+        .fuse = true, .channels_first = true, .dump_after = job->dump_after, .user = job};
     if (job->dump_after != NULL) {
         options.dump_path =
             cyg_arena_printf(&job->app->arena, "%s.%s.txt", job->output, job->dump_after);

@@ -62,7 +62,7 @@ static cyg_status find_culprit(cyg_app *app, const char *original, const cyg_pro
 {
     cyg_graph *g = NULL;
     cyg_optimise_report report;
-    const cyg_optimise_options options = {.fuse = true, .check = check};
+    const cyg_optimise_options options = {.fuse = true, .channels_first = true, .check = check};
     cyg_status st = import(app, original, p->shapes, &g);
     if (st == CYG_OK)
         st = cyg_optimise(&app->ctx, g, &options, &report);

@@ -14,7 +14,8 @@ size_t cyg_pass_count(void);
 const cyg_pass_info *cyg_pass_at(size_t i);
 
 typedef struct cyg_optimise_options {
-    bool fuse;              /* false: only the standard clean-up (fold, identity, cse, dead code) */
+    bool fuse;           /* false: only the standard clean-up (fold, identity, cse, dead code) */
+    bool channels_first; /* convolutions stay as ONNX has them: for graphs that are written again */
     bool verify_numerics;   /* run original and result on a random input and compare */
     const char *dump_after; /* pass name, or NULL: text IR to dump_path */
     const char *dump_path;

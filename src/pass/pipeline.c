@@ -112,6 +112,8 @@ static cyg_status run_stage(driver *d, const stage *s)
         bool any = false;
         for (int i = 0; i < STAGE_PASSES && s->pass[i] != P_none; i++) {
             bool changed = false;
+            if (s->pass[i] == P_channels_last && d->options->channels_first)
+                continue;
             CYG_DO(run_pass(d, &passes[s->pass[i]], &changed));
             any = any || changed;
         }

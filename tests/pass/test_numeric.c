@@ -292,6 +292,27 @@ static void test_formulas_come_first(void **state)
     cyg_graph_destroy(g);
 }
 
+/* A graph that becomes ONNX again gets no Transposes around its convolutions. */
+static void test_convolutions_stay_channels_first(void **state)
+{
+    (void)state;
+    static cyg_ctx ctx;
+    static const char text[] =
+        "graph \"g\" opset 18\ninput %x: f32[1,2,3,3]\nconst %w: f32[2,2,1,1] = [1, 2, 3, 4]\n"
+        "%a: f32[1,2,3,3] = conv(%x, %w) {kernel_shape = [1, 1]} \"first\"\n"
+        "%b: f32[1,2,3,3] = relu(%a) \"relu\"\n"
+        "%y: f32[1,2,3,3] = conv(%b, %w) {kernel_shape = [1, 1]} \"second\"\noutput %y\n";
+    for (int first = 0; first < 2; first++) {
+        cyg_optimise_report report;
+        const cyg_optimise_options options = {.fuse = true, .channels_first = first == 1};
+        cyg_graph *g = parse(&ctx, text);
+        assert_int_equal(cyg_optimise(&ctx, g, &options, &report), CYG_OK);
+        assert_int_equal(count(g, CYG_OP_conv), first == 1 ? 2 : 0);
+        assert_int_equal(count(g, CYG_OP_conv2d), first == 1 ? 0 : 2);
+        cyg_graph_destroy(g);
+    }
+}
+
 /* Same input, same text out; and what is optimal stays as it is. */
 static void test_deterministic_and_stable(void **state)
 {
@@ -358,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_masks_are_shared),
         cmocka_unit_test(test_nothing_is_fused_when_not_asked),
         cmocka_unit_test(test_formulas_come_first),
+        cmocka_unit_test(test_convolutions_stay_channels_first),
         cmocka_unit_test(test_deterministic_and_stable),
         cmocka_unit_test_setup_teardown(test_dump_after, setup_scratch, teardown_scratch),
         cmocka_unit_test(test_unknown_dump_is_an_error),
