@@ -266,7 +266,7 @@ cyg_status cyg_quant_assign(cyg_scheme *s, cyg_quant_report *report)
     a.lo = CYG_NEW_ARRAY(s->arena, float, count + 1);
     a.hi = CYG_NEW_ARRAY(s->arena, float, count + 1);
     a.converted = cyg_arena_calloc(s->arena, (size_t)count + 1, sizeof *a.converted);
-    cyg_node_id *order = cyg_arena_memdup(s->arena, s->g->order, sizeof *order * (order_count + 1));
+    cyg_node_id *order = cyg_arena_memdup(s->arena, s->g->order, sizeof *order * order_count);
     if (a.params == NULL || a.lo == NULL || a.hi == NULL || a.converted == NULL || order == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     for (uint32_t v = 0; v < count; v++)

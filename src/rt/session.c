@@ -278,7 +278,8 @@ typedef struct part_arg {
 static void run_part(void *arg, unsigned worker, int64_t begin, int64_t end)
 {
     const part_arg *a = arg;
-    a->step->run(&a->step->call, begin, end, a->scratch + worker * a->step->scratch_stride);
+    a->step->run(&a->step->call, begin, end,
+                 a->scratch == NULL ? NULL : a->scratch + worker * a->step->scratch_stride);
 }
 
 int cyg_session_run(cyg_session *s)
