@@ -7,7 +7,9 @@
 #include "app/model_source.h"
 #include "base/samples.h"
 #include "config/config.h"
+#include "cygnet/runtime.h"
 #include "pass/pass.h"
+#include "precision/precision.h"
 #include "quant/quant.h"
 #include "report/picture.h"
 #include "target/cpu.h"
@@ -77,6 +79,7 @@ typedef struct cyg_build {
     cyg_picture picture;           /* of one block before and after; no boxes = there is none */
     cyg_golden golden;
     cyg_golden_result check;
+    cyg_precision precision; /* no rows = not analysed */
 
     cyg_build_stage stages[CYG_BUILD_STAGES];
     size_t stage_count;
@@ -113,6 +116,30 @@ cyg_status cyg_build_draw(cyg_build *b) CYG_MUST_USE;
 
 /* build_quant.c: calibrates and quantises, then binds inputs to what the runtime feeds. */
 cyg_status cyg_build_quantise(cyg_build *b) CYG_MUST_USE;
+
+/* build_feed.c: calibration samples as the package takes them. */
+typedef struct cyg_build_feed {
+    cyg_build *build;
+    cyg_package_meta meta;
+    cyg_sample_tensor *tensors; /* of the last sample, where there are no pixels */
+    uint8_t *pixels;            /* NULL = the inputs are arrays */
+} cyg_build_feed;
+cyg_status cyg_build_feed_open(cyg_build *b, const cyg_model *model,
+                               cyg_build_feed *out_feed) CYG_MUST_USE;
+/* inputs: one buffer an input of the package. */
+cyg_status cyg_build_feed_sample(cyg_build_feed *f, size_t sample,
+                                 void *const *inputs) CYG_MUST_USE;
+
+/* build_precision.c: compares every tensor of the program with its float value, prints the worst
+ * layers and writes quant/debug/precision_analysis_table.txt. */
+cyg_status cyg_build_analyse(cyg_build *b, const char *package_path) CYG_MUST_USE;
+/* The object of report.json; and the layer to look at first with what to try, for messages. */
+cyg_status cyg_build_write_precision(const cyg_build *b, cyg_json *j) CYG_MUST_USE;
+void cyg_build_advise(const cyg_build *b, cyg_strbuf *out);
+/* precision_table.c: the long table. */
+cyg_status cyg_build_precision_table(cyg_build *b, cyg_strbuf *out) CYG_MUST_USE;
+/* "equalise +3.2 dB, bias +0.4 dB": the corrections that were kept on a layer; "" = none. */
+void cyg_build_corrections(const cyg_build *b, const char *layer, char *out, size_t size);
 
 /* build_check.c: the golden check, on the finished package. */
 cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path) CYG_MUST_USE;

@@ -176,6 +176,7 @@ cyg_status cyg_build_quantise(cyg_build *b)
                                  .smooth_threshold = (float)c->smooth_quant_threshold,
                                  .search_ranges = c->search_ranges,
                                  .correct_bias = c->correct_bias,
+                                 .keep_reference = true,
                                  .on_output = keep_output,
                                  .user = &b->golden};
     for (uint32_t i = 0; i < b->input_count; i++)

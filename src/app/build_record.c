@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <math.h>
-
 #include "app/build.h"
 #include "kernels/call.h"
 #include "format/package.h"
@@ -132,9 +130,7 @@ static void write_corrections(const cyg_build *b, cyg_json *j)
         cyg_json_begin_object(j);
         cyg_json_key_string(j, "kind", g->kind);
         cyg_json_key_string(j, "layer", g->node);
-        cyg_json_key_double(j, "gain_db",
-                            g->after > 0.0 && g->before > 0.0 ? 10.0 * log10(g->before / g->after)
-                                                              : 0.0);
+        cyg_json_key_double(j, "gain_db", cyg_quant_gain_db(g));
         cyg_json_end_object(j);
     }
     cyg_json_end_array(j);
@@ -237,7 +233,7 @@ static void write_step(const cyg_build *b, cyg_json *j, uint32_t index)
     cyg_json_end_object(j);
 }
 
-static void write_report(const cyg_build *b, cyg_strbuf *out)
+static cyg_status write_report(const cyg_build *b, cyg_strbuf *out)
 {
     cyg_json j;
     cyg_json_init(&j, out, 1);
@@ -278,6 +274,10 @@ static void write_report(const cyg_build *b, cyg_strbuf *out)
         cyg_json_key(&j, "block");
         cyg_picture_write(&b->picture, &j);
     }
+    if (b->precision.row_count > 0) {
+        cyg_json_key(&j, "precision");
+        CYG_DO(cyg_build_write_precision(b, &j));
+    }
     cyg_json_key(&j, "warnings");
     cyg_json_begin_array(&j);
     for (size_t i = 0; i < b->warning_count; i++)
@@ -285,6 +285,7 @@ static void write_report(const cyg_build *b, cyg_strbuf *out)
     cyg_json_end_array(&j);
     cyg_json_end_object(&j);
     cyg_strbuf_puts(out, "\n");
+    return CYG_OK;
 }
 
 static cyg_status save(cyg_build *b, const char *relative, const cyg_strbuf *text,
@@ -302,8 +303,9 @@ cyg_status cyg_build_write_records(cyg_build *b)
     const char *path = NULL, *html = NULL;
     cyg_build_write_context(b, &context);
     write_tensors(b, &tensors);
-    write_report(b, &report);
-    cyg_status status = save(b, "build_context.json", &context, &path);
+    cyg_status status = write_report(b, &report);
+    if (status == CYG_OK)
+        status = save(b, "build_context.json", &context, &path);
     if (status == CYG_OK)
         status = save(b, "quant/quant_axmodel.json", &tensors, &path);
     if (status == CYG_OK)

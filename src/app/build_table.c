@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/build.h"
+#include "report/text_table.h"
 
 enum { COLUMNS = 7, CELL = 64 };
 
@@ -49,22 +50,15 @@ void cyg_build_print_table(cyg_build *b)
     static const char *const heads[COLUMNS] = {
         "Input", "Shape", "Dataset Directory", "Data Format", "Tensor Format", "Mean", "Std"};
     char cells[COLUMNS][CELL];
-    int width[COLUMNS];
-    for (int c = 0; c < COLUMNS; c++)
-        width[c] = (int)strlen(heads[c]);
+    cyg_strbuf text = {0};
+    cyg_text_table table;
+    cyg_text_table_begin(&table, &b->app->arena, heads, COLUMNS);
     for (uint32_t i = 0; i < b->input_count; i++) {
         row(b, i, cells);
         for (int c = 0; c < COLUMNS; c++)
-            width[c] = (int)strlen(cells[c]) > width[c] ? (int)strlen(cells[c]) : width[c];
+            cyg_text_table_cell(&table, "%s", cells[c]);
     }
-    cyg_app_print(b->app, "  Quant Config Table\n");
-    for (int c = 0; c < COLUMNS; c++)
-        cyg_app_print(b->app, "  %-*s", c + 1 < COLUMNS ? width[c] : 0, heads[c]);
-    cyg_app_print(b->app, "\n");
-    for (uint32_t i = 0; i < b->input_count; i++) {
-        row(b, i, cells);
-        for (int c = 0; c < COLUMNS; c++)
-            cyg_app_print(b->app, "  %-*s", c + 1 < COLUMNS ? width[c] : 0, cells[c]);
-        cyg_app_print(b->app, "\n");
-    }
+    cyg_text_table_end(&table, "  ", "  ", &text);
+    cyg_app_print(b->app, "  Quant Config Table\n%s", text.failed ? "" : text.data);
+    cyg_strbuf_deinit(&text);
 }

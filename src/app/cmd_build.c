@@ -233,6 +233,7 @@ static cyg_status run_stages(cyg_build *b)
     CYG_DO(optimise(b));
     CYG_DO(quantise(b));
     CYG_DO(compile(b, &package));
+    CYG_DO(cyg_build_analyse(b, package));
     CYG_DO(check(b, package));
     CYG_DO(link_vendor_name(b));
     return cyg_build_write_records(b);
@@ -332,6 +333,7 @@ cyg_status cyg_cmd_build(cyg_app *app, int argc, const char *const *argv)
     }
     cyg_build_close_data(b);
     cyg_graph_destroy(b->before);
+    cyg_graph_destroy(b->quantised.reference);
     cyg_float_model_close(&b->source);
     free(b->golden.data);
     app->ctx.log = t.next;

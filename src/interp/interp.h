@@ -47,4 +47,14 @@ cyg_status cyg_interp_run_program(cyg_ctx *ctx, const cyg_program *p, bool use_r
                                   cyg_observer observer, void *user, cyg_arena *arena,
                                   cyg_kbuf *out_buffers) CYG_MUST_USE;
 
+/* Single steps of a program, in any order, on operands that the caller holds; packed weights are
+ * kept from run to run. p is lent. */
+typedef struct cyg_stepper cyg_stepper;
+cyg_status cyg_stepper_create(cyg_ctx *ctx, const cyg_program *p, bool use_ref,
+                              cyg_stepper **out_stepper) CYG_MUST_USE;
+void cyg_stepper_destroy(cyg_stepper *s);
+/* in, out: of the step's tensors, in its order; constants with is_const set. */
+cyg_status cyg_stepper_run(cyg_ctx *ctx, cyg_stepper *s, uint32_t step, const cyg_kbuf *in,
+                           const cyg_kbuf *out) CYG_MUST_USE;
+
 #endif

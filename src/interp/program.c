@@ -2,19 +2,97 @@
  * specification bodies on unpacked operands. Every tensor keeps a buffer of its own, so an observer
  * sees each of them whole; memory is not its concern. It shares lowering with the runtime, but
  * neither packed kernels nor memory placement: that is what makes it a witness. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "interp/execute.h"
 #include "interp/interp.h"
+
+struct cyg_stepper {
+    const cyg_program *p;
+    bool use_ref;
+    const struct cyg_kernels *isa;
+    cyg_scratch scratch;
+    cyg_arena arena; /* packed weights */
+    void **prepared; /* [step], made at the first run; NULL = none */
+};
 
 typedef struct program_run {
     cyg_ctx *ctx;
     const cyg_program *p;
     cyg_arena *arena;
     cyg_kbuf *bufs; /* by tensor */
-    const struct cyg_kernels *isa;
-    cyg_scratch scratch;
 } program_run;
+
+/* ---- one step ---- */
+
+cyg_status cyg_stepper_create(cyg_ctx *ctx, const cyg_program *p, bool use_ref,
+                              cyg_stepper **out_stepper)
+{
+    cyg_stepper *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for a program's steps");
+    s->p = p;
+    s->use_ref = use_ref;
+    cyg_arena_init(&s->arena);
+    s->prepared = CYG_NEW_ARRAY(&s->arena, void *, (size_t)p->step_count + 1);
+    const cyg_status status =
+        s->prepared == NULL ? CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for a program's steps")
+                            : cyg_execute_isa(ctx, &s->isa);
+    if (status != CYG_OK) {
+        cyg_stepper_destroy(s);
+        return status;
+    }
+    *out_stepper = s;
+    return CYG_OK;
+}
+
+void cyg_stepper_destroy(cyg_stepper *s)
+{
+    if (s == NULL)
+        return;
+    cyg_scratch_deinit(&s->scratch);
+    cyg_arena_deinit(&s->arena);
+    free(s);
+}
+
+static cyg_status prepare(cyg_ctx *ctx, cyg_stepper *s, uint32_t step, cyg_kcall *call)
+{
+    const cyg_kop_info *info = cyg_kop_info_of(call->op);
+    if ((s->use_ref && info->ref != NULL) || info->prepare_size == NULL)
+        return CYG_OK;
+    const size_t bytes = info->prepare_size(call);
+    if (s->prepared[step] == NULL && bytes > 0) {
+        s->prepared[step] = cyg_arena_alloc(&s->arena, bytes, 64);
+        if (s->prepared[step] == NULL)
+            return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for packed weights");
+        info->prepare(call, s->prepared[step]);
+    }
+    call->prepared = s->prepared[step];
+    return CYG_OK;
+}
+
+cyg_status cyg_stepper_run(cyg_ctx *ctx, cyg_stepper *s, uint32_t step, const cyg_kbuf *in,
+                           const cyg_kbuf *out)
+{
+    const cyg_step *what = &s->p->steps[step];
+    cyg_kcall call = {.op = what->op,
+                      .in_count = what->in_count,
+                      .out_count = what->out_count,
+                      .in = in,
+                      .out = out,
+                      .params = what->params,
+                      .isa = s->isa};
+    cyg_status status = cyg_execute_check(ctx, &call, what->name);
+    if (status == CYG_OK)
+        status = prepare(ctx, s, step, &call);
+    if (status == CYG_OK)
+        status = cyg_execute(ctx, &call, s->use_ref, &s->scratch);
+    return status == CYG_OK ? CYG_OK
+                            : CYG_FAIL(ctx, status, "while running step \"%s\"", what->name);
+}
+
+/* ---- all of them ---- */
 
 static cyg_status bind_tensor(program_run *r, uint32_t i)
 {
@@ -46,8 +124,9 @@ static void *data_of(program_run *r, uint32_t tensor)
     return r->bufs[tensor].data;
 }
 
-static cyg_status run_step(program_run *r, const cyg_step *s, bool use_ref)
+static cyg_status run_step(program_run *r, cyg_stepper *stepper, uint32_t step)
 {
+    const cyg_step *s = &r->p->steps[step];
     cyg_kbuf *in = CYG_NEW_ARRAY(r->arena, cyg_kbuf, s->in_count + 1);
     cyg_kbuf *out = CYG_NEW_ARRAY(r->arena, cyg_kbuf, s->out_count + 1);
     if (in == NULL || out == NULL)
@@ -61,38 +140,24 @@ static cyg_status run_step(program_run *r, const cyg_step *s, bool use_ref)
         out[i] = r->bufs[s->out[i]];
         out[i].data = data_of(r, s->out[i]);
     }
-    cyg_kcall call = {.op = s->op,
-                      .in_count = s->in_count,
-                      .out_count = s->out_count,
-                      .in = in,
-                      .out = out,
-                      .params = s->params,
-                      .isa = r->isa};
-    CYG_DO(cyg_execute_check(r->ctx, &call, s->name));
-    const cyg_kop_info *info = cyg_kop_info_of(call.op);
-    if (!(use_ref && info->ref != NULL) && info->prepare_size != NULL) {
-        const size_t bytes = info->prepare_size(&call);
-        void *prepared = bytes > 0 ? cyg_arena_alloc(r->arena, bytes, 64) : NULL;
-        if (bytes > 0 && prepared == NULL)
-            return CYG_FAIL(r->ctx, CYG_E_NOMEM, "out of memory for packed weights of \"%s\"",
-                            s->name);
-        if (bytes > 0)
-            info->prepare(&call, prepared);
-        call.prepared = prepared;
-    }
-    return cyg_execute(r->ctx, &call, use_ref, &r->scratch);
+    return cyg_stepper_run(r->ctx, stepper, step, in, out);
 }
 
 static cyg_status run_steps(program_run *r, bool use_ref, cyg_observer observer, void *user)
 {
-    for (uint32_t i = 0; i < r->p->step_count; i++) {
+    cyg_stepper *stepper;
+    CYG_DO(cyg_stepper_create(r->ctx, r->p, use_ref, &stepper));
+    cyg_status status = CYG_OK;
+    for (uint32_t i = 0; status == CYG_OK && i < r->p->step_count; i++) {
         const cyg_step *s = &r->p->steps[i];
-        CYG_DO(cyg_ctx_check_cancelled(r->ctx));
-        CYG_TRY(r->ctx, run_step(r, s, use_ref), "while running step \"%s\"", s->name);
-        for (uint32_t k = 0; observer != NULL && k < s->out_count; k++)
-            CYG_DO(observer(r->ctx, user, (cyg_value_id){s->out[k]}, &r->bufs[s->out[k]]));
+        status = cyg_ctx_check_cancelled(r->ctx);
+        if (status == CYG_OK)
+            status = run_step(r, stepper, i);
+        for (uint32_t k = 0; status == CYG_OK && observer != NULL && k < s->out_count; k++)
+            status = observer(r->ctx, user, (cyg_value_id){s->out[k]}, &r->bufs[s->out[k]]);
     }
-    return CYG_OK;
+    cyg_stepper_destroy(stepper);
+    return status;
 }
 
 /* The type and the number of elements; a shape of rank 0 in the descriptor is not looked at. */
@@ -124,16 +189,14 @@ cyg_status cyg_interp_run_program(cyg_ctx *ctx, const cyg_program *p, bool use_r
                         input_count);
     for (uint32_t i = 0; i < input_count; i++)
         CYG_DO(check_input(ctx, &p->tensors[p->inputs[i]], &inputs[i]));
-    CYG_DO(cyg_execute_isa(ctx, &r.isa));
     for (uint32_t i = 0; i < p->tensor_count; i++)
         CYG_DO(bind_tensor(&r, i));
     for (uint32_t i = 0; i < input_count; i++)
         r.bufs[p->inputs[i]].data = inputs[i].data;
-    const cyg_status status = run_steps(&r, use_ref, observer, user);
-    cyg_scratch_deinit(&r.scratch);
-    for (uint32_t i = 0; status == CYG_OK && i < p->output_count; i++) {
+    CYG_DO(run_steps(&r, use_ref, observer, user));
+    for (uint32_t i = 0; i < p->output_count; i++) {
         out_buffers[i] = r.bufs[p->outputs[i]];
         out_buffers[i].data = data_of(&r, p->outputs[i]);
     }
-    return status;
+    return CYG_OK;
 }

@@ -50,6 +50,11 @@ cyg_status cyg_quant_gains_prepare(cyg_scheme *s)
     return s->gains != NULL ? CYG_OK : CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
 }
 
+double cyg_quant_gain_db(const cyg_quant_gain *g)
+{
+    return g->after > 0.0 && g->before > 0.0 ? 10.0 * log10(g->before / g->after) : 0.0;
+}
+
 void cyg_quant_gains_add(cyg_scheme *s, const char *kind, cyg_node_id node, double before,
                          double after)
 {

@@ -33,6 +33,8 @@ typedef struct cyg_quant_gain {
     const char *node;     /* the LayerNorm, or the first reader of the range, or the layer */
     double before, after; /* squared error, in one unit for each entry */
 } cyg_quant_gain;
+/* In dB; 0 when there was or is no error to compare. */
+double cyg_quant_gain_db(const cyg_quant_gain *gain);
 
 typedef struct cyg_quant_options {
     int transformer_level; /* 1: 16-bit residual stream and LayerNorm input (the only one built) */
@@ -48,6 +50,7 @@ typedef struct cyg_quant_options {
     cyg_status (*on_output)(cyg_ctx *ctx, void *user, size_t sample, uint32_t output,
                             const float *data, size_t count);
     void *user;
+    bool keep_reference; /* fill report.reference */
 } cyg_quant_options;
 
 typedef struct cyg_quant_report {
@@ -56,6 +59,9 @@ typedef struct cyg_quant_report {
     size_t samples;
     const cyg_quant_gain *gains; /* [gain_count], in the graph's arena, in order of execution */
     size_t gain_count;
+    /* The float graph that the integers are to be compared with, the caller's to destroy, before g;
+     * NULL = not asked for. Ids are g's; values that an equalisation changed are changed here too. */
+    cyg_graph *reference;
 } cyg_quant_report;
 
 /* g is optimised (fused) and static. On success g is the quantised graph; on failure it must be

@@ -33,12 +33,21 @@ cyg_status cyg_quantise(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *sam
         status = cyg_quant_equalise(&s);
     if (status == CYG_OK && options->search_ranges)
         status = cyg_quant_search_ranges(&s);
+    if (status == CYG_OK && options->keep_reference) {
+        out_report->reference = cyg_graph_clone(g);
+        if (out_report->reference == NULL)
+            status = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    }
     if (status == CYG_OK)
         status = cyg_quant_normalize_input(&s);
     if (status == CYG_OK)
         status = cyg_quant_assign(&s, out_report);
     out_report->gains = s.gains;
     out_report->gain_count = s.gain_count;
+    if (status != CYG_OK) {
+        cyg_graph_destroy(out_report->reference);
+        out_report->reference = NULL;
+    }
     cyg_arena_deinit(&arena);
     return status;
 }

@@ -1,0 +1,44 @@
+/* Private to precision/: one tensor's figures, sample by sample. */
+#ifndef CYG_PRECISION_MEASURE_H
+#define CYG_PRECISION_MEASURE_H
+
+#include "precision/precision.h"
+
+/* How a tensor's elements stand for real numbers: scale[c] (code - zero) for channel c of the last
+ * axis. */
+typedef struct cyg_coding {
+    cyg_type type; /* F32 = as they are */
+    int64_t channels;
+    const float *scale;        /* [channels] */
+    int32_t zero, least, most; /* codes */
+} cyg_coding;
+
+/* false: elements cannot be told (no floats, and no scale for each channel of the last axis). */
+bool cyg_coding_of(const cyg_value *v, cyg_arena *arena, cyg_coding *out_coding);
+/* Codes of x, nearest, ties to even, clipped; count is a multiple of channels. */
+void cyg_coding_store(const cyg_coding *c, const float *x, int64_t count, void *out);
+
+typedef struct cyg_sums {
+    double *signal, *noise, *cross; /* by channel: x^2, d^2, x d with d = x - y */
+    double max_error;
+} cyg_sums;
+
+typedef struct cyg_measure {
+    cyg_coding coding;
+    cyg_sums alone, run;
+    float *peak; /* by channel */
+    float *real; /* one row of y */
+    int64_t count, outside;
+    float low, high, seen_low, seen_high;
+    int64_t bins[CYG_PRECISION_BINS];
+    float bins_low, bins_high;
+} cyg_measure;
+
+bool cyg_measure_init(cyg_measure *m, const cyg_coding *coding, cyg_arena *arena);
+/* The float values of a sample: range, outliers, histogram. */
+void cyg_measure_float(cyg_measure *m, const float *x, int64_t count);
+/* Codes y against x. */
+void cyg_measure_add(cyg_measure *m, cyg_sums *sums, const float *x, const void *y, int64_t count);
+void cyg_measure_finish(const cyg_measure *m, cyg_precision_row *row);
+
+#endif
