@@ -19,6 +19,16 @@ int64_t cyg_html_integer(const cyg_doc_node *map, const char *key);
 /* The entry when it is a list or map of at least one item, else NULL. */
 const cyg_doc_node *cyg_html_items(const cyg_doc_node *map, const char *key);
 
+/* html_table.c: a table with its heading and the button that copies it. heads: the <th> elements;
+ * id: for the button. Rows and their <tr> are the caller's. */
+void cyg_html_begin_table(cyg_strbuf *out, const char *id, const char *title, const char *heads,
+                          bool sortable);
+void cyg_html_end_table(cyg_strbuf *out);
+void cyg_html_text_cell(cyg_strbuf *out, const char *class_name, const char *text);
+void cyg_html_number_cell(cyg_strbuf *out, double value, int digits);
+/* An integer; share (0..1) draws a bar behind it. */
+void cyg_html_count_cell(cyg_strbuf *out, int64_t value, double share);
+
 /* page.c: what stands before and after the content, with style and script. */
 void cyg_html_begin(cyg_strbuf *out, const char *title);
 void cyg_html_end(cyg_strbuf *out);

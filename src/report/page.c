@@ -8,6 +8,7 @@
  * complete, only not sortable. */
 #include "report/html.h"
 #include "report/picture.h"
+#include "report/precision.h"
 
 static const char style[] =
     ":root{color-scheme:light dark;--bg:#fbfbfa;--fg:#1c1d1f;--soft:#6a6d72;--line:#dcdcd8;"
@@ -82,6 +83,7 @@ void cyg_html_begin(cyg_strbuf *out, const char *title)
     cyg_strbuf_puts(out, "</title>\n<style>\n");
     cyg_strbuf_puts(out, style);
     cyg_strbuf_puts(out, cyg_picture_style);
+    cyg_strbuf_puts(out, cyg_precision_style);
     cyg_strbuf_puts(out, "</style>\n</head>\n<body>\n");
 }
 

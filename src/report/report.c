@@ -14,47 +14,7 @@
 #include "base/file.h"
 #include "report/html.h"
 #include "report/picture.h"
-
-static void text_cell(cyg_strbuf *out, const char *class_name, const char *text)
-{
-    cyg_strbuf_printf(out, "<td class=\"%s\">", class_name);
-    cyg_html_text(out, text);
-    cyg_strbuf_puts(out, "</td>");
-}
-
-/* An integer with its plain value for sorting and copying; share (0..1) draws a bar behind it. */
-static void count_cell(cyg_strbuf *out, int64_t value, double share)
-{
-    cyg_strbuf_printf(out, "<td class=\"n%s\" data-v=\"%" PRId64 "\"", share > 0 ? " share" : "",
-                      value);
-    if (share > 0)
-        cyg_strbuf_printf(out, " style=\"--s:%.1f%%\"", share > 1 ? 100.0 : 100.0 * share);
-    cyg_strbuf_puts(out, ">");
-    if (value != 0)
-        cyg_html_count(out, value);
-    cyg_strbuf_puts(out, "</td>");
-}
-
-static void number_cell(cyg_strbuf *out, double value, int digits)
-{
-    cyg_strbuf_printf(out, "<td class=\"n\" data-v=\"%.9g\">%.*f</td>", value, digits, value);
-}
-
-static void begin_table(cyg_strbuf *out, const char *id, const char *title, const char *heads,
-                        bool sortable)
-{
-    cyg_strbuf_puts(out, "<h2>");
-    cyg_html_text(out, title);
-    cyg_strbuf_printf(out, " <button data-t=\"%s\">copy as TSV</button></h2>\n", id);
-    cyg_strbuf_printf(out, "<div class=\"box\"><table id=\"%s\"%s><thead><tr>%s</tr></thead>\n", id,
-                      sortable ? " class=\"sort\"" : "", heads);
-    cyg_strbuf_puts(out, "<tbody>\n");
-}
-
-static void end_table(cyg_strbuf *out)
-{
-    cyg_strbuf_puts(out, "</tbody></table></div>\n");
-}
+#include "report/precision.h"
 
 /* ---- summary ---- */
 
@@ -188,18 +148,18 @@ static void golden_check(cyg_strbuf *out, const cyg_doc_node *root)
     const cyg_doc_node *g = cyg_html_items(root, "golden_check");
     if (g == NULL || g->kind != CYG_DOC_MAP)
         return;
-    begin_table(out, "golden", "Golden check: the package against the float model",
-                "<th>measure</th><th class=\"n\">value</th>", false);
+    cyg_html_begin_table(out, "golden", "Golden check: the package against the float model",
+                         "<th>measure</th><th class=\"n\">value</th>", false);
     for (size_t i = 0; i < g->count; i++) {
         cyg_strbuf_puts(out, "<tr>");
-        text_cell(out, "c", g->items[i]->key);
+        cyg_html_text_cell(out, "c", g->items[i]->key);
         if (g->items[i]->kind == CYG_DOC_FLOAT)
-            number_cell(out, g->items[i]->number, 4);
+            cyg_html_number_cell(out, g->items[i]->number, 4);
         else
-            text_cell(out, "n", cyg_html_entry(g, g->items[i]->key));
+            cyg_html_text_cell(out, "n", cyg_html_entry(g, g->items[i]->key));
         cyg_strbuf_puts(out, "</tr>\n");
     }
-    end_table(out);
+    cyg_html_end_table(out);
 }
 
 static void stages(cyg_strbuf *out, const cyg_doc_node *root)
@@ -207,17 +167,17 @@ static void stages(cyg_strbuf *out, const cyg_doc_node *root)
     const cyg_doc_node *list = cyg_html_items(root, "stages");
     if (list == NULL)
         return;
-    begin_table(out, "stages", "Stages",
-                "<th>stage</th><th class=\"n\">seconds</th><th class=\"n\">peak memory, bytes</th>",
-                false);
+    cyg_html_begin_table(
+        out, "stages", "Stages",
+        "<th>stage</th><th class=\"n\">seconds</th><th class=\"n\">peak memory, bytes</th>", false);
     for (size_t i = 0; i < list->count; i++) {
         cyg_strbuf_puts(out, "<tr>");
-        text_cell(out, "", cyg_html_entry(list->items[i], "name"));
-        number_cell(out, cyg_html_number(list->items[i], "seconds"), 2);
-        count_cell(out, cyg_html_integer(list->items[i], "peak_rss_bytes"), 0);
+        cyg_html_text_cell(out, "", cyg_html_entry(list->items[i], "name"));
+        cyg_html_number_cell(out, cyg_html_number(list->items[i], "seconds"), 2);
+        cyg_html_count_cell(out, cyg_html_integer(list->items[i], "peak_rss_bytes"), 0);
         cyg_strbuf_puts(out, "</tr>\n");
     }
-    end_table(out);
+    cyg_html_end_table(out);
 }
 
 static void inputs(cyg_strbuf *out, const cyg_doc_node *root)
@@ -225,17 +185,18 @@ static void inputs(cyg_strbuf *out, const cyg_doc_node *root)
     const cyg_doc_node *list = cyg_html_items(root, "inputs");
     if (list == NULL)
         return;
-    begin_table(out, "inputs", "Inputs",
-                "<th>role</th><th>file</th><th class=\"n\">bytes</th><th>sha256</th>", false);
+    cyg_html_begin_table(out, "inputs", "Inputs",
+                         "<th>role</th><th>file</th><th class=\"n\">bytes</th><th>sha256</th>",
+                         false);
     for (size_t i = 0; i < list->count; i++) {
         cyg_strbuf_puts(out, "<tr>");
-        text_cell(out, "", cyg_html_entry(list->items[i], "role"));
-        text_cell(out, "", cyg_html_entry(list->items[i], "path"));
-        count_cell(out, cyg_html_integer(list->items[i], "bytes"), 0);
-        text_cell(out, "c", cyg_html_entry(list->items[i], "sha256"));
+        cyg_html_text_cell(out, "", cyg_html_entry(list->items[i], "role"));
+        cyg_html_text_cell(out, "", cyg_html_entry(list->items[i], "path"));
+        cyg_html_count_cell(out, cyg_html_integer(list->items[i], "bytes"), 0);
+        cyg_html_text_cell(out, "c", cyg_html_entry(list->items[i], "sha256"));
         cyg_strbuf_puts(out, "</tr>\n");
     }
-    end_table(out);
+    cyg_html_end_table(out);
 }
 
 static void shape_cell(cyg_strbuf *out, const cyg_doc_node *step)
@@ -280,27 +241,28 @@ static void steps(cyg_strbuf *out, const cyg_doc_node *root)
         const int64_t macs = cyg_html_integer(list->items[i], "macs");
         most = macs > most ? macs : most;
     }
-    begin_table(out, "steps", "Steps",
-                "<th class=\"n\">step</th><th>kernel</th><th>name</th><th>shape</th><th>type</th>"
-                "<th class=\"n\">MACs</th><th class=\"n\">weight bytes</th><th class=\"n\">output "
-                "bytes</th><th>source nodes</th>",
-                true);
+    cyg_html_begin_table(
+        out, "steps", "Steps",
+        "<th class=\"n\">step</th><th>kernel</th><th>name</th><th>shape</th><th>type</th>"
+        "<th class=\"n\">MACs</th><th class=\"n\">weight bytes</th><th class=\"n\">output "
+        "bytes</th><th>source nodes</th>",
+        true);
     for (size_t i = 0; i < list->count; i++) {
         const cyg_doc_node *s = list->items[i];
         const int64_t macs = cyg_html_integer(s, "macs");
         cyg_strbuf_printf(out, "<tr><td class=\"n\" data-v=\"%" PRId64 "\">%" PRId64 "</td>",
                           cyg_html_integer(s, "index"), cyg_html_integer(s, "index"));
-        text_cell(out, "c", cyg_html_entry(s, "kernel"));
-        text_cell(out, "w", cyg_html_entry(s, "name"));
+        cyg_html_text_cell(out, "c", cyg_html_entry(s, "kernel"));
+        cyg_html_text_cell(out, "w", cyg_html_entry(s, "name"));
         shape_cell(out, s);
-        text_cell(out, "c", cyg_html_entry(s, "type"));
-        count_cell(out, macs, (double)macs / (double)most);
-        count_cell(out, cyg_html_integer(s, "weight_bytes"), 0);
-        count_cell(out, cyg_html_integer(s, "out_bytes"), 0);
+        cyg_html_text_cell(out, "c", cyg_html_entry(s, "type"));
+        cyg_html_count_cell(out, macs, (double)macs / (double)most);
+        cyg_html_count_cell(out, cyg_html_integer(s, "weight_bytes"), 0);
+        cyg_html_count_cell(out, cyg_html_integer(s, "out_bytes"), 0);
         sources_cell(out, cyg_html_entry(s, "sources"));
         cyg_strbuf_puts(out, "</tr>\n");
     }
-    end_table(out);
+    cyg_html_end_table(out);
 }
 
 /* ---- the page ---- */
@@ -316,6 +278,7 @@ cyg_status cyg_report_render(cyg_ctx *ctx, const cyg_doc_node *root, const char 
     summary(out_html, root);
     warnings(out_html, root);
     golden_check(out_html, root);
+    cyg_report_precision(root, out_html);
     block(out_html, root, picture);
     steps(out_html, root);
     stages(out_html, root);

@@ -286,10 +286,41 @@ static void golden_check(void **state)
     (void)state;
     e2e_cygnet(&result, (e2e_how){0},
                "build --config build.json --output_dir strict --quant.min_sqnr_db 90");
-    e2e_expect_error(&result, 6, "SQNR|90|min_sqnr_db 0", "strict");
+    e2e_expect_error(&result, 6, "SQNR|90|error is born in|min_sqnr_db 0", "strict");
     e2e_cygnet(&result, (e2e_how){0},
                "build --config build.json --output_dir lax --quant.min_sqnr_db 0");
     e2e_expect(&result, 0);
+}
+
+static void expect_in(const char *file, const char *text)
+{
+    size_t size;
+    char *data = fixture_read(e2e_path("%s", file), &size);
+    if (memmem(data, size, text, strlen(text)) == NULL)
+        fail_msg("%s lacks \"%s\"", file, text);
+    free(data);
+}
+
+/* The long table goes to a file with every build, and to the terminal when asked for. */
+static void precision_is_told(void **state)
+{
+    (void)state;
+    static const char *const method[] = {"Quant Precision Table【PerLayer Reference】",
+                                         "Quant Precision Table【EndToEnd NPUBackend】"};
+    e2e_cygnet(&result, (e2e_how){0}, "build --config build.json --output_dir short");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.out, "error is born in"));
+    assert_null(strstr(result.out, "Quant Precision Table"));
+    expect_in("short/quant/debug/precision_analysis_table.txt", method[0]);
+    expect_in("short/quant/debug/precision_analysis_table.txt", "Outlier Table");
+    expect_in("short/report.html", "Precision by depth");
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --config build.json --output_dir long --quant.precision_analysis true "
+               "--quant.precision_analysis_method EndToEnd --quant.precision_analysis_mode "
+               "NPUBackend");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.out, method[1]));
+    expect_in("long/quant/debug/precision_analysis_table.txt", method[1]);
 }
 
 /* 0.017 and 0.22 in place of 58: the float model blows up alike, so the check may pass or fail, but
@@ -320,7 +351,7 @@ int main(void)
         cmocka_unit_test(counts_are_right),    cmocka_unit_test(datasets_agree),
         cmocka_unit_test(classify_agrees),     cmocka_unit_test(limit_and_flags),
         cmocka_unit_test(broken_pictures),     cmocka_unit_test(golden_check),
-        cmocka_unit_test(wrong_scale_is_told),
+        cmocka_unit_test(wrong_scale_is_told), cmocka_unit_test(precision_is_told),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
