@@ -45,10 +45,16 @@ bool cyg_coding_of(const cyg_value *v, cyg_arena *arena, cyg_coding *out)
     return true;
 }
 
+/* Adding and taking away 1.5 * 2^23 rounds to the nearest whole number, ties to even, as long as
+ * |q| < 2^22: clipped before, it is. Unlike rintf, compilers do it in vectors. */
 static int32_t code_of(const cyg_coding *c, float x, float scale)
 {
-    const float q = rintf(x / scale) + (float)c->zero;
-    return q <= (float)c->least ? c->least : q >= (float)c->most ? c->most : (int32_t)q;
+    const float low = (float)(c->least - c->zero), high = (float)(c->most - c->zero);
+    const float whole = 12582912.0f;
+    float q = x / scale;
+    q = q < low ? low : q;
+    q = q > high ? high : q;
+    return (int32_t)((q + whole) - whole) + c->zero;
 }
 
 /* One loop a type, so that each can be a vector loop. */
@@ -96,13 +102,14 @@ static bool sums_init(cyg_sums *s, int64_t channels, cyg_arena *arena)
     s->signal = CYG_NEW_ARRAY(arena, double, channels);
     s->noise = CYG_NEW_ARRAY(arena, double, channels);
     s->cross = CYG_NEW_ARRAY(arena, double, channels);
-    return s->signal != NULL && s->noise != NULL && s->cross != NULL;
+    s->worst = CYG_NEW_ARRAY(arena, float, channels);
+    return s->signal != NULL && s->noise != NULL && s->cross != NULL && s->worst != NULL;
 }
 
 bool cyg_measure_init(cyg_measure *m, const cyg_coding *coding, cyg_arena *arena)
 {
     const int64_t channels = coding->channels;
-    *m = (cyg_measure){.coding = *coding, .seen_low = FLT_MAX, .seen_high = -FLT_MAX};
+    *m = (cyg_measure){.coding = *coding};
     for (int64_t k = 0; coding->scale != NULL && k < channels; k++) {
         const float low = coding->scale[k] * (float)(coding->least - coding->zero);
         const float high = coding->scale[k] * (float)(coding->most - coding->zero);
@@ -112,10 +119,15 @@ bool cyg_measure_init(cyg_measure *m, const cyg_coding *coding, cyg_arena *arena
     const float margin = 0.2f * (m->high - m->low);
     m->bins_low = m->low - margin;
     m->bins_high = m->high + margin;
-    m->peak = CYG_NEW_ARRAY(arena, float, channels);
+    m->seen_low = CYG_NEW_ARRAY(arena, float, channels);
+    m->seen_high = CYG_NEW_ARRAY(arena, float, channels);
     m->real = CYG_NEW_ARRAY(arena, float, channels);
-    return m->peak != NULL && m->real != NULL && sums_init(&m->alone, channels, arena) &&
-           sums_init(&m->run, channels, arena);
+    for (int64_t k = 0; m->seen_low != NULL && m->seen_high != NULL && k < channels; k++) {
+        m->seen_low[k] = FLT_MAX;
+        m->seen_high[k] = -FLT_MAX;
+    }
+    return m->seen_low != NULL && m->seen_high != NULL && m->real != NULL &&
+           sums_init(&m->alone, channels, arena) && sums_init(&m->run, channels, arena);
 }
 
 static void count_bins(cyg_measure *m, const float *x, int64_t count)
@@ -133,45 +145,65 @@ static void count_bins(cyg_measure *m, const float *x, int64_t count)
     }
 }
 
-void cyg_measure_float(cyg_measure *m, const float *x, int64_t count)
+/* What a channel's integers hold, half a step of rounding included. */
+static float held_low(const cyg_coding *c, int64_t k)
+{
+    return c->scale[k] * ((float)(c->least - c->zero) - 0.5f);
+}
+
+static float held_high(const cyg_coding *c, int64_t k)
+{
+    return c->scale[k] * ((float)(c->most - c->zero) + 0.5f);
+}
+
+/* A look at the extremes saves most tensors the pass. */
+static int64_t count_outside(const cyg_measure *m, const float *x, int64_t count)
 {
     const cyg_coding *c = &m->coding;
+    bool any = false;
+    int64_t outside = 0;
+    for (int64_t k = 0; c->scale != NULL && k < c->channels; k++)
+        any = any || m->seen_low[k] < held_low(c, k) || m->seen_high[k] > held_high(c, k);
+    for (int64_t at = 0; any && at < count; at += c->channels)
+        for (int64_t k = 0; k < c->channels; k++)
+            outside += (x[at + k] < held_low(c, k)) | (x[at + k] > held_high(c, k));
+    return outside;
+}
+
+void cyg_measure_float(cyg_measure *m, const float *x, int64_t count)
+{
+    const int64_t channels = m->coding.channels;
+    float *restrict low = m->seen_low, *restrict high = m->seen_high;
+    for (int64_t at = 0; at < count; at += channels)
+        for (int64_t k = 0; k < channels; k++) {
+            const float v = x[at + k];
+            low[k] = v < low[k] ? v : low[k];
+            high[k] = v > high[k] ? v : high[k];
+        }
     m->count += count;
-    for (int64_t at = 0; at < count; at += c->channels)
-        for (int64_t k = 0; k < c->channels; k++) {
-            const float v = x[at + k], size = fabsf(v);
-            m->peak[k] = size > m->peak[k] ? size : m->peak[k];
-            m->seen_low = v < m->seen_low ? v : m->seen_low;
-            m->seen_high = v > m->seen_high ? v : m->seen_high;
-        }
-    for (int64_t at = 0; c->scale != NULL && at < count; at += c->channels)
-        for (int64_t k = 0; k < c->channels; k++) {
-            const float v = x[at + k], s = c->scale[k];
-            m->outside += (v < s * ((float)(c->least - c->zero) - 0.5f)) |
-                          (v > s * ((float)(c->most - c->zero) + 0.5f));
-        }
+    m->outside += count_outside(m, x, count);
     count_bins(m, x, count);
 }
 
 void cyg_measure_add(cyg_measure *m, cyg_sums *sums, const float *x, const void *y, int64_t count)
 {
     const cyg_coding *c = &m->coding;
-    float *real = m->real;
-    float most = 0.0f;
+    float *restrict real = m->real, *restrict worst = sums->worst;
+    double *restrict signal = sums->signal, *restrict noise = sums->noise,
+                     *restrict cross = sums->cross;
     for (int64_t at = 0; at < count; at += c->channels) {
         real_row(c, y, at, real);
         for (int64_t k = 0; k < c->channels; k++) {
             const double v = (double)x[at + k], d = (double)(x[at + k] - real[k]);
-            sums->signal[k] += v * v;
-            sums->noise[k] += d * d;
-            sums->cross[k] += v * d;
+            signal[k] += v * v;
+            noise[k] += d * d;
+            cross[k] += v * d;
         }
         for (int64_t k = 0; k < c->channels; k++) {
             const float d = fabsf(x[at + k] - real[k]);
-            most = d > most ? d : most;
+            worst[k] = d > worst[k] ? d : worst[k];
         }
     }
-    sums->max_error = (double)most > sums->max_error ? (double)most : sums->max_error;
 }
 
 /* ---- figures ---- */
@@ -186,11 +218,12 @@ static double ratio_db(double signal, double noise)
 static cyg_precision_error error_of(const cyg_measure *m, const cyg_sums *s)
 {
     double signal = 0.0, noise = 0.0, cross = 0.0;
-    cyg_precision_error e = {.worst_channel_db = no_noise_db, .max_error = s->max_error};
+    cyg_precision_error e = {.worst_channel_db = no_noise_db};
     for (int64_t k = 0; k < m->coding.channels; k++) {
         signal += s->signal[k];
         noise += s->noise[k];
         cross += s->cross[k];
+        e.max_error = (double)s->worst[k] > e.max_error ? (double)s->worst[k] : e.max_error;
         const double db = ratio_db(s->signal[k], s->noise[k]);
         if (s->signal[k] > 0.0 && db < e.worst_channel_db)
             e.worst_channel_db = db;
@@ -203,16 +236,23 @@ static cyg_precision_error error_of(const cyg_measure *m, const cyg_sums *s)
     return e;
 }
 
+static float peak_of(const cyg_measure *m, int64_t k)
+{
+    const float low = fabsf(m->seen_low[k]), high = fabsf(m->seen_high[k]);
+    return low > high ? low : high;
+}
+
 static void outliers(const cyg_measure *m, cyg_precision_row *row)
 {
     const int64_t channels = m->coding.channels;
     float most = 0.0f;
     for (int64_t k = 0; k < channels; k++)
-        most = m->peak[k] > most ? m->peak[k] : most;
+        most = peak_of(m, k) > most ? peak_of(m, k) : most;
     for (int64_t k = 0; k < channels; k++) {
-        row->silent += m->peak[k] <= 0.0f;
+        const float peak = peak_of(m, k);
+        row->silent += peak <= 0.0f;
         for (int level = 0; level < CYG_PRECISION_LEVELS; level++)
-            row->level[level] += m->peak[k] > 0.0f && m->peak[k] <= ldexpf(most, -3 - level);
+            row->level[level] += peak > 0.0f && peak <= ldexpf(most, -3 - level);
     }
     row->silent /= (double)channels;
     for (int level = 0; level < CYG_PRECISION_LEVELS; level++)
@@ -226,10 +266,15 @@ void cyg_measure_finish(const cyg_measure *m, cyg_precision_row *row)
     row->saturation = m->count > 0 ? (double)m->outside / (double)m->count : 0.0;
     row->low = (double)m->low;
     row->high = (double)m->high;
-    row->seen_low = m->count > 0 ? (double)m->seen_low : 0.0;
-    row->seen_high = m->count > 0 ? (double)m->seen_high : 0.0;
+    row->seen_low = (double)FLT_MAX;
+    row->seen_high = -(double)FLT_MAX;
+    for (int64_t k = 0; k < m->coding.channels; k++) {
+        row->seen_low = fmin(row->seen_low, (double)m->seen_low[k]);
+        row->seen_high = fmax(row->seen_high, (double)m->seen_high[k]);
+    }
     row->bins_low = (double)m->bins_low;
     row->bins_high = (double)m->bins_high;
     memcpy(row->bins, m->bins, sizeof row->bins);
-    outliers(m, row);
+    if (m->count > 0)
+        outliers(m, row);
 }

@@ -20,16 +20,16 @@ void cyg_coding_store(const cyg_coding *c, const float *x, int64_t count, void *
 
 typedef struct cyg_sums {
     double *signal, *noise, *cross; /* by channel: x^2, d^2, x d with d = x - y */
-    double max_error;
+    float *worst;                   /* by channel: most of |d| */
 } cyg_sums;
 
 typedef struct cyg_measure {
     cyg_coding coding;
     cyg_sums alone, run;
-    float *peak; /* by channel */
-    float *real; /* one row of y */
+    float *seen_low, *seen_high; /* by channel */
+    float *real;                 /* one row of y */
     int64_t count, outside;
-    float low, high, seen_low, seen_high;
+    float low, high;
     int64_t bins[CYG_PRECISION_BINS];
     float bins_low, bins_high;
 } cyg_measure;
