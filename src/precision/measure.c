@@ -166,7 +166,7 @@ static int64_t count_outside(const cyg_measure *m, const float *x, int64_t count
         any = any || m->seen_low[k] < held_low(c, k) || m->seen_high[k] > held_high(c, k);
     for (int64_t at = 0; any && at < count; at += c->channels)
         for (int64_t k = 0; k < c->channels; k++)
-            outside += (x[at + k] < held_low(c, k)) | (x[at + k] > held_high(c, k));
+            outside += x[at + k] < held_low(c, k) || x[at + k] > held_high(c, k);
     return outside;
 }
 

@@ -60,7 +60,8 @@ typedef struct cyg_quant_report {
     const cyg_quant_gain *gains; /* [gain_count], in the graph's arena, in order of execution */
     size_t gain_count;
     /* The float graph that the integers are to be compared with, the caller's to destroy, before g;
-     * NULL = not asked for. Ids are g's; values that an equalisation changed are changed here too. */
+     * NULL = not asked for. Ids are g's; values that an equalisation changed are changed here too.
+     */
     cyg_graph *reference;
 } cyg_quant_report;
 

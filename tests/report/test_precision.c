@@ -14,12 +14,12 @@
     " \"run\": {\"sqnr_db\": " run "}, \"own\": 0.25, \"saturation\": 0.125,"                      \
     " \"range\": [-1, 3], \"seen\": [-2, 2.5], \"corrections\": \"bias +3.9 dB\"" more "}"
 
-static const char record
-    [] = "{\"precision\": {\"samples\": 4, \"born\": \"<b>\", \"grows\": \"g\", \"layers\": "
-         "[" LAYER("<b>", "21.5", "20.25", ", \"bins_range\": [-2, 4], \"bins\": [0, 10, 20, 0, 5, 1]") "," LAYER(
-             "silent", "200", "200", "") "," LAYER("g", "60", "18",
-                                                   "") "], \"weights\": [{\"layer\": \"w&w\", "
-                                                       "\"spread\": [0, 0.5, 1, 1.5, 6.5]}]}}";
+static const char record[] =
+    "{\"precision\": {\"samples\": 4, \"born\": \"<b>\", \"grows\": \"g\", \"layers\": "
+    "[" LAYER("<b>", "21.5", "20.25", ", \"bins_range\": [-2, 4], \"bins\": [0, 10, 20, 0, 5, 1]") "," LAYER(
+        "silent", "200", "200", "") "," LAYER("g", "60", "18",
+                                              "") "], \"weights\": [{\"layer\": \"w&w\", "
+                                                  "\"spread\": [0, 0.5, 1, 1.5, 6.5]}]}}";
 
 static cyg_status render(const char *json, size_t size, cyg_strbuf *html)
 {
