@@ -174,6 +174,7 @@ cyg_status cyg_build_quantise(cyg_build *b)
                                                                     : CYG_SMOOTH_NEVER,
                                  .smooth_strength = (float)c->smooth_quant_strength,
                                  .smooth_threshold = (float)c->smooth_quant_threshold,
+                                 .method = (cyg_range_method)c->calibration_method,
                                  .search_ranges = c->search_ranges,
                                  .correct_bias = c->correct_bias,
                                  .keep_reference = true,

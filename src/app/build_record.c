@@ -89,7 +89,8 @@ static void write_meta(cyg_build *b, cyg_strbuf *out)
     cyg_json_key(&j, "calibration");
     cyg_json_begin_object(&j);
     cyg_json_key_int(&j, "samples", (int64_t)b->quantised.samples);
-    cyg_json_key_string(&j, "method", "MinMax");
+    cyg_json_key_string(&j, "method",
+                        cyg_config_enum_method.names[b->config.quant.calibration_method]);
     cyg_json_end_object(&j);
     cyg_json_end_object(&j);
 }

@@ -7,7 +7,8 @@
 typedef struct assignment {
     cyg_scheme *s;
     cyg_quant *params;            /* by class; type NONE = float */
-    float *lo, *hi;               /* by class */
+    float *lo, *hi;               /* by class: the range to store */
+    float *least, *most;          /* by class: the extremes, for 16 bits */
     cyg_value_id (*converted)[4]; /* by value and cyg_store: the value as that type */
     cyg_quant_report *report;
 } assignment;
@@ -26,20 +27,34 @@ static void class_ranges(assignment *a)
     for (uint32_t v = 0; v < s->value_count; v++) {
         const cyg_value *value = &s->g->values[v];
         const uint32_t c = s->class_of[v];
-        float lo = 0.0f, hi = 0.0f;
+        float lo = 0.0f, hi = 0.0f, least = 0.0f, most = 0.0f;
         if (value->type != CYG_TYPE_F32)
             continue;
         if (value->is_const) {
             if (s->store[c] == CYG_STORE_FLOAT && c == v)
                 continue; /* a weight: nobody asks */
             cyg_quant_const_range(value, &lo, &hi);
+            least = lo;
+            most = hi;
         } else if (s->observed[v].seen) {
             lo = s->observed[v].lo;
             hi = s->observed[v].hi;
+            least = s->observed[v].least;
+            most = s->observed[v].most;
         }
         a->lo[c] = lo < a->lo[c] ? lo : a->lo[c];
         a->hi[c] = hi > a->hi[c] ? hi : a->hi[c];
+        a->least[c] = least < a->least[c] ? least : a->least[c];
+        a->most[c] = most > a->most[c] ? most : a->most[c];
     }
+}
+
+/* 16 bits have room for the extremes. */
+static cyg_status params_of(assignment *a, uint32_t c, cyg_store store, cyg_quant *out_q)
+{
+    const bool wide = store == CYG_STORE_S16;
+    return cyg_quant_from_range(a->s, store, wide ? a->least[c] : a->lo[c],
+                                wide ? a->most[c] : a->hi[c], out_q);
 }
 
 static cyg_status class_params(assignment *a)
@@ -55,7 +70,7 @@ static cyg_status class_params(assignment *a)
             o->channels % d == 0)
             CYG_DO(cyg_quant_from_heads(s, o, d, s->g->values[v].rank - 1, &a->params[c]));
         else
-            CYG_DO(cyg_quant_from_range(s, s->store[c], a->lo[c], a->hi[c], &a->params[c]));
+            CYG_DO(params_of(a, c, s->store[c], &a->params[c]));
     }
     for (uint32_t v = 0; v < s->value_count; v++)
         if (s->g->values[v].type == CYG_TYPE_F32 && !s->g->values[v].is_const)
@@ -79,7 +94,7 @@ static cyg_status convert(assignment *a, cyg_value_id v, cyg_store store, cyg_no
         const uint32_t c = s->class_of[v.i];
         cyg_quant q = {0};
         if (store != CYG_STORE_FLOAT)
-            CYG_DO(cyg_quant_from_range(s, store, a->lo[c], a->hi[c], &q));
+            CYG_DO(params_of(a, c, store, &q));
         if (cyg_val(g, v)->is_const) {
             CYG_DO(cyg_quant_constant(s, v, &q, known));
         } else {
@@ -156,7 +171,8 @@ static cyg_status resolve_result(assignment *a, cyg_node_id id)
         return CYG_OK;
     const cyg_value like = *cyg_val(g, v);
     cyg_quant q;
-    CYG_DO(cyg_quant_from_range(s, CYG_STORE_S16, s->observed[v.i].lo, s->observed[v.i].hi, &q));
+    CYG_DO(
+        cyg_quant_from_range(s, CYG_STORE_S16, s->observed[v.i].least, s->observed[v.i].most, &q));
     const cyg_value_id raw = cyg_graph_add_value(g, like.name, CYG_TYPE_F32, like.rank, like.dims);
     if (cyg_value_is_none(raw))
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
@@ -265,9 +281,12 @@ cyg_status cyg_quant_assign(cyg_scheme *s, cyg_quant_report *report)
     a.params = CYG_NEW_ARRAY(s->arena, cyg_quant, count + 1);
     a.lo = CYG_NEW_ARRAY(s->arena, float, count + 1);
     a.hi = CYG_NEW_ARRAY(s->arena, float, count + 1);
+    a.least = CYG_NEW_ARRAY(s->arena, float, count + 1);
+    a.most = CYG_NEW_ARRAY(s->arena, float, count + 1);
     a.converted = cyg_arena_calloc(s->arena, (size_t)count + 1, sizeof *a.converted);
     cyg_node_id *order = cyg_arena_memdup(s->arena, s->g->order, sizeof *order * order_count);
-    if (a.params == NULL || a.lo == NULL || a.hi == NULL || a.converted == NULL || order == NULL)
+    if (a.params == NULL || a.lo == NULL || a.hi == NULL || a.least == NULL || a.most == NULL ||
+        a.converted == NULL || order == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     for (uint32_t v = 0; v < count; v++)
         for (int k = 0; k < 4; k++)

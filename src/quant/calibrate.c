@@ -1,8 +1,8 @@
-/* Calibration, MinMax: the float graph runs on every sample, and each float value's extremes are
- * kept, also per channel for the values that attention reads, since q, k and v get a scale for each
- * head. One streaming pass, memory independent of the number of samples. Samples are observed in
- * their order, so the result does not depend on threads. */
-#include "quant/rows.h"
+/* Calibration: the float graph runs on every sample, and each float value's extremes are kept, also
+ * per channel for the values that attention reads, since q, k and v get a scale for each head; for
+ * methods other than MinMax histograms too. One streaming pass, memory independent of the number of
+ * samples. Samples are observed in their order, so the result does not depend on threads. */
+#include "quant/correct.h"
 
 #include <float.h>
 
@@ -76,6 +76,7 @@ static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kb
         return CYG_FAIL(ctx, CYG_E_CHECK,
                         "value \"%s\" holds infinities or NaN on calibration data",
                         cyg_val(s->g, v)->name);
+    cyg_quant_methods_observe(o, buf->data, count);
     cyg_quant_rows_take(s, s->sample, v, buf);
     return CYG_OK;
 }
@@ -149,6 +150,36 @@ static cyg_status run_sample(cyg_scheme *s, cyg_interp *interp, const cyg_sample
     return CYG_OK;
 }
 
+/* Data that say nothing about a range do not stop a build, but nobody should have to find out from
+ * the results. */
+static void warn_about_data(const cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    const char *first = NULL;
+    uint32_t zeros = 0;
+    for (uint32_t i = 0; i < g->input_count; i++) {
+        const cyg_observed *o = &s->observed[g->inputs[i].i];
+        if (o->seen && !(o->lo < o->hi) && cyg_value_elements(cyg_val(g, g->inputs[i])) > 1)
+            cyg_warn(
+                s->ctx,
+                "input \"%s\" is %g everywhere in the calibration data: the ranges that follow "
+                "from it mean nothing for other data",
+                cyg_val(g, g->inputs[i])->name, (double)o->lo);
+    }
+    for (uint32_t v = 0; v < s->value_count; v++) {
+        const cyg_observed *o = &s->observed[v];
+        if (!o->seen || o->lo < 0.0f || o->hi > 0.0f || s->store[s->class_of[v]] == CYG_STORE_FLOAT)
+            continue;
+        first = first != NULL ? first : g->values[v].name;
+        zeros++;
+    }
+    if (zeros > 0)
+        cyg_warn(s->ctx,
+                 "%u values are zero in all calibration data, the first is \"%s\": they have no "
+                 "range, and whatever else comes is rounded to whole numbers",
+                 zeros, first);
+}
+
 cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples, size_t *out_samples)
 {
     if (samples->input_count != s->g->input_count)
@@ -159,6 +190,7 @@ cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples, 
     if (count == 0)
         return CYG_FAIL(s->ctx, CYG_E_CONFIG, "there are no calibration samples");
     CYG_DO(prepare_channels(s));
+    CYG_DO(cyg_quant_methods_prepare(s));
     CYG_DO(cyg_quant_rows_prepare(s, count));
     const cyg_interp_options options = {.observer = observe, .user = s};
     cyg_interp *interp;
@@ -171,8 +203,10 @@ cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples, 
         if (status != CYG_OK && status != CYG_E_CANCELLED)
             status = CYG_FAIL(s->ctx, status, "while calibrating with sample %zu", i);
     }
-    if (status == CYG_OK)
+    if (status == CYG_OK) {
         cyg_progress(s->ctx, "calibrate", (int64_t)count, (int64_t)count);
+        warn_about_data(s);
+    }
     cyg_interp_destroy(interp);
     *out_samples = count;
     return status;

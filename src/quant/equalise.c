@@ -205,7 +205,7 @@ static cyg_status apply(equaliser *e, cyg_node_id norm)
         for (int64_t at = 0; at < r->count * r->taps; at++)
             r->data[at] = (float)((double)r->data[at] / e->best[at % r->taps]);
     }
-    return CYG_OK;
+    return cyg_quant_methods_resample(s, e->x, e->rows);
 }
 
 /* Leaves the best factors in e->best; false when nothing is better than none. before and after: on

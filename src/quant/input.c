@@ -149,7 +149,7 @@ cyg_status cyg_quant_normalize_input(cyg_scheme *s)
     CYG_DO(fold_into(s, reader));
     /* Pixels are their own integers. */
     const uint32_t v = g->inputs[0].i;
-    s->observed[v] = (cyg_observed){.lo = 0.0f, .hi = 255.0f, .seen = true};
+    s->observed[v] = (cyg_observed){.hi = 255.0f, .most = 255.0f, .seen = true};
     s->store[s->class_of[v]] = CYG_STORE_U8;
     return CYG_OK;
 }

@@ -14,10 +14,14 @@ enum { CYG_QUANT_NARROW_ROW = 64 };
 
 /* Smallest and largest value seen; per channel of the last axis where `channels` > 0. */
 typedef struct cyg_observed {
-    float lo, hi;
+    float lo, hi;      /* the range to store; before methods.c the extremes */
+    float least, most; /* the extremes, from methods.c on */
     bool seen;
     int64_t channels;
     float *channel_lo, *channel_hi;
+    struct cyg_histogram *histograms; /* one, or one a head; NULL = the method needs none */
+    int64_t head_width;               /* channels a histogram; 0 = one histogram for all */
+    float *head_reach;                /* by head: the range -reach..reach to store */
 } cyg_observed;
 
 /* How values are stored. A class is a set of values that movement operators connect: they share one

@@ -67,8 +67,8 @@ cyg_status cyg_quant_from_heads(cyg_scheme *s, const cyg_observed *o, int64_t he
     *out_q = (cyg_quant){
         .type = CYG_TYPE_S8, .axis = axis, .count = (uint32_t)o->channels, .scales = scales};
     for (int64_t first = 0; first < o->channels; first += head_dim) {
-        double reach = 0.0;
-        for (int64_t c = first; c < first + head_dim; c++) {
+        double reach = o->head_width > 0 ? (double)o->head_reach[first / head_dim] : 0.0;
+        for (int64_t c = first; c < first + head_dim && o->head_width == 0; c++) {
             reach = -(double)o->channel_lo[c] > reach ? -(double)o->channel_lo[c] : reach;
             reach = (double)o->channel_hi[c] > reach ? (double)o->channel_hi[c] : reach;
         }

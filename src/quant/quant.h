@@ -27,6 +27,14 @@ typedef enum cyg_smooth_mode {
     CYG_SMOOTH_STATED
 } cyg_smooth_mode;
 
+/* How the range of an 8-bit value follows from its elements (histogram.c). */
+typedef enum cyg_range_method {
+    CYG_RANGE_MINMAX,
+    CYG_RANGE_PERCENTILE,
+    CYG_RANGE_MSE,
+    CYG_RANGE_KL
+} cyg_range_method;
+
 /* One correction that was kept: where, and what it did to the layer's error on sampled rows. */
 typedef struct cyg_quant_gain {
     const char *kind;     /* "equalise", "range", "bias" */
@@ -41,7 +49,8 @@ typedef struct cyg_quant_options {
     size_t max_samples;    /* 0 = all of the source */
     cyg_smooth_mode smooth;
     float smooth_strength, smooth_threshold; /* 0..1, for CYG_SMOOTH_STATED */
-    bool search_ranges;                      /* of 8-bit inputs, where it helps */
+    cyg_range_method method;                 /* the ranges of 8-bit values to start with */
+    bool search_ranges;                      /* of 8-bit values, where it helps */
     bool correct_bias;                       /* of linears and convolutions, where it helps */
     cyg_normalize
         normalize; /* of input 0; then the quantised graph's input are the pixels themselves */

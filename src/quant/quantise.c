@@ -31,6 +31,8 @@ cyg_status cyg_quantise(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *sam
         status = cyg_quant_gains_prepare(&s);
     if (status == CYG_OK && options->smooth != CYG_SMOOTH_NEVER)
         status = cyg_quant_equalise(&s);
+    if (status == CYG_OK)
+        cyg_quant_methods_apply(&s);
     if (status == CYG_OK && options->search_ranges)
         status = cyg_quant_search_ranges(&s);
     if (status == CYG_OK && options->keep_reference) {

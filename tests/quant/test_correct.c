@@ -146,17 +146,11 @@ static cyg_status row_get(cyg_ctx *ctx, void *self, size_t i, cyg_sample_tensor 
     return CYG_OK;
 }
 
-static void test_ranges_keep_a_row(void **unused)
+/* Upper end of the range that "h" is stored in. */
+static double end_of_h(cyg_range_method method, bool search)
 {
-    (void)unused;
     static cyg_ctx ctx;
     cyg_ctx_init(&ctx);
-    rng r = {5};
-    for (int i = 0; i < 2; i++) {
-        for (int k = 0; k < ROWS * CHANNELS; k++)
-            row_data[i][k] = rng_unit(&r);
-        row_data[i][7] = 1.45f;
-    }
     cyg_graph *g = parse_graph("graph \"rows\" opset 18\n"
                                "input %x: f32[197,512]\n"
                                "const %w: f32[512,512] = #0000000000000000 1048576\n"
@@ -169,14 +163,35 @@ static void test_ranges_keep_a_row(void **unused)
     for (int k = 0; k < CHANNELS * CHANNELS; k++)
         w[k] = k % (CHANNELS + 1) == 0 ? 1.0f : 0.0f;
     const cyg_sample_source source = {NULL, 2, 1, row_get, tiny_name};
-    const cyg_quant_options options = {.transformer_level = 1, .search_ranges = true};
+    const cyg_quant_options options = {
+        .transformer_level = 1, .method = method, .search_ranges = search};
     cyg_quant_report report;
     OK(&ctx, cyg_quantise(&ctx, g, &source, &options, &report));
     const cyg_quant *q = &value_named(g, "h")->quant;
     assert_int_equal(q->type, CYG_TYPE_U8);
-    if (!((255 - q->zero_point) * (double)q->scales[0] > 1.35))
-        fail_msg("the range ends at %.2f", (255 - q->zero_point) * (double)q->scales[0]);
+    const double end = (255 - q->zero_point) * (double)q->scales[0];
     cyg_graph_destroy(g);
+    return end;
+}
+
+static void test_ranges_keep_a_row(void **unused)
+{
+    (void)unused;
+    rng r = {5};
+    for (int i = 0; i < 2; i++) {
+        for (int k = 0; k < ROWS * CHANNELS; k++)
+            row_data[i][k] = rng_unit(&r);
+        row_data[i][7] = 1.45f;
+    }
+    assert_true(end_of_h(CYG_RANGE_MINMAX, false) > 1.44);
+    /* The methods clip; the search takes that back. */
+    for (cyg_range_method m = CYG_RANGE_MINMAX; m <= CYG_RANGE_KL; m++) {
+        const double clipped = end_of_h(m, false), searched = end_of_h(m, true);
+        if (m != CYG_RANGE_MINMAX && !(clipped < 1.3))
+            fail_msg("method %d ends at %.2f", (int)m, clipped);
+        if (!(searched > 1.35))
+            fail_msg("after method %d the range ends at %.2f", (int)m, searched);
+    }
 }
 
 int main(void)
