@@ -39,6 +39,12 @@ typedef struct cyg_build_input {
     size_t label_count;
 } cyg_build_input;
 
+/* What an entry of layer_configs came to. */
+typedef struct cyg_build_layer {
+    const char *first; /* a step that it applies to */
+    uint32_t count;    /* how many it applies to */
+} cyg_build_layer;
+
 /* Float results of the calibration runs, kept for the golden check. */
 typedef struct cyg_golden {
     float *data; /* [samples, count]: output 0 */
@@ -66,6 +72,8 @@ typedef struct cyg_build {
     cyg_graph *graph; /* of source */
     int64_t parameters;
     cyg_optimise_report optimised;
+    const cyg_asked *asked;  /* by node of graph, from layer_configs; NULL = none */
+    cyg_build_layer *layers; /* one an entry of layer_configs */
     cyg_quant_report quantised;
     cyg_cpu_report compiled;
     cyg_program program;
@@ -113,6 +121,9 @@ void cyg_build_print_table(cyg_build *b);
  * after: makes the picture and drops the copy. */
 cyg_status cyg_build_keep_before(cyg_build *b) CYG_MUST_USE;
 cyg_status cyg_build_draw(cyg_build *b) CYG_MUST_USE;
+
+/* build_layers.c: layer_configs and transformer_opt_level to a precision for each node. */
+cyg_status cyg_build_layers(cyg_build *b) CYG_MUST_USE;
 
 /* build_quant.c: calibrates and quantises, then binds inputs to what the runtime feeds. */
 cyg_status cyg_build_quantise(cyg_build *b) CYG_MUST_USE;

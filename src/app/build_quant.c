@@ -167,7 +167,10 @@ cyg_status cyg_build_quantise(cyg_build *b)
 {
     cyg_ctx *ctx = &b->app->ctx;
     const cyg_config_quant *c = &b->config.quant;
-    cyg_quant_options options = {.transformer_level = 1,
+    CYG_DO(cyg_build_layers(b));
+    cyg_quant_options options = {.transformer_level = (int)c->transformer_opt_level,
+                                 .highest = c->highest_mix_precision,
+                                 .asked = b->asked,
                                  .smooth = c->enable_smooth_quant_at.origin == CYG_CONFIG_DEFAULT
                                                ? CYG_SMOOTH_SEARCH
                                            : c->enable_smooth_quant ? CYG_SMOOTH_STATED

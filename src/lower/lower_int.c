@@ -91,6 +91,11 @@ static cyg_status epilogue(cyg_lowering *l, int act, int post_act, float act_lo,
     return CYG_OK;
 }
 
+static int64_t weight_at(const cyg_value *w, int64_t i)
+{
+    return w->type == CYG_TYPE_S16 ? ((const int16_t *)w->data)[i] : ((const int8_t *)w->data)[i];
+}
+
 /* bias[n] = rne(b[n] / (s_x s_w[n])) - z_x sum_k w[n,k]  and  M[n] = s_x s_w[n] (/ s_y[n] when
  * nothing but the residual follows). */
 static cyg_status channel_constants(cyg_lowering *l, const cyg_kp_ilinear *p, int64_t channels,
@@ -99,7 +104,6 @@ static cyg_status channel_constants(cyg_lowering *l, const cyg_kp_ilinear *p, in
     const cyg_value *x = cyg_lowering_in(l, 0), *w = cyg_lowering_in(l, 1),
                     *b = cyg_lowering_in(l, 2);
     const cyg_value *y = cyg_lowering_out(l, 0);
-    const int8_t *weights = w->data;
     const float *bias = b != NULL ? b->data : NULL;
     const double s_x = cyg_lower_scale(x, 0);
     float *m = CYG_NEW_ARRAY(l->arena, float, channels);
@@ -113,8 +117,9 @@ static cyg_status channel_constants(cyg_lowering *l, const cyg_kp_ilinear *p, in
         const double s = s_x * cyg_lower_scale(w, n);
         int64_t sum = 0, magnitude = 0;
         for (int64_t k = 0; k < taps; k++) {
-            sum += weights[n * taps + k];
-            magnitude += weights[n * taps + k] < 0 ? -weights[n * taps + k] : weights[n * taps + k];
+            const int64_t weight = weight_at(w, n * taps + k);
+            sum += weight;
+            magnitude += weight < 0 ? -weight : weight;
         }
         const double folded = rint((bias != NULL ? (double)bias[n] : 0.0) / s) -
                               (double)x->quant.zero_point * (double)sum;
@@ -136,23 +141,51 @@ static cyg_status channel_constants(cyg_lowering *l, const cyg_kp_ilinear *p, in
     return CYG_OK;
 }
 
-static cyg_status weights_ok(cyg_lowering *l)
+static cyg_status weights_ok(cyg_lowering *l, bool wide_too)
 {
     const cyg_value *w = cyg_lowering_in(l, 1), *b = cyg_lowering_in(l, 2);
     CYG_DO(cyg_lower_one_scale(l, cyg_lowering_in(l, 0)));
-    if (w == NULL || !w->is_const || w->type != CYG_TYPE_S8 || !cyg_is_quantised(w))
+    wide_too = wide_too && w != NULL && w->type == CYG_TYPE_S16 && is_wide(cyg_lowering_in(l, 0));
+    if (w == NULL || !w->is_const || !cyg_is_quantised(w) || (w->type != CYG_TYPE_S8 && !wide_too))
         return cyg_lowering_unsupported(l, "its weights are not quantised constants");
     if (b != NULL && (!b->is_const || b->type != CYG_TYPE_F32))
         return cyg_lowering_unsupported(l, "its bias is not a float constant");
     return CYG_OK;
 }
 
-/* x, w, bias, M, residual */
-static const int linear_operands[] = {0, 1, -1, -1, 3};
+/* x, w, bias, M, residual, w_high */
+static const int linear_operands[] = {0, 1, -1, -1, 3, -1};
+
+/* 16-bit weights as two operands of 8 bits, w = low + 256 high. */
+static cyg_status split_weights(cyg_lowering *l, const cyg_value *w)
+{
+    const int64_t count = cyg_value_elements(w);
+    int8_t *low = CYG_NEW_ARRAY(l->arena, int8_t, count),
+           *high = CYG_NEW_ARRAY(l->arena, int8_t, count);
+    if (low == NULL || high == NULL)
+        return CYG_FAIL(l->ctx, CYG_E_NOMEM, "out of memory");
+    for (int64_t i = 0; i < count; i++) {
+        const int32_t v = ((const int16_t *)w->data)[i], down = ((v & 255) ^ 128) - 128;
+        const int32_t up = (v - down) / 256;
+        if (up > 127)
+            return cyg_lowering_unsupported(l, "a 16-bit weight is above 32639");
+        low[i] = (int8_t)down;
+        high[i] = (int8_t)up;
+    }
+    const void *planes[] = {low, high};
+    const uint32_t slots[] = {1, 5};
+    for (int i = 0; i < 2; i++) {
+        cyg_lowering_constant(l, slots[i], CYG_TYPE_S8, count, planes[i]);
+        cyg_kbuf *buf = &l->out->in[slots[i]].constant;
+        buf->rank = w->rank;
+        memcpy(buf->dims, w->dims, sizeof buf->dims);
+    }
+    return CYG_OK;
+}
 
 static cyg_status rule_linear(cyg_lowering *l)
 {
-    CYG_DO(weights_ok(l));
+    CYG_DO(weights_ok(l, true));
     const cyg_value *w = cyg_lowering_in(l, 1);
     const cyg_node *n = l->node;
     cyg_kp_ilinear p;
@@ -160,14 +193,17 @@ static cyg_status rule_linear(cyg_lowering *l)
         l, (int)cyg_node_int(n, CYG_ATTR_act, 0), (int)cyg_node_int(n, CYG_ATTR_post_act, 0),
         cyg_node_float(n, CYG_ATTR_act_lo, 0), cyg_node_float(n, CYG_ATTR_act_hi, 0), &p));
     CYG_DO(cyg_lowering_op(l, CYG_KOP_i_linear, &p, sizeof p));
-    CYG_DO(cyg_lowering_operands(l, linear_operands, 5));
+    const bool split = w->type == CYG_TYPE_S16;
+    CYG_DO(cyg_lowering_operands(l, linear_operands, split ? 6 : 5));
+    if (split)
+        CYG_DO(split_weights(l, w));
     l->out->macs = cyg_value_elements(cyg_lowering_out(l, 0)) * w->dims[1];
     return channel_constants(l, &p, w->dims[0], w->dims[1]);
 }
 
 static cyg_status rule_conv2d(cyg_lowering *l)
 {
-    CYG_DO(weights_ok(l));
+    CYG_DO(weights_ok(l, false));
     const cyg_value *x = cyg_lowering_in(l, 0), *w = cyg_lowering_in(l, 1);
     cyg_kp_iconv2d p = {.x_zero = x->quant.zero_point};
     CYG_DO(cyg_lower_conv_geometry(l, &p.geometry));

@@ -193,13 +193,17 @@ static cyg_status resolve_weights(assignment *a, cyg_node_id id)
     const cyg_node *n = cyg_nod(g, id);
     const cyg_value_id w = n->in[1], b = cyg_node_in(n, 2);
     const cyg_quant x = cyg_val(g, n->in[0])->quant;
+    const bool wide = n->op == CYG_OP_linear && x.type == CYG_TYPE_S16 &&
+                      cyg_quant_asked(s, n).weight == CYG_TYPE_S16;
+    const cyg_type type = wide ? CYG_TYPE_S16 : CYG_TYPE_S8;
     cyg_value_id now;
-    CYG_DO(cyg_quant_weights(s, w, cyg_value_is_none(b) ? NULL : cyg_val(g, b), &x, &now));
+    CYG_DO(cyg_quant_weights(s, w, cyg_value_is_none(b) ? NULL : cyg_val(g, b), &x, type, &now));
     a->report->weight_bytes_float += (int64_t)cyg_val(g, w)->bytes;
     a->report->weight_bytes_quantised +=
         (int64_t)cyg_val(g, now)->bytes + 4 * cyg_val(g, w)->dims[0];
     cyg_node_set_input(g, id, 1, now);
-    return s->options->correct_bias ? cyg_quant_correct_bias(s, id, cyg_val(g, w)->data) : CYG_OK;
+    return s->options->correct_bias && !wide ? cyg_quant_correct_bias(s, id, cyg_val(g, w)->data)
+                                             : CYG_OK;
 }
 
 /* Integer convolutions want channels last: the fused conv2d reads NCHW only at the model's
@@ -227,6 +231,13 @@ static cyg_status resolve_layout(assignment *a, cyg_node_id id)
     return CYG_OK;
 }
 
+static int64_t probability_bits(const cyg_scheme *s, const cyg_node *n)
+{
+    const int32_t asked = cyg_quant_asked(s, n).e_bits;
+    const bool long_row = cyg_node_int(n, CYG_ATTR_tokens, 0) > CYG_QUANT_NARROW_ROW;
+    return asked != 0 ? asked : long_row ? 16 : 8;
+}
+
 static cyg_status resolve_node(assignment *a, cyg_node_id id)
 {
     cyg_scheme *s = a->s;
@@ -248,9 +259,8 @@ static cyg_status resolve_node(assignment *a, cyg_node_id id)
     a->report->integer_nodes++;
     if (op == CYG_OP_linear || op == CYG_OP_conv2d)
         CYG_DO(resolve_weights(a, id));
-    if (op == CYG_OP_attention &&
-        cyg_node_int(cyg_nod(s->g, id), CYG_ATTR_tokens, 0) > CYG_QUANT_NARROW_ROW)
-        cyg_node_set_int(s->g, id, CYG_ATTR_e_bits, 16);
+    if (op == CYG_OP_attention)
+        cyg_node_set_int(s->g, id, CYG_ATTR_e_bits, probability_bits(s, cyg_nod(s->g, id)));
     CYG_DO(resolve_layout(a, id));
     return resolve_result(a, id);
 }

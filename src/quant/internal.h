@@ -64,6 +64,8 @@ cyg_status cyg_quant_assign(cyg_scheme *s, cyg_quant_report *report) CYG_MUST_US
 /* input.c: folds or spells out the normalisation of input 0. */
 cyg_status cyg_quant_normalize_input(cyg_scheme *s) CYG_MUST_USE;
 
+/* What the options ask of node n, highest precision included. */
+cyg_asked cyg_quant_asked(const cyg_scheme *s, const cyg_node *n);
 /* What a consumer wants for operand i of node n: the type that serves it best. */
 cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i);
 /* Operand i of an integer node is data, not a constant of its own (weights, axes, limits). */

@@ -204,16 +204,17 @@ cyg_status cyg_quant_constant(cyg_scheme *s, cyg_value_id v, const cyg_quant *q,
     return CYG_OK;
 }
 
-/* 127 steps on each side, unless the accumulator could overflow: reach sum|w| + |bias| < limit, the
+/* `steps` on each side, unless the accumulator could overflow: reach sum|w| + |bias| < limit, the
  * zero point's share included (docs/numerics.md). The limit leaves 2^24 for a corrected bias. */
-static float channel_scale(const float *w, int64_t taps, double bias, const cyg_quant *x)
+static float channel_scale(const float *w, int64_t taps, double bias, const cyg_quant *x,
+                           double steps)
 {
     const bool wide = x->type == CYG_TYPE_S16;
     const double s_x = (double)x->scales[0], limit = wide ? 4503599627370496.0 : 2130706432.0;
     double reach = 0.0;
     for (int64_t k = 0; k < taps; k++)
         reach = fabs((double)w[k]) > reach ? fabs((double)w[k]) : reach;
-    double s_w = reach > 0.0 ? reach / 127.0 : fabs(bias) / (s_x * 1048576.0);
+    double s_w = reach > 0.0 ? reach / steps : fabs(bias) / (s_x * 1048576.0);
     for (int tries = 0; tries < 64; tries++) {
         const double scale = (double)usable(s_w);
         double magnitude = 0.0, sum = 0.0;
@@ -232,7 +233,7 @@ static float channel_scale(const float *w, int64_t taps, double bias, const cyg_
 }
 
 cyg_status cyg_quant_weights(cyg_scheme *s, cyg_value_id w, const cyg_value *bias,
-                             const cyg_quant *x, cyg_value_id *out_w)
+                             const cyg_quant *x, cyg_type type, cyg_value_id *out_w)
 {
     cyg_graph *g = s->g;
     const cyg_value from = *cyg_val(g, w); /* adding values may move the array */
@@ -240,21 +241,29 @@ cyg_status cyg_quant_weights(cyg_scheme *s, cyg_value_id w, const cyg_value *bia
                   taps = channels > 0 ? count / channels : 0;
     float *scales;
     CYG_DO(give_scales(s, (uint32_t)channels, &scales));
-    int8_t *data = cyg_arena_alloc(&g->arena, (size_t)count + 1, 64);
+    const bool wide = type == CYG_TYPE_S16;
+    const int64_t steps = wide ? 32639 : 127;
+    const size_t bytes = (size_t)count * cyg_type_size(type);
+    int8_t *data = cyg_arena_alloc(&g->arena, bytes + 1, 64);
     if (data == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     for (int64_t n = 0; n < channels; n++) {
         const float *row = (const float *)from.data + n * taps;
-        scales[n] = channel_scale(row, taps,
-                                  bias != NULL ? (double)((const float *)bias->data)[n] : 0.0, x);
-        for (int64_t k = 0; k < taps; k++)
-            data[n * taps + k] = (int8_t)saturate((double)row[k] / (double)scales[n], -127, 127);
+        scales[n] =
+            channel_scale(row, taps, bias != NULL ? (double)((const float *)bias->data)[n] : 0.0, x,
+                          (double)steps);
+        for (int64_t k = 0; k < taps; k++) {
+            const int16_t q = (int16_t)saturate((double)row[k] / (double)scales[n], -steps, steps);
+            if (wide)
+                memcpy(data + 2 * (n * taps + k), &q, 2);
+            else
+                data[n * taps + k] = (int8_t)q;
+        }
     }
-    *out_w =
-        cyg_graph_add_const(g, from.name, CYG_TYPE_S8, from.rank, from.dims, data, (size_t)count);
+    *out_w = cyg_graph_add_const(g, from.name, type, from.rank, from.dims, data, bytes);
     if (cyg_value_is_none(*out_w))
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     cyg_val(g, *out_w)->quant =
-        (cyg_quant){.type = CYG_TYPE_S8, .axis = 0, .count = (uint32_t)channels, .scales = scales};
+        (cyg_quant){.type = type, .axis = 0, .count = (uint32_t)channels, .scales = scales};
     return CYG_OK;
 }

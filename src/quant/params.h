@@ -26,10 +26,10 @@ double cyg_quant_u8_error(const cyg_quant *q, const float *x, const float *weigh
 double cyg_quant_dot(const float *a, const float *b, int64_t count);
 /* Range of a float constant. */
 void cyg_quant_const_range(const cyg_value *v, float *lo, float *hi);
-/* S8 weights [channels, taps], one scale a channel, for an input with scale s_x and zero point z_x.
- */
+/* S8 or S16 weights [channels, taps], one scale a channel, for an input with scale s_x and zero
+ * point z_x; S16 within -32639..32639, so that both of its bytes are S8, for a 16-bit input. */
 cyg_status cyg_quant_weights(cyg_scheme *s, cyg_value_id w, const cyg_value *bias,
-                             const cyg_quant *x, cyg_value_id *out_w) CYG_MUST_USE;
+                             const cyg_quant *x, cyg_type type, cyg_value_id *out_w) CYG_MUST_USE;
 
 /* Gives a linear or conv2d this bias; `bias` stays the caller's, in the graph's arena. */
 cyg_status cyg_quant_set_bias(cyg_scheme *s, cyg_node_id id, const float *bias,

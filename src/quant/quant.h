@@ -35,6 +35,15 @@ typedef enum cyg_range_method {
     CYG_RANGE_KL
 } cyg_range_method;
 
+/* What is asked of one node. NONE and 0 = as the scheme chooses. */
+typedef struct cyg_asked {
+    cyg_type data;   /* what it reads: U8, S16, or F32 = it runs in float */
+    cyg_type output; /* what it writes: U8, S16 or F32 */
+    cyg_type weight; /* S8, or S16 for a linear that reads 16 bits */
+    int32_t e_bits;  /* attention's unnormalised probabilities: 8 or 16 */
+    bool insist;     /* data names this node alone: without such a form there is an error */
+} cyg_asked;
+
 /* One correction that was kept: where, and what it did to the layer's error on sampled rows. */
 typedef struct cyg_quant_gain {
     const char *kind;     /* "equalise", "range", "bias" */
@@ -45,8 +54,10 @@ typedef struct cyg_quant_gain {
 double cyg_quant_gain_db(const cyg_quant_gain *gain);
 
 typedef struct cyg_quant_options {
-    int transformer_level; /* 1: 16-bit residual stream and LayerNorm input (the only one built) */
-    size_t max_samples;    /* 0 = all of the source */
+    int transformer_level;  /* 1: 16-bit residual stream and LayerNorm input; 2: 8 bits there too */
+    const cyg_asked *asked; /* by node id, or NULL; goes before everything else */
+    bool highest;           /* 16 bits wherever there is a form for it, attention in float */
+    size_t max_samples;     /* 0 = all of the source */
     cyg_smooth_mode smooth;
     float smooth_strength, smooth_threshold; /* 0..1, for CYG_SMOOTH_STATED */
     cyg_range_method method;                 /* the ranges of 8-bit values to start with */

@@ -143,6 +143,50 @@ static bool is_weak(const cyg_graph *g, const cyg_node *n)
     }
 }
 
+/* ---- what is asked for
+ * -------------------------------------------------------------------------------------- */
+
+cyg_asked cyg_quant_asked(const cyg_scheme *s, const cyg_node *n)
+{
+    const uint32_t id = (uint32_t)(n - s->g->nodes);
+    cyg_asked p = {0};
+    if (s->options->asked != NULL && id < s->node_count)
+        p = s->options->asked[id];
+    if (s->options->highest) {
+        /* q, k and v and a convolution's weights have no 16-bit form. */
+        if (p.data == CYG_TYPE_NONE)
+            p.data =
+                n->op == CYG_OP_attention || n->op == CYG_OP_conv2d ? CYG_TYPE_F32 : CYG_TYPE_S16;
+        if (p.weight == CYG_TYPE_NONE && p.data == CYG_TYPE_S16)
+            p.weight = CYG_TYPE_S16;
+        p.e_bits = p.e_bits != 0 ? p.e_bits : 16;
+    }
+    return p;
+}
+
+/* A type that names this node and that it has no form for must not be passed over. */
+static cyg_status check_form(const cyg_scheme *s, const cyg_node *n, bool integer)
+{
+    const cyg_asked p = cyg_quant_asked(s, n);
+    if (p.insist && p.weight == CYG_TYPE_S16 && n->op != CYG_OP_linear)
+        return CYG_FAIL(
+            s->ctx, CYG_E_UNSUPPORTED,
+            "layer_configs: node \"%s\" (%s) has no form with S16 weights; linears have", n->name,
+            cyg_op_schema_of(n->op)->onnx);
+    if (!p.insist || p.data == CYG_TYPE_NONE || p.data == CYG_TYPE_F32)
+        return CYG_OK;
+    if (n->op == CYG_OP_attention && integer && p.data == CYG_TYPE_S16)
+        return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED,
+                        "layer_configs: attention \"%s\" reads q, k and v in 8 bits or in FP32, "
+                        "there is no 16-bit form; its Softmax has one",
+                        n->name);
+    if (!integer && !cyg_quant_is_move(n))
+        return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED,
+                        "layer_configs: node \"%s\" (%s) has no integer form: it runs in FP32",
+                        n->name, cyg_op_schema_of(n->op)->onnx);
+    return CYG_OK;
+}
+
 /* integer[n] in topological order; from_integer[class] = some member is the result of an integer
  * node. */
 static cyg_status choose_nodes(cyg_scheme *s)
@@ -154,11 +198,13 @@ static cyg_status choose_nodes(cyg_scheme *s)
     for (uint32_t i = 0; i < g->order_count; i++) {
         const uint32_t id = g->order[i].i;
         const cyg_node *n = &g->nodes[id];
-        bool integer = is_strong(g, n);
-        if (!integer && is_weak(g, n))
+        const bool to_float = cyg_quant_asked(s, n).data == CYG_TYPE_F32;
+        bool integer = !to_float && is_strong(g, n);
+        if (!integer && !to_float && is_weak(g, n))
             for (uint32_t k = 0; k < n->in_count && !integer; k++)
                 integer = is_activation(g, n->in[k]) && from_integer[s->class_of[n->in[k].i]];
         s->integer[id] = integer;
+        CYG_DO(check_form(s, n, integer));
         for (uint32_t k = 0; integer && k < n->out_count; k++)
             from_integer[s->class_of[n->out[k].i]] = true;
     }
@@ -177,34 +223,49 @@ int64_t cyg_quant_macs(const cyg_graph *g, const cyg_node *n)
     return w->dims[0] > 0 ? cyg_value_elements(y) * (cyg_value_elements(w) / w->dims[0]) : 0;
 }
 
-cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i)
-{
-    switch ((int)n->op) {
-    case CYG_OP_layer_normalization:
-        return CYG_STORE_S16;
-    case CYG_OP_reduce_mean: /* alone it is given 16 bits, which cost nothing then */
-    case CYG_OP_reduce_sum:
-        return s->shared[s->class_of[n->in[i].i]] ? CYG_STORE_U8 : CYG_STORE_S16;
-    case CYG_OP_linear:
-    case CYG_OP_conv2d:
-        if (i == 3)
-            return CYG_STORE_S16;
-        return n->op == CYG_OP_linear &&
-                       (double)cyg_quant_macs(s->g, n) < cheap_share * (double)s->total_macs
-                   ? CYG_STORE_S16
-                   : CYG_STORE_U8;
-    case CYG_OP_attention:
-        return CYG_STORE_S8_HEADS;
-    default: /* element-wise: as wide as its result */
-        return s->store[s->class_of[n->out[0].i]] == CYG_STORE_S16 ? CYG_STORE_S16 : CYG_STORE_U8;
-    }
-}
-
 /* A function of one operand that is looked up: not relu and clip, which are clamps. */
 static bool is_table(const cyg_node *n)
 {
     return (cyg_op_schema_of(n->op)->flags & CYG_OPF_UNARY) != 0 && n->op != CYG_OP_relu &&
            n->op != CYG_OP_clip;
+}
+
+/* What a node's data operands want when nothing is asked. */
+static cyg_store default_demand(const cyg_scheme *s, const cyg_node *n)
+{
+    switch ((int)n->op) {
+    case CYG_OP_layer_normalization:
+        return s->options->transformer_level > 1 ? CYG_STORE_U8 : CYG_STORE_S16;
+    case CYG_OP_reduce_mean: /* alone it is given 16 bits, which cost nothing then */
+    case CYG_OP_reduce_sum:
+        return s->options->transformer_level > 1 || s->shared[s->class_of[n->in[0].i]]
+                   ? CYG_STORE_U8
+                   : CYG_STORE_S16;
+    case CYG_OP_linear:
+        return (double)cyg_quant_macs(s->g, n) < cheap_share * (double)s->total_macs ? CYG_STORE_S16
+                                                                                     : CYG_STORE_U8;
+    case CYG_OP_conv2d:
+        return CYG_STORE_U8;
+    default: /* element-wise: as wide as its result */
+        return s->store[s->class_of[n->out[0].i]] == CYG_STORE_S16 ? CYG_STORE_S16 : CYG_STORE_U8;
+    }
+}
+
+cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i)
+{
+    if (n->op == CYG_OP_attention)
+        return CYG_STORE_S8_HEADS;
+    if ((n->op == CYG_OP_linear || n->op == CYG_OP_conv2d) && i == 3) /* the residual */
+        return s->options->transformer_level > 1 && !s->options->highest ? CYG_STORE_U8
+                                                                         : CYG_STORE_S16;
+    if (is_table(n)) /* what is asked of it, its result has: apply_outputs */
+        return default_demand(s, n);
+    const cyg_asked p = cyg_quant_asked(s, n);
+    const bool wide_weights = n->op == CYG_OP_linear && p.weight == CYG_TYPE_S16;
+    const cyg_type asked = wide_weights ? CYG_TYPE_S16 : p.data;
+    return asked == CYG_TYPE_S16  ? CYG_STORE_S16
+           : asked == CYG_TYPE_U8 ? CYG_STORE_U8
+                                  : default_demand(s, n);
 }
 
 bool cyg_quant_accepts(const cyg_scheme *s, const cyg_node *n, uint32_t i, cyg_store store)
@@ -313,6 +374,25 @@ static void raise_by_producers(cyg_scheme *s)
     }
 }
 
+/* Types that are asked for results: of the whole class, since movement changes no types. Readers
+ * that want another convert. */
+static void apply_outputs(cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        const cyg_asked p = cyg_quant_asked(s, n);
+        const bool table = p.output == CYG_TYPE_NONE && is_table(n) && p.data != CYG_TYPE_F32;
+        const cyg_type output = table ? p.data : p.output;
+        if (!s->integer[g->order[i].i] || output == CYG_TYPE_NONE || n->out_count != 1 ||
+            cyg_graph_is_output(g, n->out[0])) /* results leave as floats */
+            continue;
+        s->store[s->class_of[n->out[0].i]] = output == CYG_TYPE_S16  ? CYG_STORE_S16
+                                             : output == CYG_TYPE_U8 ? CYG_STORE_U8
+                                                                     : CYG_STORE_FLOAT;
+    }
+}
+
 /* Results that a scale for each channel can be given: nothing but M or G carries it. */
 static bool scales_channels(const cyg_scheme *s, cyg_node_id id)
 {
@@ -374,7 +454,9 @@ cyg_status cyg_quant_choose(cyg_scheme *s)
     CYG_DO(count_readers(s));
     raise_by_consumers(s);
     raise_by_producers(s);
+    apply_outputs(s);
     raise_by_consumers(s); /* element-wise results that just got their type */
+    apply_outputs(s);
     lower_by_producers(s);
     choose_heads(s);
     return CYG_OK;

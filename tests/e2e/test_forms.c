@@ -266,11 +266,37 @@ static void golden_models(void **state)
     }
 }
 
+/* Entries by type and by range: each is told, and the package is another one. */
+static void layers(void **state)
+{
+    (void)state;
+    char hash[65];
+    fixture_text("forms/layers.json",
+                 "{\"input\": \"model.onnx\", \"output_dir\": \"layers\",\n"
+                 " \"target_hardware\": \"CPU\", \"quant\": {\n"
+                 "  \"layer_configs\": [\n"
+                 "   {\"start_tensor_names\": \"DEFAULT\", \"end_tensor_names\": \"DEFAULT\",\n"
+                 "    \"data_type\": \"U16\"},\n"
+                 "   {\"op_type\": \"Softmax\", \"data_type\": \"FP32\"}],\n"
+                 "  \"input_configs\": [{\"tensor_name\": \"DEFAULT\",\n"
+                 "    \"calibration_dataset\": \"calib\", \"calibration_size\": 4,\n"
+                 "    \"calibration_mean\": [120, 115, 105],\n"
+                 "    \"calibration_std\": [58, 57, 59]}]}}\n");
+    e2e_cygnet(&result, (e2e_how){0}, "build --config forms/layers.json");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.err, "quant.layer_configs[0] (U16) sets"));
+    assert_non_null(strstr(result.err, "quant.layer_configs[1] (FP32) sets 2 steps"));
+    assert_non_null(strstr(result.err, "2 Attention"));
+    fixture_sha256(e2e_path("layers/compiled.cyg"), hash);
+    assert_string_not_equal(hash, wanted);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commented_json),
         cmocka_unit_test(yaml),
+        cmocka_unit_test(layers),
         cmocka_unit_test(flags),
         cmocka_unit_test(from_other_folder),
         cmocka_unit_test(merged_configuration),

@@ -101,8 +101,20 @@ static void wrong_configs(void **state)
          "AX650|not built yet|CPU"},
         {"\"quant\": {",
          "\"quant\": {\"layer_configs\": [{\"op_type\": \"Add\","
+         " \"data_type\": \"S8\"}],",
+         5, "layer_configs[0].data_type|S8|not built yet"},
+        {"\"quant\": {",
+         "\"quant\": {\"layer_configs\": [{\"op_type\": \"Sofmax\","
          " \"data_type\": \"U16\"}],",
-         5, "layer_configs|not built yet"},
+         2, "layer_configs[0]|Sofmax|did you mean \"Softmax\""},
+        {"\"quant\": {",
+         "\"quant\": {\"layer_configs\": [{\"layer_name\": \"embed.flatt\","
+         " \"data_type\": \"U16\"}],",
+         2, "layer_configs[0]|there is no operator \"embed.flatt\""},
+        {"\"quant\": {",
+         "\"quant\": {\"layer_configs\": [{\"start_tensor_names\": [\"pixel_value\"],"
+         " \"end_tensor_names\": [\"DEFAULT\"], \"data_type\": \"U16\"}],",
+         2, "layer_configs[0]|tensor|did you mean \"pixel_values\""},
         {"\"quant\": {", "\"quant\": {\"calibration_method\": \"MSe\",", 2,
          "calibration_method|MSe|did you mean \"MSE\""},
         {"\"output_dir\": \"out\"", "\"output_dir\": \"\"", 2, "output_dir"},

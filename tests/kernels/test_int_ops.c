@@ -50,6 +50,27 @@ static void linear_types_and_activations(void **state)
             }
 }
 
+/* 16-bit weights: extreme upper and lower bytes at every tile edge. */
+static void linear_wide_weights(void **state)
+{
+    (void)state;
+    static const int64_t rows[] = {1, 2, 7, 8, 9, 65}, columns[] = {1, 15, 17, 49, 97, 193};
+    for (size_t i = 0; i < CYG_COUNT(rows); i++)
+        for (size_t j = 0; j < CYG_COUNT(columns); j++)
+            for (size_t pattern = 0; pattern < CYG_COUNT(patterns); pattern++) {
+                const int64_t k = kh_between(1, 130);
+                const int32_t y = IC_PICK(CYG_TYPE_U8, CYG_TYPE_S16, CYG_TYPE_F32);
+                kh_call c;
+                ic_linear(&c, IC_PICK(CYG_TYPE_S16, CYG_TYPE_U16), y, CYG_ACT_NONE, CYG_TYPE_S16,
+                          rows[i], rows[i], columns[j], k, patterns[pattern][0],
+                          patterns[pattern][1]);
+                kh_fill_int(CYG_TYPE_S8, kh_in(&c, CYG_TYPE_S8, 1, KH_DIMS(columns[j], k)),
+                            columns[j] * k, patterns[pattern][1]);
+                kh_run(&c);
+                kh_end(&c);
+            }
+}
+
 static void linear_extremes(void **state)
 {
     (void)state;
@@ -375,6 +396,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear_tile_edges),
         cmocka_unit_test(linear_types_and_activations),
+        cmocka_unit_test(linear_wide_weights),
         cmocka_unit_test(linear_extremes),
         cmocka_unit_test(linear_long_rows),
         cmocka_unit_test(convolutions),

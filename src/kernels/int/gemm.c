@@ -140,11 +140,11 @@ void cyg_igemm_prepare(const cyg_igemm *g, int32_t x_type, const int8_t *w, cons
         for (int64_t j = 0; i < n && is_offset && j < k; j++)
             correction += 128 * w[i * k + j];
         if (cyg_is_16bit(x_type)) {
-            const int64_t b = i < n ? ((const int64_t *)bias)[i] : 0;
+            const int64_t b = i < n && bias != NULL ? ((const int64_t *)bias)[i] : 0;
             bias64[i] = (int64_t)((uint64_t)b - 256 * (uint64_t)correction);
             bias32[i] = 0;
         } else {
-            const int32_t b = i < n ? ((const int32_t *)bias)[i] : 0;
+            const int32_t b = i < n && bias != NULL ? ((const int32_t *)bias)[i] : 0;
             bias32[i] = (int32_t)((uint32_t)b - (uint32_t)(uint64_t)correction);
         }
         scale[i] = i < n ? m[i] : 0.0f;
@@ -229,17 +229,31 @@ int64_t cyg_igemm_item_rows(int64_t k)
     return rows < 8 ? 8 : rows > CYG_IGEMM_MAX_ROWS ? CYG_IGEMM_MAX_ROWS : rows;
 }
 
-/* acc = 256 H + L + bias, its float by way of binary64 (exact below 2^53). In place: the sums of H
- * become floats. */
-static void join_planes(int64_t rows, int64_t columns, int64_t stride, const int32_t *low,
-                        int32_t *high_to_float, const int64_t *bias)
+/* The sums of one tile's planes, and their join acc = 256 H + L + bias. */
+typedef struct plane_sums {
+    CYG_ALIGNED(64) int32_t low[CYG_IGEMM_MAX_TILE];
+    CYG_ALIGNED(64) int32_t high[CYG_IGEMM_MAX_TILE];
+} plane_sums;
+
+static int64_t joined(const plane_sums *s, int64_t at, int64_t bias)
+{
+    return (int64_t)(256 * (uint64_t)(int64_t)s->high[at] + (uint64_t)(int64_t)s->low[at] +
+                     (uint64_t)bias);
+}
+
+/* acc of both sets of weights (w = 256 upper + lower), its float by way of binary64 (exact below
+ * 2^53), to where the high sums of the lower ones were. */
+static void join_planes(int64_t rows, int64_t columns, int64_t stride, plane_sums *lower,
+                        const int64_t *bias, const plane_sums *upper, const int64_t *upper_bias)
 {
     for (int64_t r = 0; r < rows; r++) {
         for (int64_t c = 0; c < columns; c++) {
-            const int64_t h = high_to_float[r * stride + c], l = low[r * stride + c];
-            const int64_t acc = (int64_t)(256 * (uint64_t)h + (uint64_t)l + (uint64_t)bias[c]);
+            const int64_t at = r * stride + c;
+            int64_t acc = joined(lower, at, bias[c]);
+            if (upper != NULL)
+                acc = (int64_t)((uint64_t)acc + 256 * (uint64_t)joined(upper, at, upper_bias[c]));
             const float f = (float)(double)acc;
-            memcpy(&high_to_float[r * stride + c], &f, 4);
+            memcpy(&lower->high[at], &f, 4);
         }
     }
 }
@@ -268,11 +282,42 @@ static void finish_tile(const cyg_igemm_job *job, int32_t acc_type, const void *
     }
 }
 
+/* Both planes of a 16-bit A times one panel. */
+static void multiply_planes(const cyg_igemm_job *job, const uint8_t *prepared, int64_t column,
+                            const void *a_lo, const void *a_hi, int64_t a_stride, int64_t rows,
+                            int64_t columns, plane_sums *out)
+{
+    const cyg_igemm *g = job->isa->igemm();
+    const cyg_igemm_layout *l = &job->layout;
+    const uint8_t *panel = prepared + l->panels_at + column * l->groups * 4;
+    const int32_t *zeros = (const int32_t *)(const void *)prepared + column;
+    g->tile(l->groups, a_lo, a_stride, panel, zeros, out->low, g->nr, rows, columns);
+    g->tile(l->groups, a_hi, a_stride, panel, zeros, out->high, g->nr, rows, columns);
+}
+
+static void wide_tile(const cyg_igemm_job *job, const void *a_lo, const void *a_hi,
+                      int64_t a_stride, int64_t row, int64_t rows, int64_t column, int64_t columns)
+{
+    plane_sums lower, upper;
+    const cyg_igemm_layout *l = &job->layout;
+    const int64_t nr = job->isa->igemm()->nr;
+    const uint8_t *base = job->prepared, *high = job->high;
+    const float *m = (const float *)(const void *)(base + l->m_at) + column;
+    const int64_t *bias = (const int64_t *)(const void *)(base + l->bias64_at) + column,
+                  *high_bias = NULL;
+    multiply_planes(job, base, column, a_lo, a_hi, a_stride, rows, columns, &lower);
+    if (high != NULL) {
+        multiply_planes(job, high, column, a_lo, a_hi, a_stride, rows, columns, &upper);
+        high_bias = (const int64_t *)(const void *)(high + l->bias64_at) + column;
+    }
+    join_planes(rows, columns, nr, &lower, bias, high != NULL ? &upper : NULL, high_bias);
+    finish_tile(job, CYG_TYPE_F32, lower.high, nr, m, row, rows, column, columns);
+}
+
 void cyg_igemm_block(const cyg_igemm_job *job, const void *a_lo, const void *a_hi, int64_t a_stride,
                      int64_t row0, int64_t rows, int64_t col0, int64_t col1)
 {
     CYG_ALIGNED(64) int32_t tile[CYG_IGEMM_MAX_TILE];
-    CYG_ALIGNED(64) int32_t high[CYG_IGEMM_MAX_TILE];
     const cyg_igemm *g = job->isa->igemm();
     const cyg_igemm_layout *l = &job->layout;
     const uint8_t *base = job->prepared;
@@ -283,17 +328,14 @@ void cyg_igemm_block(const cyg_igemm_job *job, const void *a_lo, const void *a_h
         const float *m = (const float *)(const void *)(base + l->m_at) + column;
         for (int64_t r = 0; r < rows; r += g->mr) {
             const int64_t count = rows - r < g->mr ? rows - r : g->mr;
-            g->tile(l->groups, (const uint8_t *)a_lo + r * a_stride, a_stride, panel, bias, tile,
-                    g->nr, count, columns);
+            const uint8_t *lo = (const uint8_t *)a_lo + r * a_stride;
             if (cyg_is_16bit(job->x_type)) {
-                g->tile(l->groups, (const uint8_t *)a_hi + r * a_stride, a_stride, panel, bias,
-                        high, g->nr, count, columns);
-                join_planes(count, columns, g->nr, tile, high,
-                            (const int64_t *)(const void *)(base + l->bias64_at) + column);
-                finish_tile(job, CYG_TYPE_F32, high, g->nr, m, row0 + r, count, column, columns);
-            } else {
-                finish_tile(job, CYG_TYPE_S32, tile, g->nr, m, row0 + r, count, column, columns);
+                wide_tile(job, lo, (const uint8_t *)a_hi + r * a_stride, a_stride, row0 + r, count,
+                          column, columns);
+                continue;
             }
+            g->tile(l->groups, lo, a_stride, panel, bias, tile, g->nr, count, columns);
+            finish_tile(job, CYG_TYPE_S32, tile, g->nr, m, row0 + r, count, column, columns);
         }
     }
 }

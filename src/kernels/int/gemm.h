@@ -7,6 +7,9 @@
  * packed and 128 * (column sum of B) subtracted from the bias, exact modulo 2^32. 16-bit A: two
  * planes, x = 256 hi + lo.
  *
+ * 16-bit weights: two prepared blocks, w = 256 high + low, both s8; four products, and
+ * acc = 65536 HH + 256 (HL + LH) + LL.
+ *
  * Prepared weights: [bias s32, padded][M f32, padded][bias s64, padded, 16-bit A only][panels].
  * Everything padded to whole panels, 64-byte aligned. */
 #ifndef CYG_KERNELS_INT_GEMM_H
@@ -45,7 +48,8 @@ void cyg_igemm_pack_b(const cyg_igemm *g, const cyg_igemm_source *from, int64_t 
 /* As above with B transposed: k runs over rows of the source, n over its contiguous elements. */
 void cyg_igemm_pack_bt(const cyg_igemm *g, const cyg_igemm_source *from, int64_t n, int64_t k,
                        void *out_panels);
-/* The prepared block of a constant weight matrix. bias: s32 or, for a 16-bit x, s64. */
+/* The prepared block of a constant weight matrix. bias: s32 or, for a 16-bit x, s64; NULL = zeros.
+ */
 void cyg_igemm_prepare(const cyg_igemm *g, int32_t x_type, const int8_t *w, const void *bias,
                        const float *m, int64_t n, int64_t k, void *out_prepared);
 
@@ -59,6 +63,7 @@ int cyg_igemm_a_is_direct(const cyg_igemm *g, int32_t x_type, int64_t k);
 typedef struct cyg_igemm_job {
     const struct cyg_kernels *isa;
     const void *prepared;
+    const void *high; /* the same of the weights' upper bytes (bias zero), or NULL; 16-bit x only */
     cyg_igemm_layout layout;
     int32_t x_type, y_type, r_type; /* r_type NONE: no residual */
     int64_t n;

@@ -1,4 +1,5 @@
-/* i_linear: y = act(x w^T + bias) [+ r] on exact integers (docs/numerics.md, Linear).
+/* i_linear: y = act(x w^T + bias) [+ r] on exact integers (docs/numerics.md, Linear). 16-bit
+ * weights come as two operands of 8 bits: w + 256 w_high.
  *
  * An item is a block of rows times at most 192 columns, so that a short x (one image's class head)
  * still splits among threads. Consecutive items of a worker share their rows: packed rows are kept
@@ -10,7 +11,7 @@
 #include "kernels/int/check.h"
 #include "kernels/int/gemm.h"
 
-enum { X, W, BIAS, M, RESIDUAL };
+enum { X, W, BIAS, M, RESIDUAL, W_HIGH };
 
 typedef struct linear_shape {
     int64_t rows, n, k, item_rows, row_blocks, column_blocks;
@@ -30,7 +31,7 @@ static linear_shape shape_of(const cyg_kcall *call)
 
 static const char *check(const cyg_kcall *call)
 {
-    CYG_WANT_OK(cyg_check_counts(call, 4, 5));
+    CYG_WANT_OK(cyg_check_counts(call, 4, 6));
     const cyg_kbuf *x = &call->in[X], *w = &call->in[W], *y = &call->out[0];
     CYG_WANT(cyg_is_activation(x->type), "x's type is not supported");
     CYG_WANT(w->type == CYG_TYPE_S8 && w->rank == 2, "w must be s8 [N, K]");
@@ -42,16 +43,32 @@ static const char *check(const cyg_kcall *call)
     CYG_WANT_OK(cyg_check_constant(&call->in[BIAS],
                                    cyg_is_16bit(x->type) ? CYG_TYPE_S64 : CYG_TYPE_S32, n));
     CYG_WANT_OK(cyg_check_constant(&call->in[M], CYG_TYPE_F32, n));
+    const cyg_kbuf *high = cyg_optional(call, W_HIGH);
+    if (high != NULL) {
+        CYG_WANT(cyg_is_16bit(x->type), "16-bit weights need a 16-bit x");
+        CYG_WANT_OK(cyg_check_constant(high, CYG_TYPE_S8, n * k));
+    }
     const int64_t rows = cyg_elements(x) / k;
     CYG_WANT(y->rank >= 1 && cyg_last_dim(y) == n && cyg_elements(y) / n == rows,
              "y's shape is not [.., N]");
     return cyg_check_ilinear(call->params, y->type, cyg_optional(call, RESIDUAL), rows, n);
 }
 
-static size_t prepare_size(const cyg_kcall *call)
+static size_t block_size(const cyg_kcall *call)
 {
     const linear_shape s = shape_of(call);
     return cyg_igemm_layout_of(call->isa->igemm(), call->in[X].type, s.n, s.k).size;
+}
+
+static int has_high(const cyg_kcall *call)
+{
+    return cyg_optional(call, W_HIGH) != NULL;
+}
+
+/* The weights' lower bytes (or all of them), then the upper ones. */
+static size_t prepare_size(const cyg_kcall *call)
+{
+    return block_size(call) * (has_high(call) ? 2 : 1);
 }
 
 static void prepare(const cyg_kcall *call, void *out_prepared)
@@ -59,6 +76,9 @@ static void prepare(const cyg_kcall *call, void *out_prepared)
     const linear_shape s = shape_of(call);
     cyg_igemm_prepare(call->isa->igemm(), call->in[X].type, call->in[W].data, call->in[BIAS].data,
                       call->in[M].data, s.n, s.k, out_prepared);
+    if (has_high(call))
+        cyg_igemm_prepare(call->isa->igemm(), call->in[X].type, call->in[W_HIGH].data, NULL,
+                          call->in[M].data, s.n, s.k, (uint8_t *)out_prepared + block_size(call));
 }
 
 static int64_t items(const cyg_kcall *call)
@@ -91,6 +111,7 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
     const cyg_igemm_job job = {
         .isa = call->isa,
         .prepared = call->prepared,
+        .high = has_high(call) ? (const uint8_t *)call->prepared + block_size(call) : NULL,
         .layout = cyg_igemm_layout_of(g, x->type, s.n, s.k),
         .x_type = x->type,
         .y_type = call->out[0].type,
@@ -129,7 +150,7 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
     const linear_shape s = shape_of(call);
     const cyg_kp_ilinear *p = call->params;
     const cyg_kbuf *x = &call->in[X], *r = cyg_optional(call, RESIDUAL), *y = &call->out[0];
-    const int8_t *w = call->in[W].data;
+    const int8_t *w = call->in[W].data, *high = cyg_optional_data(call, W_HIGH);
     const float *m = call->in[M].data;
     const int has_r = r != NULL && r->data != NULL, wide = cyg_is_16bit(x->type);
     const int64_t r_count = has_r ? cyg_elements(r) : 1;
@@ -140,9 +161,11 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
             for (int64_t n = col0; n < s.n && n < col0 + CYG_IGEMM_COLUMNS; n++) {
                 uint64_t acc = wide ? (uint64_t)((const int64_t *)call->in[BIAS].data)[n]
                                     : (uint64_t)((const int32_t *)call->in[BIAS].data)[n];
-                for (int64_t k = 0; k < s.k; k++)
-                    acc += (uint64_t)((int64_t)cyg_load_int(x->type, x->data, row * s.k + k) *
-                                      w[n * s.k + k]);
+                for (int64_t k = 0; k < s.k; k++) {
+                    const int64_t weight =
+                        w[n * s.k + k] + (high != NULL ? 256 * (int64_t)high[n * s.k + k] : 0);
+                    acc += (uint64_t)(cyg_load_int(x->type, x->data, row * s.k + k) * weight);
+                }
                 const float f = wide ? (float)(double)(int64_t)acc : (float)(int32_t)(uint32_t)acc;
                 const int64_t at = row * s.n + n;
                 const float res =

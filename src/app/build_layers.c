@@ -1,0 +1,294 @@
+/* layer_configs to a precision for each node of the optimised graph.
+ *
+ * An entry may name a node of the optimised graph or an operator of the source model that went into
+ * it; types likewise. Of the entries that match, one by name goes before one by type, that before a
+ * sub-graph, and the earlier before the later. What an operator that became part of a step sets:
+ *
+ *   MatMul, Gemm, Conv   of a linear or convolution   its input
+ *   any other            of a linear or convolution   its output (sums inside are exact integers)
+ *   Softmax              of an attention              the probabilities, in 8 or 16 bits
+ *   any other            of an attention              q, k and v
+ *   any                  of another step              the step
+ *
+ * FP32 makes a float step of it, whichever part of it was named. */
+#include <string.h>
+
+#include "app/build.h"
+
+enum role { ROLE_STEP, ROLE_OUTPUT, ROLE_PROBABILITIES, ROLES };
+
+typedef struct layer_matcher {
+    cyg_build *b;
+    const cyg_graph *g;
+    bool **inside;    /* by entry: nodes of its sub-graph; NULL = no sub-graph */
+    cyg_node_id node; /* being looked at */
+    cyg_asked *out;   /* by node */
+} layer_matcher;
+
+/* ---- sub-graphs
+ * ---------------------------------------------------------------------------------------------- */
+
+static bool is_default(const cyg_string_list *names)
+{
+    return names->count == 1 && strcmp(names->items[0], "DEFAULT") == 0;
+}
+
+static cyg_status unknown(layer_matcher *m, size_t entry, const char *what, const char *name,
+                          const char *const *names, size_t count)
+{
+    const int near = cyg_nearest_name(name, names, count);
+    return CYG_FAIL(&m->b->app->ctx, CYG_E_CONFIG,
+                    "quant.layer_configs[%zu]: there is no %s \"%s\"%s%s%s", entry, what, name,
+                    near >= 0 ? "; did you mean \"" : "", near >= 0 ? names[near] : "",
+                    near >= 0 ? "\"?" : "");
+}
+
+/* Marks the named values in a table by value. */
+static cyg_status mark_tensors(layer_matcher *m, size_t entry, const cyg_string_list *names,
+                               bool *marks)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        const cyg_value_id v = cyg_graph_find_value(m->g, names->items[i]);
+        if (!cyg_value_is_none(v) && !cyg_val(m->g, v)->is_const) {
+            marks[v.i] = true;
+            continue;
+        }
+        const char **all = CYG_NEW_ARRAY(&m->b->app->arena, const char *, m->g->value_count + 1);
+        size_t count = 0;
+        if (all == NULL)
+            return CYG_FAIL(&m->b->app->ctx, CYG_E_NOMEM, "out of memory");
+        for (uint32_t k = 0; k < m->g->value_count; k++)
+            if (!m->g->values[k].is_const)
+                all[count++] = m->g->values[k].name;
+        return unknown(m, entry, "tensor in the optimised model", names->items[i], all, count);
+    }
+    return CYG_OK;
+}
+
+/* Nodes on a way from a start to an end. */
+static cyg_status mark_range(layer_matcher *m, size_t entry, const cyg_config_layer *l)
+{
+    const cyg_graph *g = m->g;
+    cyg_arena *arena = &m->b->app->arena;
+    bool *from = CYG_NEW_ARRAY(arena, bool, g->value_count + 1),
+         *to = CYG_NEW_ARRAY(arena, bool, g->value_count + 1),
+         *inside = CYG_NEW_ARRAY(arena, bool, g->node_count + 1);
+    if (from == NULL || to == NULL || inside == NULL)
+        return CYG_FAIL(&m->b->app->ctx, CYG_E_NOMEM, "out of memory");
+    const bool all_from = is_default(&l->start_tensor_names),
+               all_to = is_default(&l->end_tensor_names);
+    if (!all_from)
+        CYG_DO(mark_tensors(m, entry, &l->start_tensor_names, from));
+    if (!all_to)
+        CYG_DO(mark_tensors(m, entry, &l->end_tensor_names, to));
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        bool follows = all_from;
+        for (uint32_t k = 0; k < n->in_count; k++)
+            follows = follows || (!cyg_value_is_none(n->in[k]) && from[n->in[k].i]);
+        inside[g->order[i].i] = follows;
+        for (uint32_t k = 0; follows && k < n->out_count; k++)
+            if (!cyg_value_is_none(n->out[k]))
+                from[n->out[k].i] = true;
+    }
+    for (uint32_t i = g->order_count; i-- > 0;) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        bool leads = all_to;
+        for (uint32_t k = 0; k < n->out_count; k++)
+            leads = leads || (!cyg_value_is_none(n->out[k]) && to[n->out[k].i]);
+        inside[g->order[i].i] = inside[g->order[i].i] && leads;
+        for (uint32_t k = 0; leads && k < n->in_count; k++)
+            if (!cyg_value_is_none(n->in[k]))
+                to[n->in[k].i] = true;
+    }
+    m->inside[entry] = inside;
+    return CYG_OK;
+}
+
+static bool in_range(void *user, size_t entry)
+{
+    const layer_matcher *m = user;
+    return m->inside[entry] != NULL && m->inside[entry][m->node.i];
+}
+
+/* ---- one node
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static enum role role_of(const cyg_node *n, const char *kind)
+{
+    const bool product = strcmp(kind, "MatMul") == 0 || strcmp(kind, "Gemm") == 0 ||
+                         strcmp(kind, "Conv") == 0 || strcmp(kind, "tensor") == 0;
+    if (n->op == CYG_OP_attention)
+        return strcmp(kind, "Softmax") == 0 ? ROLE_PROBABILITIES : ROLE_STEP;
+    if (n->op == CYG_OP_linear || n->op == CYG_OP_conv2d)
+        return product ? ROLE_STEP : ROLE_OUTPUT;
+    return ROLE_STEP;
+}
+
+static int rank_of(const cyg_config_layer *l)
+{
+    return l->layer_name != NULL || l->layer_names.count > 0 ? 3
+           : l->op_type != NULL || l->op_types.count > 0     ? 2
+                                                             : 1;
+}
+
+static cyg_type type_of(cyg_config_data_type t)
+{
+    return t == CYG_CONFIG_DTYPE_FP32                               ? CYG_TYPE_F32
+           : t == CYG_CONFIG_DTYPE_U16 || t == CYG_CONFIG_DTYPE_S16 ? CYG_TYPE_S16
+                                                                    : CYG_TYPE_U8;
+}
+
+static bool is_set(const cyg_config_mark *at)
+{
+    return at->origin != CYG_CONFIG_DEFAULT;
+}
+
+/* What entry l asks of a node that it matches in this role. */
+static void apply(const cyg_node *n, enum role role, const cyg_config_layer *l, cyg_asked *p)
+{
+    cyg_type type = is_set(&l->data_type_at) ? type_of(l->data_type) : CYG_TYPE_NONE;
+    if (l->weight_data_type == CYG_CONFIG_DTYPE_FP32)
+        type = CYG_TYPE_F32;
+    if (type == CYG_TYPE_F32 || role == ROLE_STEP) {
+        p->data = type != CYG_TYPE_NONE ? type : p->data;
+        p->insist = rank_of(l) > 1;
+    } else if (role == ROLE_OUTPUT && type != CYG_TYPE_NONE) {
+        p->output = type;
+    } else if (role == ROLE_PROBABILITIES && type != CYG_TYPE_NONE) {
+        p->e_bits = type == CYG_TYPE_S16 ? 16 : 8;
+    }
+    /* A sub-graph or type says of an attention what it has a form for: probabilities. */
+    if (n->op == CYG_OP_attention && role == ROLE_STEP && rank_of(l) == 1 && type == CYG_TYPE_S16) {
+        p->data = CYG_TYPE_NONE;
+        p->e_bits = 16;
+    }
+    if (is_set(&l->weight_data_type_at) && role == ROLE_STEP && p->data != CYG_TYPE_F32)
+        p->weight = l->weight_data_type == CYG_CONFIG_DTYPE_S16 ? CYG_TYPE_S16 : CYG_TYPE_S8;
+    if (is_set(&l->output_data_type_at))
+        p->output = type_of(l->output_data_type);
+}
+
+static void match_node(layer_matcher *m, bool *matches)
+{
+    const cyg_config_quant *q = &m->b->config.quant;
+    const cyg_node *n = cyg_nod(m->g, m->node);
+    const cyg_config_layer *chosen[ROLES] = {NULL};
+    bool chosen_by_name = false;
+    for (uint32_t k = 0; k <= n->source_count; k++) {
+        const bool own = k == n->source_count;
+        const cyg_source *source = own ? NULL : &m->g->sources[n->sources[k].i];
+        const char *kind = own ? cyg_op_schema_of(n->op)->onnx : source->kind;
+        const enum role role = own ? ROLE_STEP : role_of(n, kind);
+        const cyg_config_layer *l =
+            cyg_config_pick_layer(q, own ? n->name : source->name, kind, own ? in_range : NULL, m);
+        /* A step is called after one of its operators: that name means the operator. */
+        if (l == NULL || (own && rank_of(l) == 3 && chosen_by_name))
+            continue;
+        chosen_by_name = chosen_by_name || rank_of(l) == 3;
+        matches[l - q->layer_configs.items] = true;
+        const cyg_config_layer *was = chosen[role];
+        if (was == NULL || rank_of(l) > rank_of(was) || (rank_of(l) == rank_of(was) && l < was))
+            chosen[role] = l;
+    }
+    for (int role = 0; role < ROLES; role++)
+        if (chosen[role] != NULL) {
+            cyg_build_layer *layer = &m->b->layers[chosen[role] - q->layer_configs.items];
+            apply(n, (enum role)role, chosen[role], &m->out[m->node.i]);
+            layer->first = layer->first != NULL ? layer->first : n->name;
+            layer->count += matches[chosen[role] - q->layer_configs.items];
+            matches[chosen[role] - q->layer_configs.items] = false; /* counted */
+        }
+}
+
+/* ---- all
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static bool known(const layer_matcher *m, const char *name, bool type)
+{
+    for (uint32_t i = 0; i < m->g->order_count; i++) {
+        const cyg_node *n = cyg_nod(m->g, m->g->order[i]);
+        if (strcmp(type ? cyg_op_schema_of(n->op)->onnx : n->name, name) == 0)
+            return true;
+        for (uint32_t k = 0; k < n->source_count; k++) {
+            const cyg_source *s = &m->g->sources[n->sources[k].i];
+            if (strcmp(type ? s->kind : s->name, name) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Every name and type that an entry gives must exist. */
+static cyg_status check_known(layer_matcher *m, size_t entry, const char *name, bool type)
+{
+    if (name == NULL || known(m, name, type))
+        return CYG_OK;
+    const char **all =
+        CYG_NEW_ARRAY(&m->b->app->arena, const char *, m->g->order_count + m->g->source_count + 1);
+    size_t count = 0;
+    if (all == NULL)
+        return CYG_FAIL(&m->b->app->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < m->g->order_count; i++) {
+        const cyg_node *n = cyg_nod(m->g, m->g->order[i]);
+        all[count++] = type ? cyg_op_schema_of(n->op)->onnx : n->name;
+    }
+    for (uint32_t i = 0; i < m->g->source_count; i++)
+        all[count++] = type ? m->g->sources[i].kind : m->g->sources[i].name;
+    return unknown(m, entry, type ? "operator of type" : "operator", name, all, count);
+}
+
+static cyg_status check_entry(layer_matcher *m, size_t entry, const cyg_config_layer *l)
+{
+    CYG_DO(check_known(m, entry, l->layer_name, false));
+    for (size_t i = 0; i < l->layer_names.count; i++)
+        CYG_DO(check_known(m, entry, l->layer_names.items[i], false));
+    CYG_DO(check_known(m, entry, l->op_type, true));
+    for (size_t i = 0; i < l->op_types.count; i++)
+        CYG_DO(check_known(m, entry, l->op_types.items[i], true));
+    return l->start_tensor_names.count > 0 ? mark_range(m, entry, l) : CYG_OK;
+}
+
+static void tell(cyg_build *b)
+{
+    for (size_t i = 0; i < b->config.quant.layer_configs.count; i++) {
+        const cyg_config_layer *l = &b->config.quant.layer_configs.items[i];
+        const cyg_build_layer *layer = &b->layers[i];
+        const bool data = is_set(&l->data_type_at);
+        if (layer->count == 0)
+            cyg_warn(&b->app->ctx,
+                     "quant.layer_configs[%zu] sets nothing: other entries go before it", i);
+        else
+            cyg_note(&b->app->ctx,
+                     "quant.layer_configs[%zu] (%s%s) sets %u steps, the first is \"%s\"", i,
+                     cyg_config_enum_data_type.names[data ? l->data_type : l->output_data_type],
+                     data ? "" : " output", layer->count, layer->first);
+    }
+}
+
+cyg_status cyg_build_layers(cyg_build *b)
+{
+    const cyg_config_quant *q = &b->config.quant;
+    const size_t count = q->layer_configs.count;
+    layer_matcher m = {.b = b, .g = b->graph};
+    if (count == 0)
+        return CYG_OK;
+    m.inside = CYG_NEW_ARRAY(&b->app->arena, bool *, count);
+    m.out = CYG_NEW_ARRAY(&b->app->arena, cyg_asked, m.g->node_count + 1);
+    b->layers = CYG_NEW_ARRAY(&b->app->arena, cyg_build_layer, count);
+    bool *matches = CYG_NEW_ARRAY(&b->app->arena, bool, count);
+    if (m.inside == NULL || m.out == NULL || b->layers == NULL || matches == NULL)
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        CYG_DO(check_entry(&m, i, &q->layer_configs.items[i]));
+    for (uint32_t i = 0; i < m.g->order_count; i++) {
+        m.node = m.g->order[i];
+        memset(matches, 0, count * sizeof *matches);
+        match_node(&m, matches);
+    }
+    b->asked = m.out;
+    tell(b);
+    return CYG_OK;
+}

@@ -1,0 +1,132 @@
+/* What is asked node by node: types of inputs, outputs and weights, float steps, probabilities, and
+ * everything at the highest precision. */
+#include "tiny_runs.h"
+
+/* Quantised with this asked of one node (NULL: of none); the model sees floats. */
+static cyg_status quantise(cyg_ctx *ctx, const char *node, cyg_asked asked, bool highest,
+                           cyg_graph **out_g)
+{
+    static tiny_samples samples;
+    static cyg_asked precision[64];
+    tiny_samples_init(&samples);
+    cyg_ctx_init(ctx);
+    cyg_graph *g = *out_g = tiny_graph();
+    assert_true(g->node_count < CYG_COUNT(precision));
+    memset(precision, 0, sizeof precision);
+    if (node != NULL)
+        precision[cyg_graph_find_node(g, node).i] = asked;
+    cyg_quant_options options = tiny_options(false);
+    cyg_quant_report report;
+    options.asked = precision;
+    options.highest = highest;
+    return cyg_quantise(ctx, g, &samples.source, &options, &report);
+}
+
+static double sqnr(const char *node, cyg_asked asked, bool highest)
+{
+    static cyg_ctx ctx;
+    static tiny_samples samples;
+    tiny_samples_init(&samples);
+    cyg_graph *g, *f = tiny_graph();
+    OK(&ctx, quantise(&ctx, node, asked, highest, &g));
+    OK(&ctx, cyg_graph_verify(&ctx, g));
+    double signal = 0, noise = 0;
+    for (int i = 0; i < TINY_SAMPLES; i++) {
+        float expected[TINY_CLASSES], found[TINY_CLASSES];
+        float_run(&ctx, f, samples.inputs[i], expected);
+        integer_run(&ctx, g, samples.inputs[i], CYG_TYPE_F32, found);
+        for (int k = 0; k < TINY_CLASSES; k++) {
+            const double off = (double)expected[k] - (double)found[k];
+            signal += (double)expected[k] * (double)expected[k];
+            noise += off * off;
+        }
+    }
+    cyg_graph_destroy(f);
+    cyg_graph_destroy(g);
+    return 10.0 * log10(signal / noise);
+}
+
+static void test_types(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *node;
+        cyg_asked asked;
+        const char *value;
+        cyg_type type;
+    } cases[] = {
+        {NULL, {0}, "n2", CYG_TYPE_U8},
+        {"fc1", {.data = CYG_TYPE_S16}, "n2", CYG_TYPE_S16},
+        {"fc1", {.data = CYG_TYPE_S16}, "h", CYG_TYPE_U8},
+        {"fc1", {.output = CYG_TYPE_S16}, "h", CYG_TYPE_S16},
+        {"fc1", {.output = CYG_TYPE_F32}, "h", CYG_TYPE_NONE},
+        {"fc1", {.data = CYG_TYPE_F32}, "h", CYG_TYPE_NONE},
+        {"fc1", {.weight = CYG_TYPE_S16}, "n2", CYG_TYPE_S16},
+        {"attention", {.data = CYG_TYPE_F32}, "qkv", CYG_TYPE_NONE},
+        {"attention", {.e_bits = 16}, "qkv", CYG_TYPE_S8},
+        {"head", {.data = CYG_TYPE_U8}, "logits", CYG_TYPE_NONE},
+    };
+    static cyg_ctx ctx;
+    for (size_t i = 0; i < CYG_COUNT(cases); i++) {
+        cyg_graph *g;
+        OK(&ctx, quantise(&ctx, cases[i].node, cases[i].asked, false, &g));
+        const cyg_type type = value_named(g, cases[i].value)->quant.type;
+        if (type != cases[i].type)
+            fail_msg("case %zu: %s is %s", i, cases[i].value, cyg_type_name(type));
+        if (cases[i].asked.e_bits != 0)
+            assert_int_equal(cyg_node_int(node_named(g, "attention"), CYG_ATTR_e_bits, 0), 16);
+        if (cases[i].asked.weight != CYG_TYPE_NONE)
+            assert_int_equal(cyg_val(g, node_named(g, "fc1")->in[1])->type, CYG_TYPE_S16);
+        cyg_graph_destroy(g);
+    }
+}
+
+/* Each case runs in integers and stays near the floats; 16 bits are far better than 8. */
+static void test_runs(void **unused)
+{
+    (void)unused;
+    const cyg_asked wide = {.data = CYG_TYPE_S16, .weight = CYG_TYPE_S16}, none = {0};
+    const double plain = sqnr(NULL, none, false), highest = sqnr(NULL, none, true);
+    static const char *const nodes[] = {"qkv", "proj", "fc1", "fc2", "head"};
+    for (size_t i = 0; i < CYG_COUNT(nodes); i++) {
+        const double db = sqnr(nodes[i], wide, false);
+        if (!(db > plain - 1.0))
+            fail_msg("%s at 16 bits: %.1f dB, was %.1f", nodes[i], db, plain);
+        assert_true(sqnr(nodes[i], (cyg_asked){.data = CYG_TYPE_F32}, false) > plain - 1.0);
+        assert_true(sqnr(nodes[i], (cyg_asked){.output = CYG_TYPE_U8}, false) > 15.0);
+    }
+    if (!(highest > plain + 20.0))
+        fail_msg("everything at 16 bits: %.1f dB, at 8: %.1f", highest, plain);
+}
+
+static void test_refused(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    cyg_graph *g;
+    static const struct {
+        const char *node;
+        cyg_asked asked;
+        const char *says;
+    } cases[] = {
+        {"attention", {.data = CYG_TYPE_S16, .insist = true}, "there is no 16-bit form"},
+        {"patch", {.weight = CYG_TYPE_S16, .insist = true}, "no form with S16 weights"},
+    };
+    for (size_t i = 0; i < CYG_COUNT(cases); i++) {
+        assert_int_equal(quantise(&ctx, cases[i].node, cases[i].asked, false, &g),
+                         CYG_E_UNSUPPORTED);
+        assert_non_null(strstr(cyg_ctx_message(&ctx, 0), cases[i].says));
+        assert_non_null(strstr(cyg_ctx_message(&ctx, 0), cases[i].node));
+        cyg_graph_destroy(g);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
