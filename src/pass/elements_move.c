@@ -18,7 +18,9 @@ static void read_strided(const int32_t *in, int64_t base, int rank, const int64_
         total *= dims[k];
     const int64_t inner = rank > 0 ? dims[rank - 1] : 1, step = rank > 0 ? strides[rank - 1] : 0;
     for (int64_t i = 0; i < total; i += inner) {
-        for (int64_t j = 0; j < inner; j++)
+        if (step == 1) /* channels stay together nearly always */
+            memcpy(out + i, in + offset, (size_t)inner * sizeof *out);
+        for (int64_t j = 0; step != 1 && j < inner; j++)
             out[i + j] = in[offset + j * step];
         for (int k = rank - 1; k-- > 0;) {
             offset += strides[k];
