@@ -17,13 +17,16 @@
  *
  * Bias and mask become one table for each distinct window, [T, heads, N, N], and an index per
  * window. Batches of images repeat tables and rows with the same index: entries are counted per
- * image. */
+ * image. A Where-mask is bytes and often one for all heads; where its table would be large (a long
+ * text's), the mask stays as it is. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "pass/elements.h"
 #include "pass/passes.h"
 #include "pass/scores.h"
+
+enum { MASK_TABLE = 4 << 20 }; /* most elements of one table made of a Where-mask */
 
 typedef struct operand {
     cyg_elements map;
@@ -49,14 +52,16 @@ static void match_free(match *m)
 
 /* ---- matching ---- */
 
-static bool load_operand(cyg_rw *rw, cyg_value_id v, int64_t count, operand *out)
+/* A graph input whose rows are single heads is left alone: nothing is in its way, and taking it as
+ * rows of an image would only put views around it. */
+static bool load_operand(cyg_rw *rw, cyg_value_id v, int64_t count, int64_t dim, operand *out)
 {
     if (!cyg_elements_of_scaled(rw, v, &out->map))
         return false;
     out->stride = cyg_rw_last_dim(rw, out->map.source);
     return out->map.count == count && out->stride > 0 && out->map.at[0] >= 0 &&
            !cyg_val(rw->g, out->map.source)->is_const &&
-           !cyg_graph_is_input(rw->g, out->map.source);
+           (out->stride > dim || !cyg_graph_is_input(rw->g, out->map.source));
 }
 
 /* Heads: how many consecutive matrices of Q read the same rows. */
@@ -108,9 +113,9 @@ static bool match_operands(cyg_rw *rw, match *m)
         s->dims[s->rank - 2] != m->tokens || m->scores.count % (m->tokens * m->tokens) != 0)
         return false;
     const int64_t matrices = m->scores.count / (m->tokens * m->tokens), size = m->tokens * m->dim;
-    if (!load_operand(rw, qk->in[0], matrices * size, &m->q) ||
-        !load_operand(rw, qk->in[1], matrices * size, &m->k) ||
-        !load_operand(rw, pv->in[1], matrices * size, &m->v) || m->v.map.cosine ||
+    if (!load_operand(rw, qk->in[0], matrices * size, m->dim, &m->q) ||
+        !load_operand(rw, qk->in[1], matrices * size, m->dim, &m->k) ||
+        !load_operand(rw, pv->in[1], matrices * size, m->dim, &m->v) || m->v.map.cosine ||
         m->v.map.scale != 1.0f || m->q.map.cosine != m->k.map.cosine)
         return false;
     m->heads = count_heads(&m->q, matrices, size);
@@ -306,7 +311,7 @@ static cyg_status build(cyg_rw *rw, match *m)
     bool ok = false;
     cyg_value_id by_head = CYG_NO_VALUE, bias, index, rows = CYG_NO_VALUE;
     CYG_DO(scales(rw, m, &scale, &by_head, &ok));
-    if (!ok)
+    if (!ok || (m->scores.hidden != NULL && m->scores.count / m->total > MASK_TABLE))
         return CYG_OK;
     m->entries = windows_per_image(rw, m);
     const cyg_node_id main = m->softmax;

@@ -189,8 +189,8 @@ bool cyg_rw_broadcast_const(const cyg_rw *rw, cyg_value_id c, cyg_value_id shape
                             float *out_data, int64_t count)
 {
     const cyg_value *v = cyg_val(rw->g, c), *s = cyg_val(rw->g, shape_of);
-    if (!v->is_const || v->type != CYG_TYPE_F32 || v->data == NULL || s->rank == CYG_RANK_UNKNOWN ||
-        v->rank > s->rank || cyg_value_elements(s) != count)
+    if (!v->is_const || (v->type != CYG_TYPE_F32 && v->type != CYG_TYPE_BOOL) || v->data == NULL ||
+        s->rank == CYG_RANK_UNKNOWN || v->rank > s->rank || cyg_value_elements(s) != count)
         return false;
     int64_t strides[CYG_MAX_RANK] = {0}, at[CYG_MAX_RANK] = {0}, stride = 1;
     for (int i = v->rank; i-- > 0;) {
@@ -200,9 +200,9 @@ bool cyg_rw_broadcast_const(const cyg_rw *rw, cyg_value_id c, cyg_value_id shape
         strides[k] = v->dims[i] == 1 ? 0 : stride;
         stride *= v->dims[i];
     }
-    const float *data = v->data;
     for (int64_t i = 0, offset = 0; i < count; i++) {
-        out_data[i] = data[offset];
+        out_data[i] = v->type == CYG_TYPE_F32 ? cyg_load_f32((const float *)v->data + offset)
+                                              : (float)(((const uint8_t *)v->data)[offset] != 0);
         for (int k = s->rank; k-- > 0;) {
             offset += strides[k];
             if (++at[k] < s->dims[k])

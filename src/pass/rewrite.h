@@ -55,6 +55,7 @@ int64_t cyg_rw_last_dim(const cyg_rw *rw, cyg_value_id v); /* -1 when unknown */
 /* f32 constant vector that broadcasts along the last axis only: [n], [1, n], ...; a scalar when n
  * == 1. */
 bool cyg_rw_channel_vector(const cyg_rw *rw, cyg_value_id v, int64_t n);
+/* An f32 constant, or a bool one as 0 and 1, as all `count` elements of shape_of's shape. */
 bool cyg_rw_broadcast_const(const cyg_rw *rw, cyg_value_id c, cyg_value_id shape_of,
                             float *out_data, int64_t count);
 /* Axis counted from 0; -1 when out of range. */

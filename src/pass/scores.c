@@ -5,18 +5,32 @@
  * as one number for each element (NULL while it is trivial): v = w + c gives offset += factor * c,
  * v = w * c gives factor *= c; a view changes nothing, since the numbers are by flat position. A
  * constant is broadcast to the shape of the node that uses it. Sums are in the order of the graph's
- * own additions up to one product, so a plain bias comes out bit for bit. */
+ * own additions up to one product, so a plain bias comes out bit for bit.
+ *
+ * Where(cond, w, c) with a constant cond, or the other way round, hides the elements that take c:
+ * their softmax input is known, factor * c + offset, whatever w is. It may become an addend when
+ * exp() of it is 0 beside the row's maximum both before and after. That needs a row with something
+ * left to see, whose best addend is at least 1e4 above what is hidden: more than 104 (where float
+ * exp ends) with ample room for the scores themselves. Rows without are what the original makes of
+ * them (a mean of all values, or NaN), which no addend says, so they leave the whole match. */
 #include "pass/scores.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { STEPS = 32 };
+
+static const float gap = 1e4f;
+/* The addend of a hidden element. Finite, so that nothing becomes NaN, and so far down that no
+ * score or position bias reaches up from there. The integers clamp it (docs/numerics.md). */
+static const float hidden_addend = -1e30f;
 
 void cyg_scores_free(cyg_scores *s)
 {
     free(s->factor);
     free(s->offset);
-    s->factor = s->offset = NULL;
+    free(s->hidden);
+    s->factor = s->offset = s->hidden = NULL;
 }
 
 static float *filled(int64_t count, float x)
@@ -42,6 +56,66 @@ static bool multiply(cyg_scores *s, const float *c, bool divide)
         return false;
     for (int64_t i = 0; i < s->count; i++)
         s->factor[i] = divide ? s->factor[i] / c[i] : s->factor[i] * c[i];
+    return true;
+}
+
+/* The elements where `takes_c` is not 0 show c instead of what lies further up; those hidden
+ * already stay as they are. */
+static bool hide(cyg_scores *s, const float *takes_c, const float *c)
+{
+    if (s->hidden == NULL && (s->hidden = filled(s->count, NAN)) == NULL)
+        return false;
+    for (int64_t i = 0; i < s->count; i++)
+        if (takes_c[i] != 0.0f && isnan(s->hidden[i])) {
+            s->hidden[i] = (s->factor == NULL ? s->scale : s->factor[i]) * c[i] +
+                           (s->offset == NULL ? 0.0f : s->offset[i]);
+            if (isnan(s->hidden[i]))
+                return false;
+        }
+    return true;
+}
+
+/* Where(cond, w, c) and Where(cond, c, w). */
+static bool step_where(cyg_rw *rw, cyg_scores *s, const cyg_node *n, cyg_value_id *io_v)
+{
+    const uint32_t c = cyg_rw_is_const(rw, n->in[1]) ? 1 : 2, w = 3 - c;
+    if (cyg_rw_is_const(rw, n->in[w]) || cyg_value_elements(cyg_val(rw->g, n->in[w])) != s->count)
+        return false;
+    float *takes_c = malloc(((size_t)s->count + 1) * sizeof *takes_c);
+    float *wide = malloc(((size_t)s->count + 1) * sizeof *wide);
+    bool ok = takes_c != NULL && wide != NULL &&
+              cyg_rw_broadcast_const(rw, n->in[0], n->out[0], takes_c, s->count) &&
+              cyg_rw_broadcast_const(rw, n->in[c], n->out[0], wide, s->count);
+    for (int64_t i = 0; ok && c == 2 && i < s->count; i++)
+        takes_c[i] = 1.0f - takes_c[i];
+    ok = ok && hide(s, takes_c, wide);
+    free(takes_c);
+    free(wide);
+    *io_v = n->in[w];
+    return ok;
+}
+
+/* What is hidden becomes an addend; false when a row forbids it (top of the file). */
+static bool settle_hidden(cyg_scores *s, int64_t row)
+{
+    if (s->hidden == NULL)
+        return true;
+    if (row < 1 || s->count % row != 0 ||
+        (s->offset == NULL && (s->offset = filled(s->count, 0.0f)) == NULL))
+        return false;
+    for (int64_t at = 0; at < s->count; at += row) {
+        float best = -INFINITY, highest = -INFINITY;
+        for (int64_t i = at; i < at + row; i++)
+            if (isnan(s->hidden[i]))
+                best = s->offset[i] > best ? s->offset[i] : best;
+            else
+                highest = s->hidden[i] > highest ? s->hidden[i] : highest;
+        if (!(best > hidden_addend / 2 && highest <= best - gap))
+            return false;
+        for (int64_t i = at; i < at + row; i++)
+            if (!isnan(s->hidden[i]))
+                s->offset[i] = hidden_addend;
+    }
     return true;
 }
 
@@ -71,6 +145,7 @@ static bool step(cyg_rw *rw, cyg_scores *s, const cyg_node *n, cyg_node_id id, c
 
 bool cyg_scores_match(cyg_rw *rw, cyg_value_id v, cyg_scores *s)
 {
+    const int64_t row = cyg_rw_last_dim(rw, v);
     *s = (cyg_scores){.count = cyg_value_elements(cyg_val(rw->g, v)), .scale = 1.0f};
     bool ok = s->count > 0 && s->count < (1 << 27);
     for (int k = 0; ok && k < STEPS; k++) {
@@ -80,10 +155,14 @@ bool cyg_scores_match(cyg_rw *rw, cyg_value_id v, cyg_scores *s)
         const cyg_node *n = cyg_nod(rw->g, id);
         if (n->op == CYG_OP_matmul) {
             s->product = v;
-            return true;
+            if (settle_hidden(s, row))
+                return true;
+            break;
         }
         if (cyg_rw_is_view(n->op))
             v = n->in[0];
+        else if (n->op == CYG_OP_where)
+            ok = step_where(rw, s, n, &v);
         else if (n->op == CYG_OP_add || n->op == CYG_OP_sub || n->op == CYG_OP_mul ||
                  n->op == CYG_OP_div)
             ok = step(rw, s, n, id, &v);

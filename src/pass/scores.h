@@ -11,10 +11,13 @@ typedef struct cyg_scores {
     float scale;          /* the factor, when `factor` is NULL */
     float *factor;        /* [count], heap, or NULL */
     float *offset;        /* [count], heap, or NULL = zero */
+    float *hidden;        /* [count], heap, or NULL: the softmax input that a Where puts in place of
+                             the score, NaN where it puts none; offset is -1e30 there */
 } cyg_scores;
 
-/* False when the chain holds anything but views, additions of constants, and products with and
- * quotients by constants. Nothing is held then. */
+/* False when the chain holds anything but views, additions of constants, products with and
+ * quotients by constants, and masks by Where that are constants, leave something of each row and
+ * put 1e4 or more below it where they hide. Nothing is held then. */
 bool cyg_scores_match(cyg_rw *rw, cyg_value_id softmax_in, cyg_scores *out_scores);
 void cyg_scores_free(cyg_scores *s);
 /* factor as one number for each head of [entries, heads, n * n]; false when it differs within a

@@ -252,6 +252,49 @@ static void test_masks_are_shared(void **state)
     cyg_strbuf_deinit(&text);
 }
 
+/* A text's attention on two samples: causal by Where that keeps, one token of padding by Where that
+ * hides, a bias between the two; what is hidden must weigh nothing. */
+static void test_where_masks(void **state)
+{
+    (void)state;
+    cyg_optimise_report report;
+    cyg_graph *g = optimised(
+        "graph \"g\" opset 18\ninput %x: f32[2,4,6]\nconst %w: f32[6,24] = #0 576\n"
+        "const %split: s64[4] = [2, 4, 2, 4]\nconst %back: s64[3] = [2, 4, 8]\n"
+        "const %k: f32[] = [0.5]\nconst %low: f32[] = [-inf]\nconst %deep: f32[] = [-65504]\n"
+        "const %keep: bool[4,4] = [1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 1, 0, 1, 1, 1, 1]\n"
+        "const %hide: bool[4] = [0, 0, 1, 0]\nconst %bias: f32[2,4,4] = #0 128\n"
+        "const %sizes: s64[3] = [8, 8, 8]\n%l: f32[2,4,24] = matmul(%x, %w) \"qkv\"\n"
+        "%q0: f32[2,4,8], %k0: f32[2,4,8], %v0: f32[2,4,8] = split(%l, %sizes) {axis = 2} \"s\"\n"
+        "%q1: f32[2,4,2,4] = reshape(%q0, %split) \"q1\"\n"
+        "%k1: f32[2,4,2,4] = reshape(%k0, %split) \"k1\"\n"
+        "%v1: f32[2,4,2,4] = reshape(%v0, %split) \"v1\"\n"
+        "%q: f32[2,2,4,4] = transpose(%q1) {perm = [0, 2, 1, 3]} \"q\"\n"
+        "%kt: f32[2,2,4,4] = transpose(%k1) {perm = [0, 2, 3, 1]} \"kt\"\n"
+        "%v: f32[2,2,4,4] = transpose(%v1) {perm = [0, 2, 1, 3]} \"v\"\n"
+        "%s: f32[2,2,4,4] = matmul(%q, %kt) \"scores\"\n"
+        "%a: f32[2,2,4,4] = where(%keep, %s, %deep) \"causal\"\n"
+        "%b: f32[2,2,4,4] = mul(%a, %k) \"scale\"\n"
+        "%c: f32[2,2,4,4] = add(%b, %bias) \"bias\"\n"
+        "%d: f32[2,2,4,4] = where(%hide, %low, %c) \"padding\"\n"
+        "%p: f32[2,2,4,4] = softmax(%d) {axis = -1} \"softmax\"\n"
+        "%o: f32[2,2,4,4] = matmul(%p, %v) \"weighted\"\n"
+        "%t: f32[2,4,2,4] = transpose(%o) {perm = [0, 2, 1, 3]} \"together\"\n"
+        "%y: f32[2,4,8] = reshape(%t, %back) \"merge\"\noutput %y\n",
+        &report);
+    assert_int_equal(count(g, CYG_OP_attention), 1);
+    assert_int_equal(count(g, CYG_OP_where), 0);
+    assert_int_equal(report.fused_steps, 2); /* qkv, attention */
+    /* One table for both samples, -1e30 exactly where either mask hides. */
+    const cyg_value *bias = cyg_val(g, only(g, CYG_OP_attention)->in[3]);
+    assert_int_equal(cyg_value_elements(bias), 2 * 4 * 4);
+    for (int i = 0; i < 32; i++) {
+        const int row = i / 4 % 4, column = i % 4;
+        assert_true((((const float *)bias->data)[i] == -1e30f) == (column > row || column == 2));
+    }
+    cyg_graph_destroy(g);
+}
+
 static void test_nothing_is_fused_when_not_asked(void **state)
 {
     (void)state;
@@ -377,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_windows_of_a_batch),
         cmocka_unit_test(test_windows_that_do_not_divide),
         cmocka_unit_test(test_masks_are_shared),
+        cmocka_unit_test(test_where_masks),
         cmocka_unit_test(test_nothing_is_fused_when_not_asked),
         cmocka_unit_test(test_formulas_come_first),
         cmocka_unit_test(test_convolutions_stay_channels_first),
