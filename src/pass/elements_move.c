@@ -130,20 +130,10 @@ bool cyg_elements_expand(const cyg_table *in, const cyg_value *x, const cyg_valu
 static bool eval_pad(cyg_rw *rw, const cyg_node *n, const cyg_table *in, const cyg_value *x,
                      const cyg_value *y, cyg_table *out)
 {
-    const int64_t *pads, *axes = NULL;
-    size_t count, axis_count = 0;
-    int64_t before[CYG_MAX_RANK] = {0}, strides[CYG_MAX_RANK], at[CYG_MAX_RANK] = {0};
-    const cyg_value_id a = cyg_node_in(n, 3);
-    if (!cyg_rw_ints(rw, cyg_node_in(n, 1), &pads, &count) || x->rank != y->rank || x->rank == 0 ||
-        (!cyg_value_is_none(a) && !cyg_rw_ints(rw, a, &axes, &axis_count)) ||
-        count != 2 * (axes == NULL ? x->rank : axis_count))
+    int64_t before[CYG_MAX_RANK], after[CYG_MAX_RANK], strides[CYG_MAX_RANK],
+        at[CYG_MAX_RANK] = {0};
+    if (x->rank != y->rank || x->rank == 0 || !cyg_rw_pads(rw, n, x->rank, before, after))
         return false;
-    for (size_t i = 0; i < count / 2; i++) {
-        const int k = cyg_rw_axis(axes == NULL ? (int64_t)i : axes[i], x->rank);
-        if (k < 0)
-            return false;
-        before[k] = pads[i];
-    }
     row_major(x, strides);
     for (int64_t i = 0; i < out->count; i++) {
         int64_t offset = 0;

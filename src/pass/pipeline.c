@@ -44,7 +44,7 @@ typedef struct stage {
 static const stage stages[] = {
     {false, true, {CLEAN, P_none}},
     {true, true, {P_patterns, CLEAN, P_none}}, /* before a factor of theirs is folded away */
-    {false, true, {P_conv_affine, CLEAN, P_none}},
+    {false, true, {P_conv_affine, P_pad, CLEAN, P_none}},
     {true, true, {P_patterns, P_linear, CLEAN, P_none}},
     {true, false, {P_patch_embed, P_pool, P_channels_last, P_dce, P_none}},
     {true, true, {P_index_map, P_sink_rows, P_identity, P_algebra, P_cse, P_dce, P_none}},

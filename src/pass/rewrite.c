@@ -124,6 +124,27 @@ bool cyg_rw_ints(cyg_rw *rw, cyg_value_id v, const int64_t **out_data, size_t *o
     return true;
 }
 
+bool cyg_rw_pads(cyg_rw *rw, const cyg_node *pad, int rank, int64_t *out_begin, int64_t *out_end)
+{
+    const cyg_value_id a = cyg_node_in(pad, 3);
+    const int64_t *pads, *axes = NULL;
+    size_t count, axis_count = (size_t)rank;
+    if (!cyg_rw_ints(rw, cyg_node_in(pad, 1), &pads, &count) ||
+        (!cyg_value_is_none(a) && !cyg_rw_ints(rw, a, &axes, &axis_count)) ||
+        count != 2 * axis_count)
+        return false;
+    for (int k = 0; k < rank; k++)
+        out_begin[k] = out_end[k] = 0;
+    for (size_t i = 0; i < axis_count; i++) {
+        const int k = cyg_rw_axis(axes == NULL ? (int64_t)i : axes[i], rank);
+        if (k < 0)
+            return false;
+        out_begin[k] = pads[i];
+        out_end[k] = pads[axis_count + i];
+    }
+    return true;
+}
+
 int cyg_rw_const_operand(const cyg_rw *rw, cyg_node_id n)
 {
     const cyg_node *node = cyg_nod(rw->g, n);

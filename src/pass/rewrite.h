@@ -42,6 +42,8 @@ bool cyg_rw_is_const(const cyg_rw *rw, cyg_value_id v);
 bool cyg_rw_scalar(const cyg_rw *rw, cyg_value_id v, float *out_x);
 /* s64 or s32 constant as int64s in scratch. */
 bool cyg_rw_ints(cyg_rw *rw, cyg_value_id v, const int64_t **out_data, size_t *out_count);
+/* A Pad node's constant pads for each axis of its operand, [rank] each. */
+bool cyg_rw_pads(cyg_rw *rw, const cyg_node *pad, int rank, int64_t *out_begin, int64_t *out_end);
 /* A binary node with one constant operand: its index, or -1 (both or none constant). */
 int cyg_rw_const_operand(const cyg_rw *rw, cyg_node_id n);
 bool cyg_rw_same_shape(const cyg_rw *rw, cyg_value_id a, cyg_value_id b);

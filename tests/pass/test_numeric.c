@@ -356,6 +356,31 @@ static void test_convolutions_stay_channels_first(void **state)
     }
 }
 
+/* Padding written apart, one-sided and two-sided, in front of everything that can take it. */
+static void test_pads_go_where_they_are_used(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "graph \"g\" opset 18\ninput %x: f32[1,3,9,8]\nconst %w: f32[4,3,3,3] = #0 432\n"
+        "const %one: s64[8] = [0, 0, 0, 0, 0, 0, 1, 1]\n"
+        "const %two: s64[8] = [0, 0, 1, 1, 0, 0, 1, 1]\nconst %low: f32[] = [-inf]\n"
+        "%a: f32[1,3,10,9] = pad(%x, %one) \"pad1\"\n"
+        "%b: f32[1,4,5,5] = conv(%a, %w) {kernel_shape = [3, 3], strides = [2, 2], "
+        "pads = [1, 1, 0, 1]} \"conv\"\n"
+        "%c: f32[1,4,5,5] = relu(%b) \"relu\"\n"
+        "%d: f32[1,4,7,7] = pad(%c, %two) \"pad2\"\n"
+        "%e: f32[1,4,5,5] = max_pool(%d) {kernel_shape = [3, 3]} \"max\"\n"
+        "%f: f32[1,4,6,6] = pad(%e, %one) \"pad3\"\n"
+        "%h: f32[1,4,5,5] = average_pool(%f) {kernel_shape = [2, 2]} \"mean\"\n"
+        "%i: f32[1,4,6,6] = pad(%h, %one, %low) \"pad4\"\n"
+        "%y: f32[1,4,3,3] = max_pool(%i) {kernel_shape = [2, 2], strides = [2, 2]} \"last\"\n"
+        "output %y\n";
+    cyg_optimise_report report;
+    cyg_graph *g = optimised(text, &report);
+    assert_int_equal(count(g, CYG_OP_pad), 0);
+    cyg_graph_destroy(g);
+}
+
 /* Same input, same text out; and what is optimal stays as it is. */
 static void test_deterministic_and_stable(void **state)
 {
@@ -424,6 +449,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_fused_when_not_asked),
         cmocka_unit_test(test_formulas_come_first),
         cmocka_unit_test(test_convolutions_stay_channels_first),
+        cmocka_unit_test(test_pads_go_where_they_are_used),
         cmocka_unit_test(test_deterministic_and_stable),
         cmocka_unit_test_setup_teardown(test_dump_after, setup_scratch, teardown_scratch),
         cmocka_unit_test(test_unknown_dump_is_an_error),
