@@ -18,7 +18,8 @@
  * Bias and mask become one table for each distinct window, [T, heads, N, N], and an index per
  * window. Batches of images repeat tables and rows with the same index: entries are counted per
  * image. A Where-mask is bytes and often one for all heads; where its table would be large (a long
- * text's), the mask stays as it is. */
+ * text's), the mask stays as it is. One head straight from a graph input is left alone too: nothing
+ * is in its way, and taking it as rows of an image would only put views around it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,16 +53,13 @@ static void match_free(match *m)
 
 /* ---- matching ---- */
 
-/* A graph input whose rows are single heads is left alone: nothing is in its way, and taking it as
- * rows of an image would only put views around it. */
-static bool load_operand(cyg_rw *rw, cyg_value_id v, int64_t count, int64_t dim, operand *out)
+static bool load_operand(cyg_rw *rw, cyg_value_id v, int64_t count, operand *out)
 {
     if (!cyg_elements_of_scaled(rw, v, &out->map))
         return false;
     out->stride = cyg_rw_last_dim(rw, out->map.source);
     return out->map.count == count && out->stride > 0 && out->map.at[0] >= 0 &&
-           !cyg_val(rw->g, out->map.source)->is_const &&
-           (out->stride > dim || !cyg_graph_is_input(rw->g, out->map.source));
+           !cyg_val(rw->g, out->map.source)->is_const;
 }
 
 /* Heads: how many consecutive matrices of Q read the same rows. */
@@ -113,9 +111,9 @@ static bool match_operands(cyg_rw *rw, match *m)
         s->dims[s->rank - 2] != m->tokens || m->scores.count % (m->tokens * m->tokens) != 0)
         return false;
     const int64_t matrices = m->scores.count / (m->tokens * m->tokens), size = m->tokens * m->dim;
-    if (!load_operand(rw, qk->in[0], matrices * size, m->dim, &m->q) ||
-        !load_operand(rw, qk->in[1], matrices * size, m->dim, &m->k) ||
-        !load_operand(rw, pv->in[1], matrices * size, m->dim, &m->v) || m->v.map.cosine ||
+    if (!load_operand(rw, qk->in[0], matrices * size, &m->q) ||
+        !load_operand(rw, qk->in[1], matrices * size, &m->k) ||
+        !load_operand(rw, pv->in[1], matrices * size, &m->v) || m->v.map.cosine ||
         m->v.map.scale != 1.0f || m->q.map.cosine != m->k.map.cosine)
         return false;
     m->heads = count_heads(&m->q, matrices, size);
@@ -136,7 +134,8 @@ static bool match_operands(cyg_rw *rw, match *m)
     const operand *all[3] = {&m->q, &m->k, &m->v};
     for (int i = 0; i < 3; i++)
         if (cyg_value_elements(cyg_val(rw->g, all[i]->map.source)) != rows * all[i]->stride ||
-            all[i]->offset + width > all[i]->stride)
+            all[i]->offset + width > all[i]->stride ||
+            (m->heads == 1 && cyg_graph_is_input(rw->g, all[i]->map.source)))
             return false;
     return is_permutation(rw, m->rows, rows) && fits(m, &m->q, false) && fits(m, &m->k, true) &&
            fits(m, &m->v, false);
