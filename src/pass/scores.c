@@ -20,6 +20,7 @@
 
 enum { STEPS = 32 };
 
+/* Least distance of what a Where hides from the best addend of its row. */
 static const float gap = 1e4f;
 /* The addend of a hidden element. Finite, so that nothing becomes NaN, and so far down that no
  * score or position bias reaches up from there. The integers clamp it (docs/numerics.md). */
@@ -110,6 +111,7 @@ static bool settle_hidden(cyg_scores *s, int64_t row)
                 best = s->offset[i] > best ? s->offset[i] : best;
             else
                 highest = s->hidden[i] > highest ? s->hidden[i] : highest;
+        /* A best of -inf or -FLT_MAX, an added mask's, would not stand above hidden_addend. */
         if (!(best > hidden_addend / 2 && highest <= best - gap))
             return false;
         for (int64_t i = at; i < at + row; i++)
