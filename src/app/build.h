@@ -39,11 +39,13 @@ typedef struct cyg_build_input {
     size_t label_count;
 } cyg_build_input;
 
-/* What an entry of layer_configs came to. */
-typedef struct cyg_build_layer {
-    const char *first; /* a step that it applies to */
-    uint32_t count;    /* how many it applies to */
-} cyg_build_layer;
+/* One step that an entry of layer_configs applies to. */
+typedef struct cyg_build_match {
+    size_t entry;
+    cyg_node_id node; /* of the optimised graph */
+    unsigned parts;   /* what it sets: CYG_PART bits, or CYG_FLOAT_AS_ASKED for the whole step */
+    unsigned lost;    /* those that another entry then set otherwise */
+} cyg_build_match;
 
 /* Float results of the calibration runs, kept for the golden check. */
 typedef struct cyg_golden {
@@ -72,8 +74,9 @@ typedef struct cyg_build {
     cyg_graph *graph; /* of source */
     int64_t parameters;
     cyg_optimise_report optimised;
-    const cyg_asked *asked;  /* by node of graph, from layer_configs; NULL = none */
-    cyg_build_layer *layers; /* one an entry of layer_configs */
+    const cyg_asked *asked;   /* by node of graph, from layer_configs; NULL = none */
+    cyg_build_match *matches; /* [match_count], in order of execution */
+    size_t match_count;
     cyg_quant_report quantised;
     cyg_cpu_report compiled;
     cyg_program program;
@@ -124,6 +127,12 @@ cyg_status cyg_build_draw(cyg_build *b) CYG_MUST_USE;
 
 /* build_layers.c: layer_configs and transformer_opt_level to a precision for each node. */
 cyg_status cyg_build_layers(cyg_build *b) CYG_MUST_USE;
+
+/* build_matches.c: says what the entries set, and after quantisation what they could not; the array
+ * of build_context.json. */
+void cyg_build_tell_matches(cyg_build *b);
+void cyg_build_tell_unmet(cyg_build *b);
+void cyg_build_write_matches(const cyg_build *b, cyg_json *j);
 
 /* build_quant.c: calibrates and quantises, then binds inputs to what the runtime feeds. */
 cyg_status cyg_build_quantise(cyg_build *b) CYG_MUST_USE;

@@ -145,32 +145,61 @@ static bool is_set(const cyg_config_mark *at)
     return at->origin != CYG_CONFIG_DEFAULT;
 }
 
-/* What entry l asks of a node that it matches in this role. */
-static void apply(const cyg_node *n, enum role role, const cyg_config_layer *l, cyg_asked *p)
+/* Sets what entry l asks of a node that it matches in this role; returns the parts that it set. */
+static unsigned apply(const cyg_node *n, enum role role, const cyg_config_layer *l, cyg_asked *p)
 {
     cyg_type type = is_set(&l->data_type_at) ? type_of(l->data_type) : CYG_TYPE_NONE;
+    unsigned parts = 0;
     if (l->weight_data_type == CYG_CONFIG_DTYPE_FP32)
         type = CYG_TYPE_F32;
     if (type == CYG_TYPE_F32 || role == ROLE_STEP) {
         p->data = type != CYG_TYPE_NONE ? type : p->data;
         p->insist = rank_of(l) > 1;
+        parts |= type == CYG_TYPE_F32    ? CYG_FLOAT_AS_ASKED
+                 : type != CYG_TYPE_NONE ? CYG_PART_DATA
+                                         : 0;
     } else if (role == ROLE_OUTPUT && type != CYG_TYPE_NONE) {
         p->output = type;
+        parts |= CYG_PART_OUTPUT;
     } else if (role == ROLE_PROBABILITIES && type != CYG_TYPE_NONE) {
         p->e_bits = type == CYG_TYPE_S16 ? 16 : 8;
+        parts |= CYG_PART_PROBABILITIES;
     }
-    /* A sub-graph or type says of an attention what it has a form for: probabilities. */
+    /* A sub-graph says of an attention what it has a form for too: probabilities. */
     if (n->op == CYG_OP_attention && role == ROLE_STEP && rank_of(l) == 1 && type == CYG_TYPE_S16) {
-        p->data = CYG_TYPE_NONE;
         p->e_bits = 16;
+        parts |= CYG_PART_PROBABILITIES;
     }
-    if (is_set(&l->weight_data_type_at) && role == ROLE_STEP && p->data != CYG_TYPE_F32)
+    if (is_set(&l->weight_data_type_at) && role == ROLE_STEP &&
+        l->weight_data_type != CYG_CONFIG_DTYPE_FP32) {
         p->weight = l->weight_data_type == CYG_CONFIG_DTYPE_S16 ? CYG_TYPE_S16 : CYG_TYPE_S8;
-    if (is_set(&l->output_data_type_at))
+        if (n->op == CYG_OP_linear || n->op == CYG_OP_conv2d)
+            parts |= CYG_PART_WEIGHT;
+    }
+    if (is_set(&l->output_data_type_at)) {
         p->output = type_of(l->output_data_type);
+        parts |= CYG_PART_OUTPUT;
+    }
+    return parts;
 }
 
-static void match_node(layer_matcher *m, bool *matches)
+/* Entry `entry` set these parts of the node being looked at; of an earlier entry's, they go. */
+static void keep_match(layer_matcher *m, size_t entry, unsigned parts)
+{
+    cyg_build *b = m->b;
+    cyg_build_match *same = NULL;
+    for (size_t i = b->match_count; i-- > 0 && b->matches[i].node.i == m->node.i;)
+        if (b->matches[i].entry == entry)
+            same = &b->matches[i];
+        else
+            b->matches[i].lost |= b->matches[i].parts & parts;
+    if (same != NULL)
+        same->parts |= parts;
+    else
+        b->matches[b->match_count++] = (cyg_build_match){entry, m->node, parts, 0};
+}
+
+static void match_node(layer_matcher *m)
 {
     const cyg_config_quant *q = &m->b->config.quant;
     const cyg_node *n = cyg_nod(m->g, m->node);
@@ -187,18 +216,14 @@ static void match_node(layer_matcher *m, bool *matches)
         if (l == NULL || (own && rank_of(l) == 3 && chosen_by_name))
             continue;
         chosen_by_name = chosen_by_name || rank_of(l) == 3;
-        matches[l - q->layer_configs.items] = true;
         const cyg_config_layer *was = chosen[role];
         if (was == NULL || rank_of(l) > rank_of(was) || (rank_of(l) == rank_of(was) && l < was))
             chosen[role] = l;
     }
     for (int role = 0; role < ROLES; role++)
         if (chosen[role] != NULL) {
-            cyg_build_layer *layer = &m->b->layers[chosen[role] - q->layer_configs.items];
-            apply(n, (enum role)role, chosen[role], &m->out[m->node.i]);
-            layer->first = layer->first != NULL ? layer->first : n->name;
-            layer->count += matches[chosen[role] - q->layer_configs.items];
-            matches[chosen[role] - q->layer_configs.items] = false; /* counted */
+            const unsigned parts = apply(n, (enum role)role, chosen[role], &m->out[m->node.i]);
+            keep_match(m, (size_t)(chosen[role] - q->layer_configs.items), parts);
         }
 }
 
@@ -251,23 +276,6 @@ static cyg_status check_entry(layer_matcher *m, size_t entry, const cyg_config_l
     return l->start_tensor_names.count > 0 ? mark_range(m, entry, l) : CYG_OK;
 }
 
-static void tell(cyg_build *b)
-{
-    for (size_t i = 0; i < b->config.quant.layer_configs.count; i++) {
-        const cyg_config_layer *l = &b->config.quant.layer_configs.items[i];
-        const cyg_build_layer *layer = &b->layers[i];
-        const bool data = is_set(&l->data_type_at);
-        if (layer->count == 0)
-            cyg_warn(&b->app->ctx,
-                     "quant.layer_configs[%zu] sets nothing: other entries go before it", i);
-        else
-            cyg_note(&b->app->ctx,
-                     "quant.layer_configs[%zu] (%s%s) sets %u steps, the first is \"%s\"", i,
-                     cyg_config_enum_data_type.names[data ? l->data_type : l->output_data_type],
-                     data ? "" : " output", layer->count, layer->first);
-    }
-}
-
 cyg_status cyg_build_layers(cyg_build *b)
 {
     const cyg_config_quant *q = &b->config.quant;
@@ -277,18 +285,17 @@ cyg_status cyg_build_layers(cyg_build *b)
         return CYG_OK;
     m.inside = CYG_NEW_ARRAY(&b->app->arena, bool *, count);
     m.out = CYG_NEW_ARRAY(&b->app->arena, cyg_asked, m.g->node_count + 1);
-    b->layers = CYG_NEW_ARRAY(&b->app->arena, cyg_build_layer, count);
-    bool *matches = CYG_NEW_ARRAY(&b->app->arena, bool, count);
-    if (m.inside == NULL || m.out == NULL || b->layers == NULL || matches == NULL)
+    b->matches =
+        CYG_NEW_ARRAY(&b->app->arena, cyg_build_match, (size_t)m.g->order_count * ROLES + 1);
+    if (m.inside == NULL || m.out == NULL || b->matches == NULL)
         return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
     for (size_t i = 0; i < count; i++)
         CYG_DO(check_entry(&m, i, &q->layer_configs.items[i]));
     for (uint32_t i = 0; i < m.g->order_count; i++) {
         m.node = m.g->order[i];
-        memset(matches, 0, count * sizeof *matches);
-        match_node(&m, matches);
+        match_node(&m);
     }
     b->asked = m.out;
-    tell(b);
+    cyg_build_tell_matches(b);
     return CYG_OK;
 }

@@ -136,12 +136,26 @@ static cyg_status bind_inputs(cyg_build *b)
     return CYG_OK;
 }
 
-/* Operators without an integer form, by type: nobody should have to find out from the latency. */
+/* "3 Erf, 1 Sin" and their sum. */
+static uint32_t list_operators(const uint32_t *count, cyg_strbuf *out)
+{
+    uint32_t sum = 0;
+    for (int op = 0; op < CYG_OP_COUNT; op++) {
+        if (count[op] > 0)
+            cyg_strbuf_printf(out, "%s%u %s", sum > 0 ? ", " : "", count[op],
+                              cyg_op_schema_of((cyg_op)op)->onnx);
+        sum += count[op];
+    }
+    return sum;
+}
+
+/* Float operators by type, nobody should have to find out from the latency: those without an
+ * integer form, and those that the configuration wants so. */
 static void tell_float_operators(cyg_build *b)
 {
     const cyg_graph *g = b->graph;
-    uint32_t count[CYG_OP_COUNT] = {0};
-    cyg_strbuf text = {0};
+    uint32_t count[2][CYG_OP_COUNT] = {{0}};
+    cyg_strbuf text[2] = {{0}};
     for (uint32_t i = 0; i < g->order_count; i++) {
         const cyg_node *n = cyg_nod(g, g->order[i]);
         bool integer =
@@ -149,18 +163,23 @@ static void tell_float_operators(cyg_build *b)
         for (uint32_t k = 0; k < n->in_count && !integer; k++)
             integer =
                 !cyg_value_is_none(n->in[k]) && cyg_val(g, n->in[k])->quant.type != CYG_TYPE_NONE;
-        count[n->op] += !integer;
+        const uint32_t id = g->order[i].i;
+        const bool wanted = id < b->quantised.outcome_count &&
+                            (b->quantised.outcomes[id] & CYG_FLOAT_AS_ASKED) != 0;
+        count[wanted][n->op] += !integer;
     }
-    for (int op = 0; op < CYG_OP_COUNT; op++)
-        if (count[op] > 0)
-            cyg_strbuf_printf(&text, "%s%u %s", text.len > 0 ? ", " : "", count[op],
-                              cyg_op_schema_of((cyg_op)op)->onnx);
-    if (text.len > 0 && !text.failed)
+    const uint32_t lacking = list_operators(count[false], &text[false]),
+                   wanted = list_operators(count[true], &text[true]);
+    if (lacking > 0 && !text[false].failed)
         cyg_warn(
             &b->app->ctx,
             "%u operators have no integer form yet and run in float: %s (report.html lists them)",
-            b->quantised.float_nodes, text.data);
-    cyg_strbuf_deinit(&text);
+            lacking, text[false].data);
+    if (wanted > 0 && !text[true].failed)
+        cyg_note(&b->app->ctx, "%u operators run in float as the configuration asks: %s", wanted,
+                 text[true].data);
+    cyg_strbuf_deinit(&text[false]);
+    cyg_strbuf_deinit(&text[true]);
 }
 
 cyg_status cyg_build_quantise(cyg_build *b)
@@ -191,5 +210,6 @@ cyg_status cyg_build_quantise(cyg_build *b)
             "while quantising");
     if (b->quantised.float_nodes > 0)
         tell_float_operators(b);
+    cyg_build_tell_unmet(b);
     return bind_inputs(b);
 }

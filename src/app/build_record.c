@@ -162,6 +162,8 @@ void cyg_build_write_context(cyg_build *b, cyg_strbuf *out)
     cyg_json_key_int(&j, "arena_bytes", (int64_t)b->compiled.arena_bytes);
     cyg_json_key_int(&j, "quantised_ops", b->quantised.integer_nodes);
     cyg_json_key_int(&j, "float_ops", b->quantised.float_nodes);
+    cyg_json_key(&j, "layer_configs");
+    cyg_build_write_matches(b, &j);
     cyg_json_key(&j, "corrections");
     write_corrections(b, &j);
     cyg_json_key_double(&j, "sqnr_db", b->check.sqnr_db);

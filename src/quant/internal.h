@@ -59,6 +59,8 @@ cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples,
                                size_t *out_samples) CYG_MUST_USE;
 /* scheme.c: decides class_of, integer, store. */
 cyg_status cyg_quant_choose(cyg_scheme *s) CYG_MUST_USE;
+/* outcome.c: what of the wishes came true. */
+cyg_status cyg_quant_outcomes(const cyg_scheme *s, cyg_quant_report *report) CYG_MUST_USE;
 /* assign.c: writes parameters into the graph, quantises weights, inserts requant nodes. */
 cyg_status cyg_quant_assign(cyg_scheme *s, cyg_quant_report *report) CYG_MUST_USE;
 /* input.c: folds or spells out the normalisation of input 0. */
@@ -68,6 +70,8 @@ cyg_status cyg_quant_normalize_input(cyg_scheme *s) CYG_MUST_USE;
 cyg_asked cyg_quant_asked(const cyg_scheme *s, const cyg_node *n);
 /* What a consumer wants for operand i of node n: the type that serves it best. */
 cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i);
+/* A function of one operand that is looked up: not relu and clip, which are clamps. */
+bool cyg_quant_is_table(const cyg_node *n);
 /* Operand i of an integer node is data, not a constant of its own (weights, axes, limits). */
 bool cyg_quant_reads_data(const cyg_node *n, uint32_t i);
 /* Whether it can take a value stored as `store` as it is. */

@@ -44,6 +44,16 @@ typedef struct cyg_asked {
     bool insist;     /* data names this node alone: without such a form there is an error */
 } cyg_asked;
 
+/* Parts of a node that something can be asked of, as bits. As an outcome: asked for, but it is
+ * stored in another way, because there is no such form or because others decide the type. */
+enum {
+    CYG_PART_DATA = 1,
+    CYG_PART_OUTPUT = 2,
+    CYG_PART_WEIGHT = 4,
+    CYG_PART_PROBABILITIES = 8,
+    CYG_FLOAT_AS_ASKED = 16, /* FP32, or the highest precision where 16 bits have no form */
+};
+
 /* One correction that was kept: where, and what it did to the layer's error on sampled rows. */
 typedef struct cyg_quant_gain {
     const char *kind;     /* "equalise", "range", "bias" */
@@ -79,6 +89,8 @@ typedef struct cyg_quant_report {
     size_t samples;
     const cyg_quant_gain *gains; /* [gain_count], in the graph's arena, in order of execution */
     size_t gain_count;
+    const uint8_t *outcomes; /* [outcome_count] by node id, in the graph's arena: the bits above */
+    uint32_t outcome_count;
     /* The float graph that the integers are to be compared with, the caller's to destroy, before g;
      * NULL = not asked for. Ids are g's; values that an equalisation changed are changed here too.
      */

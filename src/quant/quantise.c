@@ -26,6 +26,8 @@ cyg_status cyg_quantise(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *sam
     if (status == CYG_OK)
         status = cyg_quant_choose(&s);
     if (status == CYG_OK)
+        status = cyg_quant_outcomes(&s, out_report);
+    if (status == CYG_OK)
         status = cyg_quant_calibrate(&s, samples, &out_report->samples);
     if (status == CYG_OK)
         status = cyg_quant_gains_prepare(&s);

@@ -154,7 +154,7 @@ cyg_asked cyg_quant_asked(const cyg_scheme *s, const cyg_node *n)
         p = s->options->asked[id];
     if (s->options->highest) {
         /* q, k and v and a convolution's weights have no 16-bit form. */
-        if (p.data == CYG_TYPE_NONE)
+        if (p.data == CYG_TYPE_NONE || (n->op == CYG_OP_attention && p.data == CYG_TYPE_S16))
             p.data =
                 n->op == CYG_OP_attention || n->op == CYG_OP_conv2d ? CYG_TYPE_F32 : CYG_TYPE_S16;
         if (p.weight == CYG_TYPE_NONE && p.data == CYG_TYPE_S16)
@@ -223,8 +223,7 @@ int64_t cyg_quant_macs(const cyg_graph *g, const cyg_node *n)
     return w->dims[0] > 0 ? cyg_value_elements(y) * (cyg_value_elements(w) / w->dims[0]) : 0;
 }
 
-/* A function of one operand that is looked up: not relu and clip, which are clamps. */
-static bool is_table(const cyg_node *n)
+bool cyg_quant_is_table(const cyg_node *n)
 {
     return (cyg_op_schema_of(n->op)->flags & CYG_OPF_UNARY) != 0 && n->op != CYG_OP_relu &&
            n->op != CYG_OP_clip;
@@ -258,7 +257,7 @@ cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i)
     if ((n->op == CYG_OP_linear || n->op == CYG_OP_conv2d) && i == 3) /* the residual */
         return s->options->transformer_level > 1 && !s->options->highest ? CYG_STORE_U8
                                                                          : CYG_STORE_S16;
-    if (is_table(n)) /* what is asked of it, its result has: apply_outputs */
+    if (cyg_quant_is_table(n)) /* what is asked of it, its result has: apply_outputs */
         return default_demand(s, n);
     const cyg_asked p = cyg_quant_asked(s, n);
     const bool wide_weights = n->op == CYG_OP_linear && p.weight == CYG_TYPE_S16;
@@ -280,7 +279,7 @@ bool cyg_quant_accepts(const cyg_scheme *s, const cyg_node *n, uint32_t i, cyg_s
         return false; /* several scales */
     if ((n->op == CYG_OP_linear || n->op == CYG_OP_conv2d) && i == 0)
         return store == CYG_STORE_U8 || cyg_quant_demand(s, n, i) == CYG_STORE_S16;
-    if (is_table(n)) /* from 16 bits only to 16 bits */
+    if (cyg_quant_is_table(n)) /* from 16 bits only to 16 bits */
         return store == CYG_STORE_U8 || cyg_quant_demand(s, n, i) == CYG_STORE_S16;
     return true;
 }
@@ -382,10 +381,10 @@ static void apply_outputs(cyg_scheme *s)
     for (uint32_t i = 0; i < g->order_count; i++) {
         const cyg_node *n = cyg_nod(g, g->order[i]);
         const cyg_asked p = cyg_quant_asked(s, n);
-        const bool table = p.output == CYG_TYPE_NONE && is_table(n) && p.data != CYG_TYPE_F32;
+        const bool table =
+            p.output == CYG_TYPE_NONE && cyg_quant_is_table(n) && p.data != CYG_TYPE_F32;
         const cyg_type output = table ? p.data : p.output;
-        if (!s->integer[g->order[i].i] || output == CYG_TYPE_NONE || n->out_count != 1 ||
-            cyg_graph_is_output(g, n->out[0])) /* results leave as floats */
+        if (!s->integer[g->order[i].i] || output == CYG_TYPE_NONE || n->out_count != 1)
             continue;
         s->store[s->class_of[n->out[0].i]] = output == CYG_TYPE_S16  ? CYG_STORE_S16
                                              : output == CYG_TYPE_U8 ? CYG_STORE_U8

@@ -266,6 +266,25 @@ static void golden_models(void **state)
     }
 }
 
+/* The first step of the first entry, as build_context.json has it. */
+static void recorded(void)
+{
+    cyg_ctx ctx;
+    cyg_doc *doc;
+    const char *name;
+    cyg_ctx_init(&ctx);
+    assert_int_equal(cyg_doc_open(&ctx, e2e_path("layers/build_context.json"), &doc), CYG_OK);
+    const cyg_doc_node *entries = cyg_doc_get(cyg_doc_root(doc), "layer_configs");
+    assert_non_null(entries);
+    assert_int_equal(entries->count, 4);
+    const cyg_doc_node *set = cyg_doc_get(entries->items[0], "sets");
+    assert_int_equal(cyg_doc_as_string(&ctx, cyg_doc_get(set->items[0], "name"), &name), CYG_OK);
+    assert_string_equal(name, "embed.conv");
+    assert_int_equal(cyg_doc_get(set->items[0], "roles")->count, 2);
+    assert_int_equal(cyg_doc_get(set->items[0], "no_effect_on")->count, 1);
+    cyg_doc_close(doc);
+}
+
 /* Entries by type and by range: each is told, and the package is another one. */
 static void layers(void **state)
 {
@@ -276,7 +295,9 @@ static void layers(void **state)
                  " \"target_hardware\": \"CPU\", \"quant\": {\n"
                  "  \"layer_configs\": [\n"
                  "   {\"start_tensor_names\": \"DEFAULT\", \"end_tensor_names\": \"DEFAULT\",\n"
-                 "    \"data_type\": \"U16\"},\n"
+                 "    \"data_type\": \"U16\", \"weight_data_type\": \"S16\"},\n"
+                 "   {\"op_type\": \"Transpose\", \"data_type\": \"U8\"},\n"
+                 "   {\"op_type\": \"Gemm\", \"output_data_type\": \"U8\"},\n"
                  "   {\"op_type\": \"Softmax\", \"data_type\": \"FP32\"}],\n"
                  "  \"input_configs\": [{\"tensor_name\": \"DEFAULT\",\n"
                  "    \"calibration_dataset\": \"calib\", \"calibration_size\": 4,\n"
@@ -284,9 +305,18 @@ static void layers(void **state)
                  "    \"calibration_std\": [58, 57, 59]}]}}\n");
     e2e_cygnet(&result, (e2e_how){0}, "build --config forms/layers.json");
     e2e_expect(&result, 0);
-    assert_non_null(strstr(result.err, "quant.layer_configs[0] (U16) sets"));
-    assert_non_null(strstr(result.err, "quant.layer_configs[1] (FP32) sets 2 steps"));
-    assert_non_null(strstr(result.err, "2 Attention"));
+    assert_non_null(
+        strstr(result.err, "quant.layer_configs[0] (U16, stored as S16; weights S16) sets"));
+    assert_non_null(strstr(result.err, "quant.layer_configs[0] has no effect on"));
+    assert_non_null(strstr(result.err, "\"embed.conv\" (weights)"));
+    assert_non_null(strstr(result.err, "warning: quant.layer_configs[1] has no effect on"));
+    assert_non_null(strstr(result.err, "\"one.shares\" (q, k, v)"));
+    assert_non_null(strstr(result.err, "quant.layer_configs[2] (output U8) sets 1 steps"));
+    assert_null(strstr(result.err, "layer_configs[2] has no effect"));
+    assert_non_null(strstr(result.err, "quant.layer_configs[3] (FP32) sets 2 steps"));
+    assert_non_null(strstr(result.err, "float as the configuration asks: 2 Attention"));
+    assert_null(strstr(result.err, "no integer form yet"));
+    recorded();
     fixture_sha256(e2e_path("layers/compiled.cyg"), hash);
     assert_string_not_equal(hash, wanted);
 }

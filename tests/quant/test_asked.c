@@ -2,6 +2,8 @@
  * everything at the highest precision. */
 #include "tiny_runs.h"
 
+static cyg_quant_report last_report;
+
 /* Quantised with this asked of one node (NULL: of none); the model sees floats. */
 static cyg_status quantise(cyg_ctx *ctx, const char *node, cyg_asked asked, bool highest,
                            cyg_graph **out_g)
@@ -16,10 +18,9 @@ static cyg_status quantise(cyg_ctx *ctx, const char *node, cyg_asked asked, bool
     if (node != NULL)
         precision[cyg_graph_find_node(g, node).i] = asked;
     cyg_quant_options options = tiny_options(false);
-    cyg_quant_report report;
     options.asked = precision;
     options.highest = highest;
-    return cyg_quantise(ctx, g, &samples.source, &options, &report);
+    return cyg_quantise(ctx, g, &samples.source, &options, &last_report);
 }
 
 static double sqnr(const char *node, cyg_asked asked, bool highest)
@@ -65,6 +66,7 @@ static void test_types(void **unused)
         {"attention", {.data = CYG_TYPE_F32}, "qkv", CYG_TYPE_NONE},
         {"attention", {.e_bits = 16}, "qkv", CYG_TYPE_S8},
         {"head", {.data = CYG_TYPE_U8}, "logits", CYG_TYPE_NONE},
+        {"head", {.output = CYG_TYPE_F32}, "logits", CYG_TYPE_NONE},
     };
     static cyg_ctx ctx;
     for (size_t i = 0; i < CYG_COUNT(cases); i++) {
@@ -99,6 +101,59 @@ static void test_runs(void **unused)
         fail_msg("everything at 16 bits: %.1f dB, at 8: %.1f", highest, plain);
 }
 
+/* A result of the model is rounded to the type that is asked for and leaves as floats. It has fewer
+ * elements than the observer has lanes, so its scale also shows whether idle ones spoil the range.
+ */
+static void test_result(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    static const cyg_type types[] = {CYG_TYPE_U8, CYG_TYPE_S16};
+    for (size_t i = 0; i < CYG_COUNT(types); i++) {
+        cyg_graph *g;
+        OK(&ctx, quantise(&ctx, "head", (cyg_asked){.output = types[i]}, false, &g));
+        OK(&ctx, cyg_graph_verify(&ctx, g));
+        const cyg_value *y = cyg_val(g, node_named(g, "head")->out[0]);
+        assert_int_equal(y->quant.type, types[i]);
+        assert_true(y->quant.scales[0] < 0.1f); /* logits of some units: not the scale 1 of none */
+        assert_int_equal(value_named(g, "logits")->quant.type, CYG_TYPE_NONE);
+        cyg_graph_destroy(g);
+    }
+}
+
+/* What comes true of a wish is told node by node. */
+static void test_outcomes(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *node;
+        cyg_asked asked;
+        unsigned outcome;
+    } cases[] = {
+        {"fc1", {.data = CYG_TYPE_S16, .output = CYG_TYPE_S16, .weight = CYG_TYPE_S16}, 0},
+        {"fc1", {.data = CYG_TYPE_F32}, CYG_FLOAT_AS_ASKED},
+        {"head", {.output = CYG_TYPE_U8}, 0},
+        {"attention", {.data = CYG_TYPE_S16, .e_bits = 16}, CYG_PART_DATA},
+        {"attention", {.data = CYG_TYPE_U8}, 0},
+        {"patch", {.data = CYG_TYPE_S16, .weight = CYG_TYPE_S16}, CYG_PART_WEIGHT},
+        {"tokens", {.data = CYG_TYPE_U8}, CYG_PART_DATA},
+        {"ln1", {.output = CYG_TYPE_S16}, 0},
+        {"fc1",
+         {.data = CYG_TYPE_F32, .output = CYG_TYPE_U8},
+         CYG_FLOAT_AS_ASKED | CYG_PART_OUTPUT},
+    };
+    static cyg_ctx ctx;
+    for (size_t i = 0; i < CYG_COUNT(cases); i++) {
+        cyg_graph *g;
+        OK(&ctx, quantise(&ctx, cases[i].node, cases[i].asked, false, &g));
+        const cyg_node_id id = cyg_graph_find_node(g, cases[i].node);
+        assert_true(id.i < last_report.outcome_count);
+        if (last_report.outcomes[id.i] != cases[i].outcome)
+            fail_msg("case %zu: %u, not %u", i, last_report.outcomes[id.i], cases[i].outcome);
+        cyg_graph_destroy(g);
+    }
+}
+
 static void test_refused(void **unused)
 {
     (void)unused;
@@ -124,8 +179,8 @@ static void test_refused(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),
-        cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_types),   cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_result),  cmocka_unit_test(test_outcomes),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
