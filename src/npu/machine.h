@@ -1,0 +1,71 @@
+/* A machine description: what one NPU mode of one chip has, and the few physical parameters from
+ * which every cycle in this project is predicted (timing.h). Data, not code: the built-in ones are
+ * the files of src/npu/machines/, a user can write another (docs/npu-machines.md).
+ *
+ * Engines are numbered through: for each group its CONVs, TENGs, CVs and SDMAs in this order, so
+ * that the lanes of one AX650 group are conv0 conv1 teng2 cv3 sdma4, as in the vendor's traces. All
+ * groups share one on-chip memory (OCM) and one DDR. */
+#ifndef CYG_NPU_MACHINE_H
+#define CYG_NPU_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/ctx.h"
+
+/* CYG_ENGINE(id, "lane name", what it does) */
+#define CYG_NPU_ENGINES(CYG_ENGINE)                                                                \
+    CYG_ENGINE(CONV, "conv", "convolution and matrix products, bias, scale, saturation")           \
+    CYG_ENGINE(TENG, "teng", "element-wise, normalisation, look-up, reduction, exponentials")      \
+    CYG_ENGINE(CV, "cv", "reshapes and copies inside the OCM")                                     \
+    CYG_ENGINE(SDMA, "sdma", "DDR to OCM and back")
+typedef enum cyg_npu_engine_kind {
+#define CYG_ENGINE(id, lane, text) CYG_NPU_##id,
+    CYG_NPU_ENGINES(CYG_ENGINE)
+#undef CYG_ENGINE
+        CYG_NPU_ENGINE_KINDS
+} cyg_npu_engine_kind;
+
+enum { CYG_NPU_MAX_ENGINES = 64 };
+
+typedef struct cyg_npu_machine {
+#define CYG_MACHINE_TEXT(name, text) const char *name;
+#define CYG_MACHINE_COUNT(name, low, high, unit, text) int64_t name;
+#define CYG_MACHINE_RATE(name, low, high, unit, text) double name;
+#include "npu/machine.def"
+#undef CYG_MACHINE_TEXT
+#undef CYG_MACHINE_COUNT
+#undef CYG_MACHINE_RATE
+} cyg_npu_machine;
+
+typedef struct cyg_npu_engine {
+    cyg_npu_engine_kind kind;
+    uint32_t group;
+    char lane[16]; /* "conv0" */
+} cyg_npu_engine;
+
+/* Engines of one group times groups; at most CYG_NPU_MAX_ENGINES (the reader checks). */
+uint32_t cyg_npu_engine_count(const cyg_npu_machine *m);
+cyg_npu_engine cyg_npu_engine_at(const cyg_npu_machine *m, uint32_t engine);
+/* Number of engines of one kind. */
+uint32_t cyg_npu_engines_of(const cyg_npu_machine *m, cyg_npu_engine_kind kind);
+
+/* Built-in descriptions, in a fixed order. */
+size_t cyg_npu_machine_count(void);
+cyg_status cyg_npu_machine_built_in(cyg_ctx *ctx, cyg_arena *arena, size_t i,
+                                    cyg_npu_machine *out_machine) CYG_MUST_USE;
+/* chip and mode as on the command line ("AX650", "NPU1"); an error lists what exists. */
+cyg_status cyg_npu_machine_find(cyg_ctx *ctx, cyg_arena *arena, const char *chip, const char *mode,
+                                cyg_npu_machine *out_machine) CYG_MUST_USE;
+/* A description file (JSON): one machine, or one chip with several modes of which `mode` chooses.
+ * Every key is checked: unknown, missing, out of range, with line and column. Texts live in arena.
+ */
+cyg_status cyg_npu_machine_read(cyg_ctx *ctx, cyg_arena *arena, const char *path, const char *mode,
+                                cyg_npu_machine *out_machine) CYG_MUST_USE;
+/* Hash of all fields: build_context.json and packages record it, so that a cycle count names the
+ * parameters under which it holds. */
+uint64_t cyg_npu_machine_hash(const cyg_npu_machine *m);
+
+#endif
