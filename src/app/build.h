@@ -12,7 +12,7 @@
 #include "precision/precision.h"
 #include "quant/quant.h"
 #include "report/picture.h"
-#include "target/cpu.h"
+#include "target/cpu/cpu.h"
 
 enum { CYG_BUILD_STAGES = 12 };
 

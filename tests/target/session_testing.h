@@ -7,7 +7,7 @@
 #include "base/cpu.h"
 #include "cygnet/runtime.h"
 #include "format/package.h"
-#include "target/cpu.h"
+#include "target/cpu/cpu.h"
 
 static inline void write_package(cyg_ctx *ctx, const cyg_graph *g, const char *path)
 {

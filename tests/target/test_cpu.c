@@ -3,7 +3,7 @@
 #include "../quant/tiny_model.h"
 
 #include "kernels/call.h"
-#include "target/cpu.h"
+#include "target/cpu/cpu.h"
 
 static uint32_t owner_of(const cyg_program *p, uint32_t t)
 {

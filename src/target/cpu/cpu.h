@@ -1,6 +1,6 @@
 /* target/cpu: a quantised (or float) graph to a placed CPU program. */
-#ifndef CYG_TARGET_CPU_H
-#define CYG_TARGET_CPU_H
+#ifndef CYG_TARGET_CPU_CPU_H
+#define CYG_TARGET_CPU_CPU_H
 
 #include "format/program.h"
 #include "ir/graph.h"

@@ -2,7 +2,7 @@
  * the last step that reads it; inputs and outputs live to the end, since the caller fills and
  * reads them in place and may run again on the same inputs; views extend the life of what they
  * show. */
-#include "target/cpu.h"
+#include "target/cpu/cpu.h"
 
 #include <stdlib.h>
 
