@@ -30,6 +30,18 @@ typedef enum cyg_npu_engine_kind {
 
 enum { CYG_NPU_MAX_ENGINES = 64 };
 
+/* Number of a field in the order of machine.def. */
+typedef enum cyg_npu_field {
+#define CYG_MACHINE_TEXT(name, text) CYG_NPU_FIELD_##name,
+#define CYG_MACHINE_COUNT(name, low, high, unit, text) CYG_NPU_FIELD_##name,
+#define CYG_MACHINE_RATE(name, low, high, unit, text) CYG_NPU_FIELD_##name,
+#include "npu/machine.def"
+#undef CYG_MACHINE_TEXT
+#undef CYG_MACHINE_COUNT
+#undef CYG_MACHINE_RATE
+    CYG_NPU_FIELDS
+} cyg_npu_field;
+
 typedef struct cyg_npu_machine {
 #define CYG_MACHINE_TEXT(name, text) const char *name;
 #define CYG_MACHINE_COUNT(name, low, high, unit, text) int64_t name;
@@ -38,6 +50,7 @@ typedef struct cyg_npu_machine {
 #undef CYG_MACHINE_TEXT
 #undef CYG_MACHINE_COUNT
 #undef CYG_MACHINE_RATE
+    const char *sources[CYG_NPU_FIELDS]; /* where a value comes from; NULL = not said. Not hashed */
 } cyg_npu_machine;
 
 typedef struct cyg_npu_engine {
@@ -52,18 +65,22 @@ cyg_npu_engine cyg_npu_engine_at(const cyg_npu_machine *m, uint32_t engine);
 /* Number of engines of one kind. */
 uint32_t cyg_npu_engines_of(const cyg_npu_machine *m, cyg_npu_engine_kind kind);
 
-/* Built-in descriptions, in a fixed order. */
+/* Built-in descriptions, one each mode of each chip, in a fixed order. Texts live in arena. */
 size_t cyg_npu_machine_count(void);
 cyg_status cyg_npu_machine_built_in(cyg_ctx *ctx, cyg_arena *arena, size_t i,
                                     cyg_npu_machine *out_machine) CYG_MUST_USE;
 /* chip and mode as on the command line ("AX650", "NPU1"); an error lists what exists. */
 cyg_status cyg_npu_machine_find(cyg_ctx *ctx, cyg_arena *arena, const char *chip, const char *mode,
                                 cyg_npu_machine *out_machine) CYG_MUST_USE;
-/* A description file (JSON): one machine, or one chip with several modes of which `mode` chooses.
- * Every key is checked: unknown, missing, out of range, with line and column. Texts live in arena.
- */
+/* A description file (JSON, docs/npu-machines.md): one machine, or one chip with several modes of
+ * which `mode` chooses (NULL: the only one). Every key is checked: unknown, missing, out of range,
+ * with line and column. Texts live in arena. */
 cyg_status cyg_npu_machine_read(cyg_ctx *ctx, cyg_arena *arena, const char *path, const char *mode,
                                 cyg_npu_machine *out_machine) CYG_MUST_USE;
+/* The same from memory; path names it in messages. */
+cyg_status cyg_npu_machine_parse(cyg_ctx *ctx, cyg_arena *arena, const char *path, const void *data,
+                                 size_t size, const char *mode,
+                                 cyg_npu_machine *out_machine) CYG_MUST_USE;
 /* Hash of all fields: build_context.json and packages record it, so that a cycle count names the
  * parameters under which it holds. */
 uint64_t cyg_npu_machine_hash(const cyg_npu_machine *m);

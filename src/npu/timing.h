@@ -13,7 +13,7 @@
 
 typedef struct cyg_npu_cost {
     int64_t cycles;    /* engine occupied, without waiting for the DDR */
-    int64_t ddr_bytes; /* moved to or from the DDR: takes at least these over the rate, shared */
+    int64_t ddr_bytes; /* then moved to or from the DDR, at the rate that its share is */
     int64_t macs;      /* useful ones */
 } cyg_npu_cost;
 cyg_npu_cost cyg_npu_cost_of(const cyg_npu_machine *m, const cyg_npu_instr *instr);

@@ -1,0 +1,184 @@
+/* What one instruction costs on its engine: formulas of its shapes and the machine, no tables.
+ * docs/npu-model.md derives them and says how well they fit.
+ *
+ * CONV: an array of conv_in x conv_out x conv_pixels multipliers works through a loop nest of
+ * ceil(channels in / conv_in) x ceil(channels out / conv_out) x ceil(pixels / conv_pixels) x taps
+ * steps, one a cycle; 16-bit activations or weights take conv_s16 times as long. TENG: elements
+ * over a rate by kind of work. CV: bytes over a rate. SDMA: a start, then bytes at what the DDR
+ * gives (timing.c). */
+#include <math.h>
+
+#include "base/type.h"
+#include "kernels/params.h"
+#include "npu/timing.h"
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static int64_t over_rate(double amount, double rate)
+{
+    return (int64_t)ceil(amount / rate);
+}
+
+static double elements(const cyg_npu_view *v)
+{
+    return (double)cyg_npu_view_elements(v);
+}
+
+/* Product of the dimensions [from, to) of v; a dimension that v lacks is 1. */
+static int64_t dims(const cyg_npu_view *v, unsigned from, unsigned to)
+{
+    int64_t n = 1;
+    for (unsigned i = from; i < to && i < v->rank; i++)
+        n *= v->dims[i];
+    return n;
+}
+
+static bool is_wide(const cyg_npu_view *v)
+{
+    return v->type == CYG_TYPE_S16 || v->type == CYG_TYPE_U16;
+}
+
+/* A matrix product of `rows` rows, `taps` times `depth` deep, `columns` wide, `count` of them. */
+static void conv_cost(const cyg_npu_machine *m, int64_t count, int64_t rows, int64_t taps,
+                      int64_t depth, int64_t columns, double width, cyg_npu_cost *cost)
+{
+    const int64_t steps = count * taps * ceil_div(rows, m->conv_pixels) *
+                          ceil_div(depth, m->conv_in) * ceil_div(columns, m->conv_out);
+    cost->cycles = m->conv_start + over_rate((double)steps * width, 1);
+    cost->macs = count * rows * taps * depth * columns;
+}
+
+/* x [.., K], w [N, K] -> y [.., N] */
+static void linear_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cyg_npu_cost *cost)
+{
+    const cyg_npu_view *x = &instr->operands[0], *w = &instr->operands[1];
+    const int64_t columns = dims(w, 0, 1), depth = dims(w, 1, 2);
+    const int64_t rows = depth == 0 ? 0 : cyg_npu_view_elements(x) / depth;
+    conv_cost(m, 1, rows, 1, depth, columns, is_wide(x) ? m->conv_s16 : 1, cost);
+}
+
+/* x [B, H, W, C], w [O, kh, kw, C / groups] -> y [B, h, w, O] */
+static void conv2d_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cyg_npu_cost *cost)
+{
+    const cyg_npu_view *x = &instr->operands[0], *w = &instr->operands[1];
+    const cyg_npu_view *y = &instr->operands[instr->in_count];
+    const int64_t taps = dims(w, 1, 3), depth = dims(w, 3, 4), columns = dims(w, 0, 1);
+    const int64_t groups = depth == 0 ? 1 : ceil_div(dims(x, 3, 4), depth);
+    const double width = is_wide(x) ? m->conv_s16 : 1;
+    /* Depth-wise: the array's input lanes hold one channel each, so that groups share them. */
+    if (depth == 1 && groups > 1)
+        conv_cost(m, 1, dims(y, 0, 3), taps, depth, columns, width, cost);
+    else
+        conv_cost(m, groups, dims(y, 0, 3), taps, depth, columns / groups, width, cost);
+}
+
+/* q [.., N, d] k [.., M, d] -> s [.., N, M]; p [.., N, M] v [.., M, d] -> y [.., N, d]: the last
+ * two dimensions of the result and what both share. */
+static void product_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cyg_npu_cost *cost)
+{
+    const cyg_npu_view *a = &instr->operands[0], *y = &instr->operands[instr->in_count];
+    if (a->rank < 2 || y->rank < 2)
+        return;
+    const int64_t columns = y->dims[y->rank - 1], depth = a->dims[a->rank - 1];
+    const int64_t rows = a->dims[a->rank - 2], all = cyg_npu_view_elements(a);
+    const int64_t count = rows * depth == 0 ? 0 : all / (rows * depth);
+    conv_cost(m, count, rows, 1, depth, columns, is_wide(a) ? m->conv_s16 : 1, cost);
+}
+
+static double pool_work(const cyg_npu_instr *instr)
+{
+    const cyg_npu_view *x = &instr->operands[0], *y = &instr->operands[instr->in_count];
+    int64_t window[2] = {1, 1};
+    if (instr->params != NULL && instr->params_size >= sizeof(cyg_kp_ipool)) {
+        window[0] = ((const cyg_kp_ipool *)instr->params)->geometry.kh;
+        window[1] = ((const cyg_kp_ipool *)instr->params)->geometry.kw;
+    }
+    const double taps = elements(y) * (double)window[0] * (double)window[1];
+    return taps > elements(x) ? taps : elements(x);
+}
+
+static void teng_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cyg_npu_cost *cost)
+{
+    const cyg_npu_view *x = &instr->operands[0], *y = &instr->operands[instr->in_count];
+    double simple = 0, function = 0;
+    switch (instr->op) {
+    case CYG_NPU_OP_TENG_ACT:
+        simple = function = elements(y);
+        break;
+    case CYG_NPU_OP_TENG_LAYERNORM: /* two sums, then scale and shift */
+        simple = 3 * elements(x);
+        break;
+    case CYG_NPU_OP_TENG_SOFTMAX: /* maximum, sum, product */
+        simple = 3 * elements(x);
+        function = elements(x);
+        break;
+    case CYG_NPU_OP_TENG_WEIGH: /* bias, maximum, sum */
+        simple = 3 * elements(x);
+        function = elements(x);
+        break;
+    case CYG_NPU_OP_TENG_LUT8:
+    case CYG_NPU_OP_TENG_LUT16:
+        function = elements(y);
+        break;
+    case CYG_NPU_OP_TENG_REDUCE:
+        simple = elements(x);
+        break;
+    case CYG_NPU_OP_TENG_POOL:
+        simple = pool_work(instr);
+        break;
+    default:
+        simple = elements(y);
+        break;
+    }
+    cost->cycles =
+        m->teng_start + over_rate(simple, m->teng_simple) + over_rate(function, m->teng_function);
+}
+
+/* What crosses the DDR: as many bytes as the other end, in the OCM, takes or gives. */
+static uint64_t ddr_bytes(const cyg_npu_instr *instr)
+{
+    const cyg_npu_view *x = &instr->operands[0], *y = &instr->operands[instr->in_count];
+    switch (instr->op) {
+    case CYG_NPU_OP_LD:
+    case CYG_NPU_OP_LDX:
+        return cyg_npu_view_bytes(y);
+    case CYG_NPU_OP_ST:
+    case CYG_NPU_OP_STX:
+        return cyg_npu_view_bytes(x);
+    default:
+        return 0;
+    }
+}
+
+cyg_npu_cost cyg_npu_cost_of(const cyg_npu_machine *m, const cyg_npu_instr *instr)
+{
+    cyg_npu_cost cost = {0};
+    switch (cyg_npu_engine_at(m, instr->engine).kind) {
+    case CYG_NPU_CONV:
+        if (instr->op == CYG_NPU_OP_CONV_2D)
+            conv2d_cost(m, instr, &cost);
+        else if (instr->op == CYG_NPU_OP_CONV_LINEAR)
+            linear_cost(m, instr, &cost);
+        else
+            product_cost(m, instr, &cost);
+        break;
+    case CYG_NPU_TENG:
+        teng_cost(m, instr, &cost);
+        break;
+    case CYG_NPU_CV:
+        cost.cycles =
+            m->cv_start +
+            over_rate((double)cyg_npu_view_bytes(&instr->operands[instr->in_count]), m->cv_bytes);
+        break;
+    case CYG_NPU_SDMA:
+        cost.cycles = m->ddr_start;
+        cost.ddr_bytes = (int64_t)ddr_bytes(instr);
+        break;
+    case CYG_NPU_ENGINE_KINDS:
+        break;
+    }
+    return cost;
+}

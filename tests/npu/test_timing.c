@@ -1,0 +1,167 @@
+/* The event model on programs small enough to count by hand: queues, waits, the shared DDR. */
+#include "../testing.h"
+
+#include "base/type.h"
+#include "npu/timing.h"
+
+enum { MOST = 8 };
+enum { CONV0, CONV1, TENG, CV, SDMA };
+
+/* One byte a cycle everywhere, starts and waits that are easy to see in a sum. */
+static cyg_npu_machine machine = {
+    .chip = "T",
+    .mode = "M",
+    .clock_khz = 1000000,
+    .groups = 1,
+    .convs = 2,
+    .tengs = 1,
+    .cvs = 1,
+    .sdmas = 2,
+    .ocm_bytes = 1 << 20,
+    .conv_in = 4,
+    .conv_out = 2,
+    .conv_pixels = 1,
+    .conv_s16 = 4,
+    .conv_start = 10,
+    .teng_simple = 1,
+    .teng_function = 1,
+    .teng_start = 20,
+    .cv_bytes = 1,
+    .cv_start = 30,
+    .ddr_bytes = 2,
+    .ddr_stream_bytes = 1.5,
+    .ddr_start = 5,
+    .wait = 3,
+    .call = 100,
+};
+
+static cyg_npu_instr instrs[MOST];
+static cyg_npu_view views[MOST][3];
+static cyg_npu_wait waits[MOST][4];
+static uint32_t count;
+static cyg_npu_timing timing;
+
+static void start(void)
+{
+    memset(instrs, 0, sizeof instrs);
+    count = 0;
+}
+
+static cyg_npu_view view(int64_t a, int64_t b)
+{
+    return (cyg_npu_view){.type = CYG_TYPE_U8, .rank = 2, .dims = {a, b}, .strides = {b, 1}};
+}
+
+/* One operand in, one out, of `bytes` each. */
+static uint32_t add(cyg_npu_op op, uint16_t engine, int64_t bytes)
+{
+    views[count][0] = views[count][1] = view(1, bytes);
+    instrs[count] = (cyg_npu_instr){.op = (uint16_t)op,
+                                    .engine = engine,
+                                    .in_count = 1,
+                                    .out_count = 1,
+                                    .operands = views[count],
+                                    .waits = waits[count]};
+    return count++;
+}
+
+static void wait_for(uint32_t instr, uint32_t engine, uint32_t number)
+{
+    waits[instr][instrs[instr].wait_count++] = (cyg_npu_wait){engine, number};
+}
+
+static cyg_status run(void)
+{
+    static cyg_arena arena;
+    cyg_arena_deinit(&arena);
+    cyg_arena_init(&arena);
+    const cyg_npu_program p = {.instrs = instrs, .instr_count = count};
+    return cyg_npu_time(NULL, &machine, &p, &arena, &timing);
+}
+
+static void expect_span(uint32_t instr, int64_t from, int64_t to)
+{
+    assert_int_equal(timing.spans[instr].start, 50 + from); /* half of the call goes before */
+    assert_int_equal(timing.spans[instr].end, 50 + to);
+}
+
+static void test_nothing(void **state)
+{
+    (void)state;
+    start();
+    assert_int_equal(run(), CYG_OK);
+    assert_int_equal(timing.cycles, 100);
+}
+
+static void test_a_queue_is_in_order(void **state)
+{
+    (void)state;
+    start();
+    add(CYG_NPU_OP_TENG_REQUANT, TENG, 40);
+    add(CYG_NPU_OP_TENG_REQUANT, TENG, 10);
+    assert_int_equal(run(), CYG_OK);
+    expect_span(0, 0, 60);
+    expect_span(1, 60, 90);
+    assert_int_equal(timing.cycles, 190);
+    assert_int_equal(timing.busy[TENG], 90);
+    assert_int_equal(timing.blocked_by[0], 0);
+    assert_int_equal(timing.blocked_by[1], 0);
+}
+
+static void test_a_wait_costs(void **state)
+{
+    (void)state;
+    start();
+    add(CYG_NPU_OP_CV_COPY, CV, 70);
+    wait_for(add(CYG_NPU_OP_TENG_REQUANT, TENG, 10), CV, 1);
+    wait_for(add(CYG_NPU_OP_CV_COPY, CV, 5), TENG, 1);
+    assert_int_equal(run(), CYG_OK);
+    expect_span(0, 0, 100);
+    expect_span(1, 103, 133);
+    expect_span(2, 136, 171);
+    assert_int_equal(timing.blocked_by[1], 0);
+    assert_int_equal(timing.blocked_by[2], 1);
+}
+
+/* 12 B alone at 1.5 B a cycle, then two share 2 B a cycle. */
+static void test_transfers_share_the_ddr(void **state)
+{
+    (void)state;
+    start();
+    add(CYG_NPU_OP_LD, SDMA, 30);   /* moves from 5 on */
+    add(CYG_NPU_OP_CV_COPY, CV, 0); /* ends at 30 */
+    const uint32_t late = add(CYG_NPU_OP_ST, SDMA + 1, 12);
+    assert_int_equal(run(), CYG_OK);
+    /* Both move from 5 on at 1 B a cycle: the short one ends at 17 with 18 B of the other left,
+     * which take 12 more at 1.5. */
+    expect_span(late, 0, 17);
+    expect_span(0, 0, 29);
+    assert_int_equal(timing.ddr_read, 30);
+    assert_int_equal(timing.ddr_written, 12);
+}
+
+static void test_alone(void **state)
+{
+    (void)state;
+    const cyg_npu_cost cost = {.cycles = 5, .ddr_bytes = 31};
+    assert_int_equal(cyg_npu_alone(&machine, &cost), 5 + 21);
+}
+
+static void test_a_deadlock_is_an_error(void **state)
+{
+    (void)state;
+    start();
+    wait_for(add(CYG_NPU_OP_CV_COPY, CV, 1), TENG, 1);
+    wait_for(add(CYG_NPU_OP_TENG_REQUANT, TENG, 1), CV, 1);
+    assert_int_equal(run(), CYG_E_FORMAT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nothing),      cmocka_unit_test(test_a_queue_is_in_order),
+        cmocka_unit_test(test_a_wait_costs), cmocka_unit_test(test_transfers_share_the_ddr),
+        cmocka_unit_test(test_alone),        cmocka_unit_test(test_a_deadlock_is_an_error),
+    };
+    return CYG_TEST_MAIN(tests);
+}
