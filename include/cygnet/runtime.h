@@ -44,6 +44,8 @@ typedef struct cyg_session_options {
     void *user;
     int patient; /* waiting threads sleep instead of spinning: for background jobs and busy machines
                   */
+    uint32_t group; /* size group of the package, 0 = the first */
+    uint32_t batch; /* samples that the buffers hold; 0 = the group's largest batch */
 } cyg_session_options;
 CYG_RT_API void cyg_session_options_init(cyg_session_options *options);
 
@@ -58,6 +60,11 @@ CYG_RT_API uint32_t cyg_model_output_count(const cyg_model *model);
 CYG_RT_API int cyg_model_input_info(const cyg_model *model, uint32_t i, cyg_tensor_info *out_info);
 CYG_RT_API int cyg_model_output_info(const cyg_model *model, uint32_t i, cyg_tensor_info *out_info);
 CYG_RT_API uint32_t cyg_model_step_count(const cyg_model *model);
+/* A package may hold its program for several input sizes (groups, from 0) and in each for several
+ * batches. The getters above show group 0 at its largest batch; steps are counted for that, too. */
+CYG_RT_API uint32_t cyg_model_group_count(const cyg_model *model);
+/* Batch sizes of a group, the largest first: that of place i, 0 when there is none. */
+CYG_RT_API uint32_t cyg_model_batch_size(const cyg_model *model, uint32_t group, uint32_t i);
 /* The package's META section: JSON text (preprocessing, labels, how it was made). */
 CYG_RT_API const char *cyg_model_meta(const cyg_model *model, size_t *out_size);
 
@@ -68,7 +75,17 @@ CYG_RT_API void cyg_session_destroy(cyg_session *session);
  * they are. */
 CYG_RT_API void *cyg_session_input(cyg_session *session, uint32_t i);
 CYG_RT_API const void *cyg_session_output(const cyg_session *session, uint32_t i);
-CYG_RT_API int cyg_session_run(cyg_session *session);
+CYG_RT_API int cyg_session_run(cyg_session *session); /* of all samples that the buffers hold */
+/* The first `samples` of them, 1 to cyg_session_batch. Any number runs: it is split greedily over
+ * the batch sizes of the package, the largest first, and each sample's result is that of a run
+ * alone. Outputs of the other samples are not defined. */
+CYG_RT_API int cyg_session_run_batch(cyg_session *session, uint32_t samples);
+CYG_RT_API uint32_t cyg_session_batch(const cyg_session *session);
+/* The session's buffers, as group and batch make them. */
+CYG_RT_API int cyg_session_input_info(const cyg_session *session, uint32_t i,
+                                      cyg_tensor_info *out_info);
+CYG_RT_API int cyg_session_output_info(const cyg_session *session, uint32_t i,
+                                       cyg_tensor_info *out_info);
 CYG_RT_API const char *cyg_session_isa(const cyg_session *session);
 CYG_RT_API unsigned cyg_session_threads(const cyg_session *session);
 /* Bytes held: activations, packed weights, scratch. */

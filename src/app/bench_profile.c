@@ -72,7 +72,7 @@ cyg_status cyg_bench_print_profile(cyg_bench *b)
         cyg_app_print_result(b->app, "\n%5s  %9s  %7s  %8s  %-14s%s\n", "step", "ms", "share",
                              "GMAC/s", "kernel", "name");
         for (uint32_t i = 0; i < b->step_count && i < SHOWN; i++)
-            print_step(b, &package.program, order[i].step, total);
+            print_step(b, package.programs, order[i].step, total);
         cyg_package_close(&package);
     }
     free(order);

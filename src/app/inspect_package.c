@@ -140,16 +140,30 @@ static int64_t total_macs(const cyg_program *p)
     return macs;
 }
 
+/* The programs of a package that has several; the first is shown in full. */
+static void print_variants(cyg_app *app, const cyg_package *k)
+{
+    char macs[32], arena[32];
+    for (uint32_t i = 0; k->program_count > 1 && i < k->program_count; i++) {
+        const cyg_program *p = &k->programs[i];
+        cyg_app_print_result(app, "  %-12sgroup %u, batch %u: %s MACs, activations %s\n",
+                             i == 0 ? "variants" : "", p->group, p->batch,
+                             cyg_text_count(total_macs(p), macs),
+                             cyg_text_bytes(p->arena_bytes, arena));
+    }
+}
+
 static void print_text(cyg_app *app, const char *path, const cyg_package *k, const char *sha256,
                        const cyg_doc_node *meta)
 {
-    const cyg_program *p = &k->program;
+    const cyg_program *p = k->programs;
     char a[32];
     cyg_app_print_result(app, "%s   package, version %d   %s\n", path, CYG_PACKAGE_VERSION,
                          cyg_text_bytes(k->map.size, a));
     cyg_app_print_result(app, "  %-12s%s\n", "sha256", sha256);
     print_meta(app, meta);
     print_sections(app, k);
+    print_variants(app, k);
     print_ends(app, p, "inputs", p->inputs, p->input_count);
     print_ends(app, p, "outputs", p->outputs, p->output_count);
     cyg_app_print_result(app, "  %-12s%u steps, %u tensors, %s MACs", "program", p->step_count,
@@ -174,6 +188,22 @@ static void write_sections(cyg_json *json, const cyg_package *k)
         cyg_json_key_int(json, "offset", (int64_t)cyg_load_u64(row + 8));
         cyg_json_key_int(json, "bytes", (int64_t)cyg_load_u64(row + 16));
         cyg_json_key_string(json, "checksum", sum);
+        cyg_json_end_object(json);
+    }
+    cyg_json_end_array(json);
+}
+
+static void write_variants(cyg_json *json, const cyg_package *k)
+{
+    cyg_json_key(json, "variants");
+    cyg_json_begin_array(json);
+    for (uint32_t i = 0; i < k->program_count; i++) {
+        const cyg_program *p = &k->programs[i];
+        cyg_json_begin_object(json);
+        cyg_json_key_int(json, "group", p->group);
+        cyg_json_key_int(json, "batch", p->batch);
+        cyg_json_key_int(json, "macs", total_macs(p));
+        cyg_json_key_int(json, "arena_bytes", (int64_t)p->arena_bytes);
         cyg_json_end_object(json);
     }
     cyg_json_end_array(json);
@@ -271,7 +301,7 @@ static void write_node(cyg_json *json, const cyg_doc_node *node)
 static cyg_status print_json(cyg_app *app, const cyg_package *k, const char *sha256,
                              const cyg_doc_node *meta)
 {
-    const cyg_program *p = &k->program;
+    const cyg_program *p = k->programs;
     cyg_strbuf text = {0};
     cyg_json json;
     cyg_json_init(&json, &text, 2);
@@ -284,6 +314,7 @@ static cyg_status print_json(cyg_app *app, const cyg_package *k, const char *sha
     cyg_json_key_int(&json, "arena_bytes", (int64_t)p->arena_bytes);
     cyg_json_key_int(&json, "weights_bytes", (int64_t)k->weights_size);
     write_sections(&json, k);
+    write_variants(&json, k);
     write_ids(&json, "inputs", p->inputs, p->input_count);
     write_ids(&json, "outputs", p->outputs, p->output_count);
     write_tensors(&json, p);

@@ -59,6 +59,8 @@ typedef struct cyg_program {
     uint32_t *inputs, *outputs; /* tensor ids */
     uint32_t input_count, output_count;
     uint64_t arena_bytes; /* once placed */
+    uint32_t group;       /* size group: inputs of one size each */
+    uint32_t batch;       /* samples at once, along dimension 0 of all inputs and outputs; 0 = 1 */
 } cyg_program;
 
 size_t cyg_tensor_bytes(const cyg_tensor *t); /* SIZE_MAX on overflow */

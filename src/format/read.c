@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "base/hash.h"
 #include "format/layout.h"
+#include "format/variants.h"
 
 typedef struct section {
     const uint8_t *data;
@@ -22,8 +23,11 @@ typedef struct reader {
     const char *path;
     cyg_arena *arena;
     cyg_package *out;
-    section sections[CYG_PK_SECTIONS + 1]; /* by kind */
-    /* decoded head of PROGRAM */
+    section sections[CYG_PK_KINDS + 1]; /* by kind; of PROGRAM the first */
+    section programs[CYG_PACKAGE_MOST_PROGRAMS];
+    /* the program that is being read, and its decoded head */
+    cyg_program *program;
+    const section *at;
     uint32_t operand_count;
     uint64_t params_bytes;
     const uint8_t *io, *tensors, *steps, *operands, *params;
@@ -47,8 +51,39 @@ bool cyg_package_is(const void *bytes, size_t size)
     return size >= 8 && memcmp(bytes, CYG_PK_MAGIC, 8) == 0;
 }
 
+/* Every kind occurs once, with index 0; PROGRAM as often as there are variants, numbered through.
+ */
+static cyg_status note_section(reader *r, uint32_t kind, uint32_t index, section found)
+{
+    if (kind < 1 || kind > CYG_PK_KINDS)
+        return CYG_OK; /* a later version's section */
+    if (index >= (kind == CYG_SECTION_PROGRAM ? CYG_PACKAGE_MOST_PROGRAMS : 1))
+        return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"%s\" has number %u, which is too high",
+                        r->path, section_name(kind), index);
+    section *own = kind == CYG_SECTION_PROGRAM ? &r->programs[index] : &r->sections[kind];
+    if (own->seen)
+        return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"%s\" occurs twice", r->path,
+                        section_name(kind));
+    *own = found;
+    r->out->program_count += kind == CYG_SECTION_PROGRAM;
+    return CYG_OK;
+}
+
+static cyg_status check_complete(const reader *r)
+{
+    for (uint32_t kind = 1; kind <= CYG_PK_KINDS; kind++)
+        if (!(kind == CYG_SECTION_PROGRAM ? r->programs[0].seen : r->sections[kind].seen))
+            return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"%s\" is missing", r->path,
+                            section_name(kind));
+    for (uint32_t i = 0; i < r->out->program_count; i++)
+        if (!r->programs[i].seen)
+            return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"program\" %u is missing", r->path,
+                            i);
+    return CYG_OK;
+}
+
 /* WEIGHTS is summed constant by constant as written, that is over the whole section in order: see
- * weights_checksum. */
+ * check_weights. */
 static cyg_status read_table(reader *r)
 {
     const cyg_map *m = &r->out->map;
@@ -66,7 +101,8 @@ static cyg_status read_table(reader *r)
         return CYG_FAIL(r->ctx, CYG_E_FORMAT,
                         "%s: truncated or grown: expected %llu bytes, found %zu", r->path,
                         (unsigned long long)cyg_load_u64(d + 16), m->size);
-    if (count > 64 || !cyg_range_ok(CYG_PK_HEADER, (uint64_t)count * CYG_PK_ROW, m->size))
+    if (count > CYG_PK_MOST_SECTIONS ||
+        !cyg_range_ok(CYG_PK_HEADER, (uint64_t)count * CYG_PK_ROW, m->size))
         return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section table of %u rows does not fit the file",
                         r->path, count);
     const uint64_t sum = cyg_hash64(d + CYG_PK_HEADER, (size_t)count * CYG_PK_ROW, 0);
@@ -82,18 +118,10 @@ static cyg_status read_table(reader *r)
             return CYG_FAIL(r->ctx, CYG_E_FORMAT,
                             "%s: section \"%s\" lies outside the file or is not aligned", r->path,
                             section_name(kind));
-        if (kind < 1 || kind > CYG_PK_SECTIONS)
-            continue; /* a later version's section */
-        if (r->sections[kind].seen)
-            return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"%s\" occurs twice", r->path,
-                            section_name(kind));
-        r->sections[kind] = (section){d + offset, (size_t)size, true};
+        CYG_DO(note_section(r, kind, cyg_load_u32(row + 4),
+                            (section){d + offset, (size_t)size, true}));
     }
-    for (uint32_t kind = 1; kind <= CYG_PK_SECTIONS; kind++)
-        if (!r->sections[kind].seen)
-            return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"%s\" is missing", r->path,
-                            section_name(kind));
-    return CYG_OK;
+    return check_complete(r);
 }
 
 static cyg_status check_small_sections(reader *r)
@@ -103,9 +131,11 @@ static cyg_status check_small_sections(reader *r)
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t *row = d + CYG_PK_HEADER + (size_t)i * CYG_PK_ROW;
         const uint32_t kind = cyg_load_u32(row);
-        if (kind < 1 || kind > CYG_PK_SECTIONS || kind == CYG_SECTION_WEIGHTS)
+        if (kind < 1 || kind > CYG_PK_KINDS || kind == CYG_SECTION_WEIGHTS)
             continue;
-        const uint64_t sum = cyg_hash64(r->sections[kind].data, r->sections[kind].size, 0);
+        const section *s =
+            kind == CYG_SECTION_PROGRAM ? &r->programs[cyg_load_u32(row + 4)] : &r->sections[kind];
+        const uint64_t sum = cyg_hash64(s->data, s->size, 0);
         if (sum != cyg_load_u64(row + 24))
             return CYG_FAIL(r->ctx, CYG_E_FORMAT,
                             "%s: section \"%s\" is damaged (checksum %016llx, expected %016llx)",
@@ -125,22 +155,23 @@ static uint64_t weights_expected(const reader *r)
 }
 
 /* The writer chains the checksums of the distinct constants in file order; they are found again as
- * the distinct offsets of the constant tensors in order of first use. */
+ * the distinct offsets of the constant tensors in order of first use, program after program. */
 static cyg_status check_weights(reader *r)
 {
-    const cyg_program *p = &r->out->program;
     uint64_t sum = 0, next = 0;
-    for (uint32_t i = 0; i < p->tensor_count; i++) {
-        const cyg_tensor *t = &p->tensors[i];
-        if (t->kind != CYG_TENSOR_CONST || t->offset < next)
-            continue;
-        const size_t bytes = cyg_tensor_bytes(t);
-        if (bytes == 0)
-            continue;
-        sum = cyg_hash64(t->data, bytes, sum);
-        cyg_map_release_pages(
-            &r->out->map, (size_t)(r->out->weights - r->out->map.data) + (size_t)t->offset, bytes);
-        next = cyg_align_up(t->offset + bytes, CYG_PK_ALIGN);
+    for (uint32_t k = 0; k < r->out->program_count; k++) {
+        const cyg_program *p = &r->out->programs[k];
+        for (uint32_t i = 0; i < p->tensor_count; i++) {
+            const cyg_tensor *t = &p->tensors[i];
+            const size_t bytes = cyg_tensor_bytes(t);
+            if (t->kind != CYG_TENSOR_CONST || t->offset < next || bytes == 0)
+                continue;
+            sum = cyg_hash64(t->data, bytes, sum);
+            cyg_map_release_pages(&r->out->map,
+                                  (size_t)(r->out->weights - r->out->map.data) + (size_t)t->offset,
+                                  bytes);
+            next = cyg_align_up(t->offset + bytes, CYG_PK_ALIGN);
+        }
     }
     if (sum != weights_expected(r))
         return CYG_FAIL(r->ctx, CYG_E_FORMAT,
@@ -151,8 +182,8 @@ static cyg_status check_weights(reader *r)
 
 static cyg_status damaged(const reader *r, const char *what, uint64_t which)
 {
-    return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"program\": %s (record %llu)", r->path,
-                    what, (unsigned long long)which);
+    return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"program\" %u: %s (record %llu)", r->path,
+                    (unsigned)(r->at - r->programs), what, (unsigned long long)which);
 }
 
 static cyg_status text_at(const reader *r, uint32_t offset, const char **out_text)
@@ -166,8 +197,8 @@ static cyg_status text_at(const reader *r, uint32_t offset, const char **out_tex
 
 static cyg_status read_head(reader *r)
 {
-    const section *s = &r->sections[CYG_SECTION_PROGRAM];
-    cyg_program *p = &r->out->program;
+    const section *s = r->at;
+    cyg_program *p = r->program;
     if (s->size < CYG_PK_PROGRAM_HEAD)
         return damaged(r, "too short", 0);
     p->tensor_count = cyg_load_u32(s->data);
@@ -177,6 +208,8 @@ static cyg_status read_head(reader *r)
     r->operand_count = cyg_load_u32(s->data + 16);
     r->params_bytes = cyg_load_u64(s->data + 24);
     p->arena_bytes = cyg_load_u64(s->data + 32);
+    p->group = cyg_load_u32(s->data + 40);
+    p->batch = cyg_load_u32(s->data + 44);
     /* 32-bit counts times small records can't overflow 64 bits. */
     const uint64_t io = 4 * ((uint64_t)p->input_count + p->output_count);
     const uint64_t tensors = (uint64_t)p->tensor_count * CYG_PK_TENSOR,
@@ -198,7 +231,7 @@ static cyg_status read_head(reader *r)
 static cyg_status read_tensor(reader *r, uint32_t i)
 {
     const uint8_t *b = r->tensors + (size_t)i * CYG_PK_TENSOR;
-    cyg_program *p = &r->out->program;
+    cyg_program *p = r->program;
     cyg_tensor *t = &p->tensors[i];
     CYG_DO(text_at(r, cyg_load_u32(b), &t->name));
     t->type = cyg_load_i32(b + 4);
@@ -240,7 +273,7 @@ static cyg_status read_tensor(reader *r, uint32_t i)
  * no chains that would cost a walk each time. */
 static cyg_status check_alias(const reader *r, uint32_t i)
 {
-    const cyg_tensor *list = r->out->program.tensors;
+    const cyg_tensor *list = r->program->tensors;
     const uint64_t shown = list[i].offset;
     if (shown >= i || list[shown].kind == CYG_TENSOR_ALIAS)
         return damaged(r, "an alias leads nowhere", i);
@@ -253,7 +286,7 @@ static cyg_status check_alias(const reader *r, uint32_t i)
  */
 static cyg_status check_arena(const reader *r)
 {
-    const cyg_program *p = &r->out->program;
+    const cyg_program *p = r->program;
     uint64_t end = 0;
     for (uint32_t i = 0; i < p->tensor_count; i++) {
         const cyg_tensor *t = &p->tensors[i];
@@ -270,7 +303,7 @@ static cyg_status check_arena(const reader *r)
 static cyg_status read_step(reader *r, uint32_t i)
 {
     const uint8_t *b = r->steps + (size_t)i * CYG_PK_STEP;
-    const cyg_program *p = &r->out->program;
+    const cyg_program *p = r->program;
     cyg_step *s = &p->steps[i];
     CYG_DO(text_at(r, cyg_load_u32(b), &s->name));
     CYG_DO(text_at(r, cyg_load_u32(b + 4), &s->sources));
@@ -309,7 +342,7 @@ static cyg_status read_step(reader *r, uint32_t i)
 static cyg_status read_io(reader *r, const uint8_t *at, uint32_t count, int32_t kind,
                           uint32_t **out_list)
 {
-    const cyg_program *p = &r->out->program;
+    const cyg_program *p = r->program;
     *out_list = CYG_NEW_ARRAY(r->arena, uint32_t, count + 1);
     if (*out_list == NULL)
         return CYG_FAIL(r->ctx, CYG_E_NOMEM, "%s: out of memory", r->path);
@@ -323,7 +356,7 @@ static cyg_status read_io(reader *r, const uint8_t *at, uint32_t count, int32_t 
 
 static cyg_status read_program(reader *r)
 {
-    cyg_program *p = &r->out->program;
+    cyg_program *p = r->program;
     CYG_DO(read_head(r));
     p->tensors = CYG_NEW_ARRAY(r->arena, cyg_tensor, (size_t)p->tensor_count + 1);
     p->steps = CYG_NEW_ARRAY(r->arena, cyg_step, (size_t)p->step_count + 1);
@@ -345,6 +378,20 @@ static cyg_status read_program(reader *r)
     return CYG_OK;
 }
 
+static cyg_status read_programs(reader *r)
+{
+    cyg_package *k = r->out;
+    k->programs = CYG_NEW_ARRAY(r->arena, cyg_program, k->program_count);
+    if (k->programs == NULL)
+        return CYG_FAIL(r->ctx, CYG_E_NOMEM, "%s: out of memory", r->path);
+    for (uint32_t i = 0; i < k->program_count; i++) {
+        r->program = &k->programs[i];
+        r->at = &r->programs[i];
+        CYG_DO(read_program(r));
+    }
+    return cyg_package_check_variants(r->ctx, r->path, k);
+}
+
 cyg_status cyg_package_open(cyg_ctx *ctx, const char *path, cyg_arena *arena,
                             const cyg_package_options *options, cyg_package *out_package)
 {
@@ -361,7 +408,7 @@ cyg_status cyg_package_open(cyg_ctx *ctx, const char *path, cyg_arena *arena,
         out_package->meta = cyg_arena_strndup(arena, (const char *)meta->data, meta->size);
         out_package->meta_size = meta->size;
         status = out_package->meta == NULL ? CYG_FAIL(ctx, CYG_E_NOMEM, "%s: out of memory", path)
-                                           : read_program(&r);
+                                           : read_programs(&r);
     }
     if (status == CYG_OK && (options == NULL || !options->skip_weight_checksum))
         status = check_weights(&r);

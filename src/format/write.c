@@ -19,12 +19,17 @@ typedef struct weight_slot {
 } weight_slot;
 
 typedef struct encoder {
-    const cyg_program *p;
-    cyg_strbuf strings, program;
-    weight_slot *slots; /* unique constants, in order of first use */
+    const cyg_program *programs;
+    uint32_t program_count;
+    cyg_strbuf strings, *encoded; /* encoded: by program */
+    weight_slot *slots;           /* unique constants, in order of first use */
     size_t slot_count;
-    uint64_t *weight_offset; /* by tensor */
+    uint64_t **weight_offset; /* by program and tensor */
     uint64_t weight_bytes;
+    /* the program that is being encoded */
+    uint32_t at;
+    const cyg_program *p;
+    cyg_strbuf *program;
 } encoder;
 
 static void put_u32(cyg_strbuf *s, uint32_t v)
@@ -48,29 +53,42 @@ static uint32_t put_string(encoder *e, const char *text)
     return (uint32_t)at;
 }
 
+/* The place of a constant in WEIGHTS: that of an equal one, or a new one. */
+static uint64_t place_constant(encoder *e, const cyg_tensor *t)
+{
+    const size_t bytes = cyg_tensor_bytes(t);
+    const uint64_t hash = cyg_hash64(t->data, bytes, 0);
+    size_t k = 0;
+    while (k < e->slot_count && !(e->slots[k].hash == hash && e->slots[k].bytes == bytes &&
+                                  (bytes == 0 || e->slots[k].data == t->data ||
+                                   memcmp(e->slots[k].data, t->data, bytes) == 0)))
+        k++;
+    if (k == e->slot_count) {
+        e->slots[k] = (weight_slot){hash, e->weight_bytes, t->data, bytes};
+        e->slot_count++;
+        e->weight_bytes = cyg_align_up(e->weight_bytes + bytes, CYG_PK_ALIGN);
+    }
+    return e->slots[k].offset;
+}
+
 static cyg_status place_weights(cyg_ctx *ctx, encoder *e)
 {
-    e->slots = calloc((size_t)e->p->tensor_count + 1, sizeof *e->slots);
-    e->weight_offset = calloc((size_t)e->p->tensor_count + 1, sizeof *e->weight_offset);
-    if (e->slots == NULL || e->weight_offset == NULL)
+    size_t tensors = 0;
+    for (uint32_t i = 0; i < e->program_count; i++)
+        tensors += e->programs[i].tensor_count;
+    e->slots = calloc(tensors + 1, sizeof *e->slots);
+    e->weight_offset = calloc((size_t)e->program_count + 1, sizeof *e->weight_offset);
+    e->encoded = calloc((size_t)e->program_count + 1, sizeof *e->encoded);
+    if (e->slots == NULL || e->weight_offset == NULL || e->encoded == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for the package's constants");
-    for (uint32_t i = 0; i < e->p->tensor_count; i++) {
-        const cyg_tensor *t = &e->p->tensors[i];
-        if (t->kind != CYG_TENSOR_CONST)
-            continue;
-        const size_t bytes = cyg_tensor_bytes(t);
-        const uint64_t hash = cyg_hash64(t->data, bytes, 0);
-        size_t k = 0;
-        while (k < e->slot_count &&
-               !(e->slots[k].hash == hash && e->slots[k].bytes == bytes &&
-                 (bytes == 0 || memcmp(e->slots[k].data, t->data, bytes) == 0)))
-            k++;
-        if (k == e->slot_count) {
-            e->slots[k] = (weight_slot){hash, e->weight_bytes, t->data, bytes};
-            e->slot_count++;
-            e->weight_bytes = cyg_align_up(e->weight_bytes + bytes, CYG_PK_ALIGN);
-        }
-        e->weight_offset[i] = e->slots[k].offset;
+    for (uint32_t i = 0; i < e->program_count; i++) {
+        const cyg_program *p = &e->programs[i];
+        e->weight_offset[i] = calloc((size_t)p->tensor_count + 1, sizeof **e->weight_offset);
+        if (e->weight_offset[i] == NULL)
+            return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for the package's constants");
+        for (uint32_t t = 0; t < p->tensor_count; t++)
+            if (p->tensors[t].kind == CYG_TENSOR_CONST)
+                e->weight_offset[i][t] = place_constant(e, &p->tensors[t]);
     }
     return CYG_OK;
 }
@@ -78,7 +96,7 @@ static cyg_status place_weights(cyg_ctx *ctx, encoder *e)
 static void put_tensor(encoder *e, uint32_t i)
 {
     const cyg_tensor *t = &e->p->tensors[i];
-    cyg_strbuf *s = &e->program;
+    cyg_strbuf *s = e->program;
     uint32_t scale_bits;
     memcpy(&scale_bits, &t->scale, sizeof scale_bits);
     put_u32(s, put_string(e, t->name));
@@ -89,14 +107,15 @@ static void put_tensor(encoder *e, uint32_t i)
         put_u64(s, k < t->rank ? (uint64_t)t->dims[k] : 0);
     put_u32(s, (uint32_t)t->zero_point);
     put_u32(s, scale_bits);
-    put_u64(s, t->kind == CYG_TENSOR_CONST ? e->weight_offset[i] : t->offset);
+    put_u64(s, t->kind == CYG_TENSOR_CONST ? e->weight_offset[e->at][i] : t->offset);
     put_u64(s, t->arena_offset);
 }
 
-static void encode_program(encoder *e)
+static void encode_program(encoder *e, uint32_t index)
 {
-    const cyg_program *p = e->p;
-    cyg_strbuf *s = &e->program;
+    const cyg_program *p = e->p = &e->programs[index];
+    cyg_strbuf *s = e->program = &e->encoded[index];
+    e->at = index;
     uint64_t params_bytes = 0;
     uint32_t operands = 0;
     for (uint32_t i = 0; i < p->step_count; i++) {
@@ -109,6 +128,8 @@ static void encode_program(encoder *e)
         put_u32(s, head[i]);
     put_u64(s, params_bytes);
     put_u64(s, p->arena_bytes);
+    put_u32(s, p->group);
+    put_u32(s, p->batch > 0 ? p->batch : 1);
     for (uint32_t i = 0; i < p->input_count; i++)
         put_u32(s, p->inputs[i]);
     for (uint32_t i = 0; i < p->output_count; i++)
@@ -146,78 +167,115 @@ static void encode_program(encoder *e)
     }
 }
 
+/* ---- sections ---- */
+
+typedef struct section_row {
+    uint32_t kind, index;
+    uint64_t offset, size, checksum;
+} section_row;
+
+static section_row write_small(cyg_writer *w, uint32_t kind, uint32_t index, const void *data,
+                               size_t size)
+{
+    cyg_writer_pad(w, CYG_PK_ALIGN);
+    const section_row row = {kind, index, cyg_writer_offset(w), size, cyg_hash64(data, size, 0)};
+    cyg_writer_write(w, data, size);
+    return row;
+}
+
+static section_row write_weights(cyg_writer *w, const encoder *e)
+{
+    cyg_writer_pad(w, CYG_PK_ALIGN);
+    section_row row = {CYG_SECTION_WEIGHTS, 0, cyg_writer_offset(w), e->weight_bytes, 0};
+    for (size_t k = 0; k < e->slot_count; k++) {
+        cyg_writer_pad(w, CYG_PK_ALIGN);
+        cyg_writer_write(w, e->slots[k].data, e->slots[k].bytes);
+        if (e->slots[k].bytes > 0)
+            row.checksum = cyg_hash64(e->slots[k].data, e->slots[k].bytes, row.checksum);
+    }
+    cyg_writer_pad(w, CYG_PK_ALIGN);
+    return row;
+}
+
+static void put_row(uint8_t *head, uint32_t i, const section_row *row)
+{
+    uint8_t *at = head + CYG_PK_HEADER + (size_t)i * CYG_PK_ROW;
+    cyg_store_u32(at, row->kind);
+    cyg_store_u32(at + 4, row->index);
+    cyg_store_u64(at + 8, row->offset);
+    cyg_store_u64(at + 16, row->size);
+    cyg_store_u64(at + 24, row->checksum);
+}
+
 /* Header and table are zeros at first and patched when sizes and checksums are known. */
 static cyg_status write_sections(cyg_ctx *ctx, cyg_writer *w, const encoder *e, const char *meta)
 {
-    uint8_t head[CYG_PK_HEADER + CYG_PK_SECTIONS * CYG_PK_ROW] = {0};
-    const struct {
-        uint32_t kind;
-        const void *data;
-        size_t size;
-    } small[] = {{CYG_SECTION_META, meta, strlen(meta)},
-                 {CYG_SECTION_STRINGS, e->strings.data, e->strings.len},
-                 {CYG_SECTION_PROGRAM, e->program.data, e->program.len}};
-    cyg_writer_write(w, head, sizeof head);
-    for (size_t i = 0; i <= CYG_COUNT(small); i++) {
-        uint8_t *row = head + CYG_PK_HEADER + i * CYG_PK_ROW;
-        cyg_writer_pad(w, CYG_PK_ALIGN);
-        const uint64_t offset = cyg_writer_offset(w);
-        uint64_t size = 0, checksum = 0;
-        if (i < CYG_COUNT(small)) {
-            cyg_writer_write(w, small[i].data, small[i].size);
-            size = small[i].size;
-            checksum = cyg_hash64(small[i].data, small[i].size, 0);
-        } else {
-            for (size_t k = 0; k < e->slot_count; k++) {
-                cyg_writer_pad(w, CYG_PK_ALIGN);
-                cyg_writer_write(w, e->slots[k].data, e->slots[k].bytes);
-                if (e->slots[k].bytes > 0)
-                    checksum = cyg_hash64(e->slots[k].data, e->slots[k].bytes, checksum);
-            }
-            cyg_writer_pad(w, CYG_PK_ALIGN);
-            size = e->weight_bytes;
-        }
-        cyg_store_u32(row, i < CYG_COUNT(small) ? small[i].kind : CYG_SECTION_WEIGHTS);
-        cyg_store_u64(row + 8, offset);
-        cyg_store_u64(row + 16, size);
-        cyg_store_u64(row + 24, checksum);
+    uint8_t head[CYG_PK_HEADER + CYG_PK_MOST_SECTIONS * CYG_PK_ROW] = {0};
+    const uint32_t count = CYG_PK_KINDS - 1 + e->program_count;
+    const size_t size = CYG_PK_HEADER + (size_t)count * CYG_PK_ROW;
+    uint32_t n = 0;
+    cyg_writer_write(w, head, size);
+    section_row row = write_small(w, CYG_SECTION_META, 0, meta, strlen(meta));
+    put_row(head, n++, &row);
+    row = write_small(w, CYG_SECTION_STRINGS, 0, e->strings.data, e->strings.len);
+    put_row(head, n++, &row);
+    for (uint32_t i = 0; i < e->program_count; i++) {
+        row = write_small(w, CYG_SECTION_PROGRAM, i, e->encoded[i].data, e->encoded[i].len);
+        put_row(head, n++, &row);
     }
+    row = write_weights(w, e);
+    put_row(head, n++, &row);
     memcpy(head, CYG_PK_MAGIC, 8);
     cyg_store_u32(head + 8, CYG_PACKAGE_VERSION);
-    cyg_store_u32(head + 12, CYG_PK_SECTIONS);
+    cyg_store_u32(head + 12, count);
     cyg_store_u64(head + 16, cyg_writer_offset(w));
-    cyg_store_u64(head + 24, cyg_hash64(head + CYG_PK_HEADER, sizeof head - CYG_PK_HEADER, 0));
-    return cyg_writer_patch(ctx, w, 0, head, sizeof head);
+    cyg_store_u64(head + 24, cyg_hash64(head + CYG_PK_HEADER, size - CYG_PK_HEADER, 0));
+    return cyg_writer_patch(ctx, w, 0, head, size);
 }
 
-cyg_status cyg_package_write(cyg_ctx *ctx, const char *path, const cyg_program *program,
-                             const char *meta_json)
+static cyg_status encode_programs(cyg_ctx *ctx, encoder *e)
 {
-    encoder e = {.p = program};
-    cyg_writer *w = NULL;
-    cyg_status status = place_weights(ctx, &e);
-    if (status != CYG_OK)
-        goto done;
-    put_string(&e, "");
-    encode_program(&e);
-    if (e.strings.failed || e.program.failed || e.strings.len > UINT32_MAX ||
-        e.program.len > UINT32_MAX) {
-        status = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while encoding the package");
-        goto done;
+    bool fits = true;
+    put_string(e, "");
+    for (uint32_t i = 0; i < e->program_count; i++) {
+        encode_program(e, i);
+        fits = fits && !e->encoded[i].failed && e->encoded[i].len <= UINT32_MAX;
     }
-    status = cyg_writer_open(ctx, path, &w);
-    if (status != CYG_OK)
-        goto done;
-    status = write_sections(ctx, w, &e, meta_json);
+    return fits && !e->strings.failed && e->strings.len <= UINT32_MAX
+               ? CYG_OK
+               : CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while encoding the package");
+}
+
+cyg_status cyg_package_write(cyg_ctx *ctx, const char *path, const cyg_program *programs,
+                             uint32_t program_count, const char *meta_json)
+{
+    encoder e = {.programs = programs, .program_count = program_count};
+    cyg_writer *w = NULL;
+    if (program_count == 0 || program_count > CYG_PACKAGE_MOST_PROGRAMS)
+        return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
+                        "a package holds 1 to %d programs (size groups times batch sizes), not %u",
+                        CYG_PACKAGE_MOST_PROGRAMS, program_count);
+    cyg_status status = place_weights(ctx, &e);
+    if (status == CYG_OK)
+        status = encode_programs(ctx, &e);
+    if (status == CYG_OK)
+        status = cyg_writer_open(ctx, path, &w);
+    if (status == CYG_OK)
+        status = write_sections(ctx, w, &e, meta_json);
     if (status == CYG_OK) {
         status = cyg_writer_commit(ctx, w);
         w = NULL;
     }
-done:
     cyg_writer_abort(w);
+    for (uint32_t i = 0; i < program_count; i++) {
+        if (e.weight_offset != NULL)
+            free(e.weight_offset[i]);
+        if (e.encoded != NULL)
+            cyg_strbuf_deinit(&e.encoded[i]);
+    }
     free(e.slots);
     free(e.weight_offset);
+    free(e.encoded);
     cyg_strbuf_deinit(&e.strings);
-    cyg_strbuf_deinit(&e.program);
     return status;
 }

@@ -57,17 +57,17 @@ void cyg_model_close(cyg_model *model)
 
 uint32_t cyg_model_input_count(const cyg_model *model)
 {
-    return model->package.program.input_count;
+    return model->package.programs[0].input_count;
 }
 
 uint32_t cyg_model_output_count(const cyg_model *model)
 {
-    return model->package.program.output_count;
+    return model->package.programs[0].output_count;
 }
 
 uint32_t cyg_model_step_count(const cyg_model *model)
 {
-    return model->package.program.step_count;
+    return model->package.programs[0].step_count;
 }
 
 const char *cyg_model_meta(const cyg_model *model, size_t *out_size)
@@ -77,8 +77,8 @@ const char *cyg_model_meta(const cyg_model *model, size_t *out_size)
     return model->package.meta;
 }
 
-static int describe(const cyg_model *model, const uint32_t *list, uint32_t count, uint32_t i,
-                    cyg_tensor_info *out_info)
+int cyg_rt_describe(const cyg_program *p, const uint32_t *list, uint32_t count, uint32_t i,
+                    uint32_t batch, cyg_tensor_info *out_info)
 {
     if (i >= count || out_info->struct_size < sizeof *out_info) {
         cyg_ctx ctx;
@@ -87,12 +87,16 @@ static int describe(const cyg_model *model, const uint32_t *list, uint32_t count
                                             "tensor %u of %u, struct_size %zu (expected %zu)", i,
                                             count, out_info->struct_size, sizeof *out_info));
     }
-    const cyg_tensor *t = &model->package.program.tensors[list[i]];
+    const cyg_tensor *t = &p->tensors[list[i]];
     out_info->name = t->name;
     out_info->type = t->type;
     out_info->rank = t->rank;
     memcpy(out_info->dims, t->dims, sizeof out_info->dims);
     out_info->bytes = cyg_tensor_bytes(t);
+    if (batch != p->batch && t->rank > 0) {
+        out_info->dims[0] = t->dims[0] / p->batch * batch;
+        out_info->bytes = out_info->bytes / p->batch * batch;
+    }
     out_info->scale = t->scale;
     out_info->zero_point = t->zero_point;
     return CYG_OK;
@@ -100,12 +104,28 @@ static int describe(const cyg_model *model, const uint32_t *list, uint32_t count
 
 int cyg_model_input_info(const cyg_model *model, uint32_t i, cyg_tensor_info *out_info)
 {
-    const cyg_program *p = &model->package.program;
-    return describe(model, p->inputs, p->input_count, i, out_info);
+    const cyg_program *p = &model->package.programs[0];
+    return cyg_rt_describe(p, p->inputs, p->input_count, i, p->batch, out_info);
 }
 
 int cyg_model_output_info(const cyg_model *model, uint32_t i, cyg_tensor_info *out_info)
 {
-    const cyg_program *p = &model->package.program;
-    return describe(model, p->outputs, p->output_count, i, out_info);
+    const cyg_program *p = &model->package.programs[0];
+    return cyg_rt_describe(p, p->outputs, p->output_count, i, p->batch, out_info);
+}
+
+uint32_t cyg_model_group_count(const cyg_model *model)
+{
+    return model->package.programs[model->package.program_count - 1].group + 1;
+}
+
+uint32_t cyg_model_batch_size(const cyg_model *model, uint32_t group, uint32_t i)
+{
+    const cyg_package *k = &model->package;
+    uint32_t at = 0;
+    while (at < k->program_count && k->programs[at].group < group)
+        at++;
+    return i < k->program_count - at && k->programs[at + i].group == group
+               ? k->programs[at + i].batch
+               : 0;
 }

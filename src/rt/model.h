@@ -13,5 +13,8 @@ struct cyg_model {
 
 /* Keeps ctx's chain as this thread's last message and returns the status as the API's int. */
 int cyg_rt_report(cyg_ctx *ctx, cyg_status status);
+/* Tensor list[i] of a program, as a session that holds `batch` samples has it. */
+int cyg_rt_describe(const cyg_program *p, const uint32_t *list, uint32_t count, uint32_t i,
+                    uint32_t batch, cyg_tensor_info *out_info);
 
 #endif

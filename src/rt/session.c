@@ -1,9 +1,13 @@
-/* A session: one package made ready for one machine, and run.
+/* A session: a package made ready for one machine, and run.
  *
- * Everything that can fail or allocate happens at creation: every step is bound to its buffers and
- * checked by its kernel (a package is hostile input), weights are packed for the ISA level, scratch
- * and arena are taken. Packed weights replace the mapped ones, whose pages are given back. A run
- * walks the steps; each is split over the pool, and no split changes a byte. */
+ * Everything that can fail or allocate happens at creation: programs are bound and checked
+ * (bind.c), arena and buffers are taken. A run walks the steps; each is split over the pool, and
+ * no split changes a byte.
+ *
+ * A session holds a batch. Where one program of the package takes just that, the session's inputs
+ * and outputs are the program's own. Else they are buffers of the session: the batch is split
+ * greedily, the largest program first, and samples are copied to and fro; what the smallest
+ * program takes too much is zeros in front and forgotten behind. */
 #include "rt/model.h"
 
 #include <stdlib.h>
@@ -12,27 +16,23 @@
 #include "base/checked.h"
 #include "base/cpu.h"
 #include "base/pool.h"
-#include "kernels/call.h"
+#include "rt/bind.h"
 
-typedef struct bound_step {
-    cyg_kcall call;
-    void (*run)(const cyg_kcall *, int64_t, int64_t, void *);
-    int64_t items, grain;
-    size_t scratch_stride;
-    const char *name;
-} bound_step;
+/* An input or output as the caller sees it. */
+typedef struct session_end {
+    char *data;
+    size_t sample_bytes;
+    bool owned;
+} session_end;
 
 struct cyg_session {
     const cyg_model *model;
-    cyg_arena memory; /* bindings */
+    cyg_binding binding;
     cyg_pool *pool;
-    int level;
-    char *arena;  /* activations, 64-byte aligned */
-    char *packed; /* prepared operands of all steps */
-    char *scratch;
-    size_t packed_bytes, scratch_bytes;
-    bound_step *steps;
-    uint32_t step_count;
+    uint32_t batch; /* samples that the ends hold */
+    bool direct;    /* the ends are those of the only program */
+    session_end *inputs, *outputs;
+    size_t end_bytes; /* of what the session owns */
     void (*on_step)(void *, uint32_t, const char *, double);
     void *user;
 };
@@ -43,156 +43,13 @@ void cyg_session_options_init(cyg_session_options *options)
     options->struct_size = sizeof *options;
 }
 
-/* ---- binding
- * -------------------------------------------------------------------------------------------------
- */
-
-static const cyg_tensor *owner_of(const cyg_program *p, const cyg_tensor *t)
+/* The first program of the group: its largest batch. */
+static const cyg_program *shown(const cyg_session *s)
 {
-    while (t->kind == CYG_TENSOR_ALIAS) /* the reader proved that this ends */
-        t = &p->tensors[t->offset];
-    return t;
+    return s->binding.programs[0].program;
 }
 
-static void bind_tensor(const cyg_session *s, uint32_t id, cyg_kbuf *buf)
-{
-    const cyg_program *p = &s->model->package.program;
-    memset(buf, 0, sizeof *buf);
-    if (id == CYG_NO_TENSOR)
-        return;
-    const cyg_tensor *t = &p->tensors[id], *owner = owner_of(p, t);
-    buf->type = t->type;
-    buf->rank = t->rank;
-    memcpy(buf->dims, t->dims, sizeof buf->dims);
-    if (owner->kind == CYG_TENSOR_CONST) {
-        memcpy(&buf->data, &owner->data, sizeof buf->data); /* never written: kinds were checked */
-        buf->is_const = 1;
-    } else {
-        buf->data = s->arena + owner->arena_offset;
-    }
-}
-
-static bool overlap(const cyg_program *p, uint32_t a, uint32_t b)
-{
-    const cyg_tensor *x = owner_of(p, &p->tensors[a]), *y = owner_of(p, &p->tensors[b]);
-    if (x->kind == CYG_TENSOR_CONST || y->kind == CYG_TENSOR_CONST)
-        return false;
-    return x->arena_offset < y->arena_offset + cyg_tensor_bytes(y) &&
-           y->arena_offset < x->arena_offset + cyg_tensor_bytes(x);
-}
-
-static cyg_status check_step(cyg_ctx *ctx, const cyg_session *s, uint32_t i, const cyg_kcall *call)
-{
-    const cyg_program *p = &s->model->package.program;
-    const cyg_step *step = &p->steps[i];
-    const cyg_kop_info *info = cyg_kop_info_of(step->op);
-    if (info == NULL)
-        return CYG_FAIL(ctx, CYG_E_FORMAT, "step %u \"%s\": unknown kernel operator %d", i,
-                        step->name, (int)step->op);
-    for (uint32_t o = 0; o < step->out_count; o++)
-        for (uint32_t k = 0; k < step->in_count + o; k++) {
-            const uint32_t other = k < step->in_count ? step->in[k] : step->out[k - step->in_count];
-            if (other != CYG_NO_TENSOR && overlap(p, step->out[o], other))
-                return CYG_FAIL(ctx, CYG_E_FORMAT,
-                                "step %u \"%s\": an output overlaps another operand", i,
-                                step->name);
-        }
-    const char *why = info->check(call);
-    if (why != NULL)
-        return CYG_FAIL(ctx, CYG_E_FORMAT, "step %u \"%s\": kernel %s refuses its operands: %s", i,
-                        step->name, info->name, why);
-    return CYG_OK;
-}
-
-static cyg_status bind_steps(cyg_ctx *ctx, cyg_session *s)
-{
-    const cyg_program *p = &s->model->package.program;
-    const unsigned threads = cyg_pool_threads(s->pool);
-    const struct cyg_kernels *isa = cyg_kernels_for(s->level);
-    s->steps = CYG_NEW_ARRAY(&s->memory, bound_step, (size_t)p->step_count + 1);
-    if (s->steps == NULL)
-        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    for (uint32_t i = 0; i < p->step_count; i++) {
-        const cyg_step *step = &p->steps[i];
-        bound_step *b = &s->steps[i];
-        cyg_kbuf *in = CYG_NEW_ARRAY(&s->memory, cyg_kbuf, (size_t)step->in_count + 1);
-        cyg_kbuf *out = CYG_NEW_ARRAY(&s->memory, cyg_kbuf, (size_t)step->out_count + 1);
-        if (in == NULL || out == NULL)
-            return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-        for (uint32_t k = 0; k < step->in_count; k++)
-            bind_tensor(s, step->in[k], &in[k]);
-        for (uint32_t k = 0; k < step->out_count; k++)
-            bind_tensor(s, step->out[k], &out[k]);
-        b->call = (cyg_kcall){.op = step->op,
-                              .in_count = step->in_count,
-                              .out_count = step->out_count,
-                              .in = in,
-                              .out = out,
-                              .params = step->params,
-                              .isa = isa};
-        CYG_DO(check_step(ctx, s, i, &b->call));
-        const cyg_kop_info *info = cyg_kop_info_of(step->op);
-        b->run = info->run;
-        b->name = step->name;
-        b->items = info->items(&b->call);
-        b->grain = cyg_kcall_bytes(&b->call) < CYG_CALL_SMALL ? b->items
-                   : info->grain != NULL                      ? info->grain(&b->call, threads)
-                                                              : 0;
-        b->scratch_stride = cyg_align_up(info->scratch != NULL ? info->scratch(&b->call) : 0, 64);
-        size_t bytes;
-        if (!cyg_mul_size(b->scratch_stride, threads, &bytes))
-            return CYG_FAIL(ctx, CYG_E_FORMAT, "step %u \"%s\": too much scratch", i, step->name);
-        s->scratch_bytes = bytes > s->scratch_bytes ? bytes : s->scratch_bytes;
-        const size_t packed =
-            cyg_align_up(info->prepare_size != NULL ? info->prepare_size(&b->call) : 0, 64);
-        if (!cyg_add_size(s->packed_bytes, packed, &s->packed_bytes))
-            return CYG_FAIL(ctx, CYG_E_FORMAT, "step %u \"%s\": too many packed weights", i,
-                            step->name);
-    }
-    s->step_count = p->step_count;
-    return CYG_OK;
-}
-
-/* What was packed is not read from the file again; the little that still is comes back page by
- * page. Step by step, so that file and packed weights are never resident together. */
-static void release_constants(const cyg_session *s, const cyg_step *step)
-{
-    const cyg_package *k = &s->model->package;
-    for (uint32_t i = 0; i < step->in_count; i++) {
-        if (step->in[i] == CYG_NO_TENSOR ||
-            k->program.tensors[step->in[i]].kind != CYG_TENSOR_CONST)
-            continue;
-        const cyg_tensor *t = &k->program.tensors[step->in[i]];
-        cyg_map_release_pages(&k->map, (size_t)(k->weights - k->map.data) + (size_t)t->offset,
-                              cyg_tensor_bytes(t));
-    }
-}
-
-static cyg_status pack_weights(cyg_ctx *ctx, cyg_session *s)
-{
-    s->packed = aligned_alloc(64, s->packed_bytes + 64);
-    s->scratch = aligned_alloc(64, s->scratch_bytes + 64);
-    if (s->packed == NULL || s->scratch == NULL)
-        return CYG_FAIL(ctx, CYG_E_NOMEM,
-                        "out of memory for %zu bytes of packed weights and %zu of scratch",
-                        s->packed_bytes, s->scratch_bytes);
-    size_t at = 0;
-    for (uint32_t i = 0; i < s->step_count; i++) {
-        const cyg_kop_info *info = cyg_kop_info_of(s->steps[i].call.op);
-        const size_t bytes = info->prepare_size != NULL ? info->prepare_size(&s->steps[i].call) : 0;
-        if (bytes == 0)
-            continue;
-        info->prepare(&s->steps[i].call, s->packed + at);
-        s->steps[i].call.prepared = s->packed + at;
-        at += cyg_align_up(bytes, 64);
-        release_constants(s, &s->model->package.program.steps[i]);
-    }
-    return CYG_OK;
-}
-
-/* ---- life
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 static cyg_status choose_level(cyg_ctx *ctx, const char *isa, int *out_level)
 {
@@ -212,19 +69,89 @@ static cyg_status choose_level(cyg_ctx *ctx, const char *isa, int *out_level)
     return CYG_FAIL(ctx, CYG_E_USAGE, "unknown ISA level \"%s\"", isa);
 }
 
+/* Which programs a session of this batch needs: of its group those that are not larger, and the
+ * smallest in any case. */
+static cyg_status choose_programs(cyg_ctx *ctx, cyg_session *s, const cyg_session_options *o,
+                                  uint32_t *out_first, uint32_t *out_count)
+{
+    const cyg_package *k = &s->model->package;
+    uint32_t first = 0, end;
+    while (first < k->program_count && k->programs[first].group != o->group)
+        first++;
+    if (first == k->program_count)
+        return CYG_FAIL(ctx, CYG_E_USAGE, "the package has %u size groups, there is no group %u",
+                        k->programs[k->program_count - 1].group + 1, o->group);
+    s->batch = o->batch > 0 ? o->batch : k->programs[first].batch;
+    if (s->batch > CYG_PACKAGE_MOST_BATCH)
+        return CYG_FAIL(ctx, CYG_E_USAGE, "a batch of %u: at most %d are possible", s->batch,
+                        CYG_PACKAGE_MOST_BATCH);
+    for (end = first; end < k->program_count && k->programs[end].group == o->group;)
+        end++;
+    while (first + 1 < end && k->programs[first].batch > s->batch)
+        first++;
+    *out_first = first;
+    *out_count = end - first;
+    s->direct = *out_count == 1 && k->programs[first].batch == s->batch;
+    return CYG_OK;
+}
+
+static cyg_status open_end(cyg_ctx *ctx, cyg_session *s, const uint32_t *ids, uint32_t i,
+                           session_end *e)
+{
+    const cyg_program *p = shown(s);
+    const cyg_tensor *t = &p->tensors[ids[i]];
+    size_t bytes;
+    if (s->direct) {
+        *e = (session_end){cyg_bound_data(&s->binding, p, ids[i]), cyg_tensor_bytes(t), false};
+        return CYG_OK;
+    }
+    if (p->batch == 1 && t->rank == 0)
+        return CYG_FAIL(ctx, CYG_E_USAGE, "tensor \"%s\" has no dimension for a batch of %u",
+                        t->name, s->batch);
+    *e = (session_end){NULL, cyg_tensor_bytes(t) / p->batch, true};
+    if (!cyg_mul_size(e->sample_bytes, s->batch, &bytes) || bytes > SIZE_MAX / 2 ||
+        (e->data = aligned_alloc(64, (size_t)cyg_align_up(bytes + 64, 64))) == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for a batch of %u of \"%s\"", s->batch,
+                        t->name);
+    memset(e->data, 0, bytes);
+    s->end_bytes += bytes;
+    return CYG_OK;
+}
+
+static cyg_status open_ends(cyg_ctx *ctx, cyg_session *s)
+{
+    const cyg_program *p = shown(s);
+    s->inputs = calloc((size_t)p->input_count + 1, sizeof *s->inputs);
+    s->outputs = calloc((size_t)p->output_count + 1, sizeof *s->outputs);
+    if (s->inputs == NULL || s->outputs == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < p->input_count; i++)
+        CYG_DO(open_end(ctx, s, p->inputs, i, &s->inputs[i]));
+    for (uint32_t i = 0; i < p->output_count; i++)
+        CYG_DO(open_end(ctx, s, p->outputs, i, &s->outputs[i]));
+    return CYG_OK;
+}
+
+static void close_ends(session_end *list, uint32_t count)
+{
+    for (uint32_t i = 0; list != NULL && i < count; i++)
+        if (list[i].owned)
+            free(list[i].data);
+    free(list);
+}
+
 static cyg_status open_session(cyg_ctx *ctx, cyg_session *s, const cyg_session_options *options)
 {
-    const uint64_t bytes = s->model->package.program.arena_bytes;
-    CYG_DO(choose_level(ctx, options->isa, &s->level));
+    uint32_t first = 0, count = 0;
+    CYG_DO(choose_level(ctx, options->isa, &s->binding.level));
+    CYG_DO(choose_programs(ctx, s, options, &first, &count));
     s->pool = cyg_pool_create(options->threads);
+    if (s->pool == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     cyg_pool_set_patient(s->pool, options->patient != 0);
-    s->arena = aligned_alloc(64, (size_t)cyg_align_up(bytes + 64, 64));
-    if (s->pool == NULL || s->arena == NULL)
-        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for %llu bytes of activations",
-                        (unsigned long long)bytes);
-    memset(s->arena, 0, (size_t)bytes);
-    CYG_DO(bind_steps(ctx, s));
-    return pack_weights(ctx, s);
+    s->binding.threads = cyg_pool_threads(s->pool);
+    CYG_DO(cyg_bind_programs(ctx, &s->binding, first, count));
+    return open_ends(ctx, s);
 }
 
 int cyg_session_create(const cyg_model *model, const cyg_session_options *options,
@@ -241,8 +168,9 @@ int cyg_session_create(const cyg_model *model, const cyg_session_options *option
     if (s == NULL)
         return cyg_rt_report(
             &ctx, CYG_FAIL(&ctx, CYG_E_NOMEM, "out of memory, or options not initialised"));
-    cyg_arena_init(&s->memory);
+    cyg_arena_init(&s->binding.memory);
     s->model = model;
+    s->binding.package = &model->package;
     s->on_step = options->on_step;
     s->user = options->user;
     const cyg_status status = open_session(&ctx, s, options);
@@ -258,20 +186,19 @@ void cyg_session_destroy(cyg_session *s)
 {
     if (s == NULL)
         return;
+    if (s->binding.program_count > 0) {
+        close_ends(s->inputs, shown(s)->input_count);
+        close_ends(s->outputs, shown(s)->output_count);
+    }
     cyg_pool_destroy(s->pool);
-    cyg_arena_deinit(&s->memory);
-    free(s->arena);
-    free(s->packed);
-    free(s->scratch);
+    cyg_binding_deinit(&s->binding);
     free(s);
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- running ---- */
 
 typedef struct part_arg {
-    const bound_step *step;
+    const cyg_bound_step *step;
     char *scratch;
 } part_arg;
 
@@ -282,38 +209,96 @@ static void run_part(void *arg, unsigned worker, int64_t begin, int64_t end)
                  a->scratch == NULL ? NULL : a->scratch + worker * a->step->scratch_stride);
 }
 
-int cyg_session_run(cyg_session *s)
+static void run_program(const cyg_session *s, const cyg_bound_program *bp)
 {
-    for (uint32_t i = 0; i < s->step_count; i++) {
-        part_arg arg = {&s->steps[i], s->scratch};
+    for (uint32_t i = 0; i < bp->program->step_count; i++) {
+        part_arg arg = {&bp->steps[i], s->binding.scratch};
         const double start = s->on_step != NULL ? cyg_seconds() : 0.0;
-        cyg_pool_for(s->pool, s->steps[i].items, s->steps[i].grain, run_part, &arg);
+        cyg_pool_for(s->pool, bp->steps[i].items, bp->steps[i].grain, run_part, &arg);
         if (s->on_step != NULL)
-            s->on_step(s->user, i, s->steps[i].name, cyg_seconds() - start);
+            s->on_step(s->user, bp->first_step + i, bp->steps[i].name, cyg_seconds() - start);
+    }
+}
+
+/* Samples [from, from + count) through a program of at least as many. */
+static void run_some(cyg_session *s, const cyg_bound_program *bp, uint32_t from, uint32_t count)
+{
+    const cyg_program *p = bp->program;
+    for (uint32_t i = 0; i < p->input_count; i++) {
+        const size_t bytes = s->inputs[i].sample_bytes;
+        char *to = cyg_bound_data(&s->binding, p, p->inputs[i]);
+        memcpy(to, s->inputs[i].data + from * bytes, count * bytes);
+        memset(to + count * bytes, 0, (p->batch - count) * bytes);
+    }
+    run_program(s, bp);
+    for (uint32_t i = 0; i < p->output_count; i++) {
+        const size_t bytes = s->outputs[i].sample_bytes;
+        memcpy(s->outputs[i].data + from * bytes, cyg_bound_data(&s->binding, p, p->outputs[i]),
+               count * bytes);
+    }
+}
+
+int cyg_session_run_batch(cyg_session *s, uint32_t samples)
+{
+    if (samples == 0 || samples > s->batch) {
+        cyg_ctx ctx;
+        cyg_ctx_init(&ctx);
+        return cyg_rt_report(&ctx,
+                             CYG_FAIL(&ctx, CYG_E_USAGE, "a batch of %u: the session holds 1 to %u",
+                                      samples, s->batch));
+    }
+    if (s->direct) {
+        run_program(s, &s->binding.programs[0]);
+        return CYG_OK;
+    }
+    uint32_t done = 0;
+    for (uint32_t k = 0; k < s->binding.program_count; k++) {
+        const uint32_t size = s->binding.programs[k].program->batch;
+        const bool last = k + 1 == s->binding.program_count;
+        while (done < samples && (samples - done >= size || last)) {
+            const uint32_t count = samples - done < size ? samples - done : size;
+            run_some(s, &s->binding.programs[k], done, count);
+            done += count;
+        }
     }
     return CYG_OK;
 }
 
-static char *address(const cyg_session *s, uint32_t tensor)
+int cyg_session_run(cyg_session *s)
 {
-    return s->arena + s->model->package.program.tensors[tensor].arena_offset;
+    return cyg_session_run_batch(s, s->batch);
 }
 
 void *cyg_session_input(cyg_session *s, uint32_t i)
 {
-    const cyg_program *p = &s->model->package.program;
-    return i < p->input_count ? address(s, p->inputs[i]) : NULL;
+    return i < shown(s)->input_count ? s->inputs[i].data : NULL;
 }
 
 const void *cyg_session_output(const cyg_session *s, uint32_t i)
 {
-    const cyg_program *p = &s->model->package.program;
-    return i < p->output_count ? address(s, p->outputs[i]) : NULL;
+    return i < shown(s)->output_count ? s->outputs[i].data : NULL;
+}
+
+uint32_t cyg_session_batch(const cyg_session *s)
+{
+    return s->batch;
+}
+
+int cyg_session_input_info(const cyg_session *s, uint32_t i, cyg_tensor_info *out_info)
+{
+    const cyg_program *p = shown(s);
+    return cyg_rt_describe(p, p->inputs, p->input_count, i, s->batch, out_info);
+}
+
+int cyg_session_output_info(const cyg_session *s, uint32_t i, cyg_tensor_info *out_info)
+{
+    const cyg_program *p = shown(s);
+    return cyg_rt_describe(p, p->outputs, p->output_count, i, s->batch, out_info);
 }
 
 const char *cyg_session_isa(const cyg_session *s)
 {
-    return cyg_cpu_name((cyg_cpu_level_id)s->level);
+    return cyg_cpu_name((cyg_cpu_level_id)s->binding.level);
 }
 
 unsigned cyg_session_threads(const cyg_session *s)
@@ -323,6 +308,6 @@ unsigned cyg_session_threads(const cyg_session *s)
 
 size_t cyg_session_memory(const cyg_session *s)
 {
-    return (size_t)s->model->package.program.arena_bytes + s->packed_bytes + s->scratch_bytes +
-           s->memory.used;
+    return s->binding.arena_bytes + s->binding.packed_bytes + s->binding.scratch_bytes +
+           s->end_bytes + s->binding.memory.used;
 }

@@ -100,7 +100,7 @@ int main(int argc, char **argv)
         len += (size_t)snprintf(meta + len, sizeof meta - len, "%s\"class no. %d\"",
                                 i > 0 ? "," : "", i);
     snprintf(meta + len, sizeof meta - len, "]}");
-    if (!ok || cyg_package_write(&ctx, argv[2], &p, meta) != CYG_OK) {
+    if (!ok || cyg_package_write(&ctx, argv[2], &p, 1, meta) != CYG_OK) {
         fprintf(stderr, "%s\n", cyg_ctx_message(&ctx, 0));
         return 1;
     }

@@ -411,7 +411,7 @@ static void lying_package(void **state)
     for (size_t i = 0; i < CYG_COUNT(lies); i++) {
         const char *meta = replace(&arena, package.meta, lies[i].from, lies[i].to);
         meta = replace(&arena, meta, lies[i].second, lies[i].then);
-        assert_int_equal(cyg_package_write(NULL, e2e_path("liar.cyg"), &package.program, meta),
+        assert_int_equal(cyg_package_write(NULL, e2e_path("liar.cyg"), package.programs, 1, meta),
                          CYG_OK);
         e2e_cygnet(&result, (e2e_how){0}, "eval liar.cyg -d val");
         assert_in_range(result.code, 2, 5);

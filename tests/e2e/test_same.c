@@ -107,7 +107,7 @@ static void interpret(const char *package_path, char out_hash[65])
     cyg_arena_init(&arena);
     if (cyg_package_open(&ctx, package_path, &arena, NULL, &package) != CYG_OK)
         fail_msg("%s", cyg_ctx_message(&ctx, 0));
-    const cyg_program *p = &package.program;
+    const cyg_program *p = package.programs;
     assert_int_equal(p->input_count, 1);
     assert_int_equal(p->output_count, 1);
     const cyg_tensor *x = &p->tensors[p->inputs[0]];

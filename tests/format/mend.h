@@ -9,14 +9,14 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 
-/* File size, checksums of sections 1 to 3 and of the table. Weights keep theirs. */
+/* File size, checksums of all sections but the weights and of the table. Weights keep theirs. */
 static inline void mend_package(uint8_t *d, size_t size)
 {
     if (size < 64)
         return;
     const uint32_t count = cyg_load_u32(d + 12);
     cyg_store_u64(d + 16, size);
-    if (count > 64 || 64 + (size_t)count * 48 > size)
+    if (count > 256 || 64 + (size_t)count * 48 > size)
         return;
     for (uint32_t i = 0; i < count; i++) {
         uint8_t *row = d + 64 + (size_t)i * 48;

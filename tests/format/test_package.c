@@ -6,7 +6,7 @@
 #include "format/package.h"
 #include "mend.h"
 
-enum { OFF_TENSORS = 40 + 8, TENSOR = 104, STEP = 40, TENSORS = 7, STEPS = 2 };
+enum { OFF_TENSORS = 48 + 8, TENSOR = 104, STEP = 40, TENSORS = 7, STEPS = 2 };
 
 static const int8_t weights[24] = {1,  -2, 3,    4,  5,  6,  7,  8,  9,  -10, 11, 12,
                                    13, 14, -127, 16, 17, 18, 19, 20, 21, 22,  23, 24};
@@ -152,7 +152,7 @@ static void fixture_init(fixture *f, void **state)
     cyg_arena_init(&f->arena);
     make_program(&f->arena, &f->program);
     const char *path = scratch_path(state, "good.cyg");
-    assert_int_equal(cyg_package_write(&ctx, path, &f->program, "{\"k\": 1}"), CYG_OK);
+    assert_int_equal(cyg_package_write(&ctx, path, &f->program, 1, "{\"k\": 1}"), CYG_OK);
     assert_int_equal(cyg_map_open(&ctx, path, &map), CYG_OK);
     f->size = map.size;
     f->bytes = malloc(f->size);
@@ -178,7 +178,8 @@ static cyg_status open_bytes(void **state, const uint8_t *bytes, size_t size, co
     write_scratch(state, "m.cyg", bytes, size);
     const cyg_status status = cyg_package_open(ctx, scratch_path(state, "m.cyg"), &arena, NULL, &k);
     if (status == CYG_OK && same != NULL) {
-        assert_same(&k.program, &same->program);
+        assert_int_equal(k.program_count, 1);
+        assert_same(k.programs, &same->program);
         assert_string_equal(k.meta, "{\"k\": 1}");
     }
     if (status == CYG_OK)
@@ -308,8 +309,12 @@ static void test_hostile(void **state)
         {"arena of 2^40", "larger than its tensors need", 32, 8, 1ull << 40},
         {"arena a bit larger", "larger than its tensors need", 32, 8, 256},
         {"arena too small", "outside the arena", 32, 8, 128},
-        {"input of no tensor", "not such a tensor", 40, 4, TENSORS},
-        {"input is an output", "not such a tensor", 40, 4, 6},
+        {"input of no tensor", "not such a tensor", 48, 4, TENSORS},
+        {"input is an output", "not such a tensor", 48, 4, 6},
+        {"no batch", "out of order", 44, 4, 0},
+        {"batch too large", "out of order", 44, 4, 65537},
+        {"batch of nothing", "at another size", 44, 4, 3},
+        {"first group is not 0", "out of order", 40, 4, 1},
         {"name outside", "outside section \"strings\"", T(0, 0), 4, 0x7fffffff},
         {"type unknown", "type or shape", T(0, 4), 4, 99},
         {"type none", "type or shape", T(0, 4), 4, 0},
@@ -375,16 +380,19 @@ static void test_hostile_table(void **state)
         uint64_t value;
     } cases[] = {
         {"does not fit", 12, 4, 0xffffffff},
-        {"does not fit", 12, 4, 65},
+        {"does not fit", 12, 4, 257},
+        {"too high", 64 + 4, 4, 1},
+        {"too high", 64 + 2 * 48 + 4, 4, 64},
+        {"is missing", 64 + 2 * 48 + 4, 4, 1},
         {"is missing", 12, 4, 3},
         {"is missing", 64, 4, 77},
         {"occurs twice", 64, 4, 2},
         {"outside the file", 64 + 8, 8, UINT64_MAX - 63},
         {"outside the file", 64 + 16, 8, UINT64_MAX},
         {"not aligned", 64 + 8, 8, 257},
-        {"package version 2", 8, 4, 2},
+        {"package version 1", 8, 4, 1},
         {"not a cygnet package", 0, 4, 0},
-        {"too short", 64 + 2 * 48 + 16, 8, 39},
+        {"too short", 64 + 2 * 48 + 16, 8, 47},
         {"outside section \"strings\"", 64 + 48 + 16, 8, 0},
         {"outside section \"strings\"", 64 + 48 + 16, 8, 3},
     };
@@ -441,9 +449,9 @@ static void test_empty_program(void **state)
         .name = "empty", .type = CYG_TYPE_F32, .rank = 1, .kind = CYG_TENSOR_CONST};
     assert_int_equal(cyg_program_add_tensor(&p, &arena, &none), 0);
     const char *path = scratch_path(state, "e.cyg");
-    assert_int_equal(cyg_package_write(&ctx, path, &p, ""), CYG_OK);
+    assert_int_equal(cyg_package_write(&ctx, path, &p, 1, ""), CYG_OK);
     assert_int_equal(cyg_package_open(&ctx, path, &arena, NULL, &k), CYG_OK);
-    assert_int_equal(k.program.step_count, 0);
+    assert_int_equal(k.programs->step_count, 0);
     assert_string_equal(k.meta, "");
     cyg_package_close(&k);
     assert_int_not_equal(cyg_package_open(&ctx, "/nonexistent", &arena, NULL, &k), CYG_OK);

@@ -17,21 +17,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { MOST_ARENA = 1 << 22, MOST_MACS = 1 << 24 };
 
 /* Small enough to run thousands of times. */
-static bool is_small(const cyg_program *p)
+static bool is_small(const cyg_package *k)
 {
     int64_t elements = 0;
-    for (uint32_t i = 0; i < p->tensor_count; i++)
-        elements +=
-            p->tensors[i].kind != CYG_TENSOR_CONST ? cyg_tensor_elements(&p->tensors[i]) : 0;
-    return p->arena_bytes <= MOST_ARENA && elements <= MOST_MACS;
+    for (uint32_t n = 0; n < k->program_count; n++) {
+        const cyg_program *p = &k->programs[n];
+        for (uint32_t i = 0; i < p->tensor_count; i++)
+            elements +=
+                p->tensors[i].kind != CYG_TENSOR_CONST ? cyg_tensor_elements(&p->tensors[i]) : 0;
+        if (p->arena_bytes > MOST_ARENA || elements > MOST_MACS)
+            return false;
+    }
+    return true;
 }
 
-static void run_model(const cyg_model *model)
+static void run_session(const cyg_model *model, uint32_t group, uint32_t batch)
 {
     cyg_session *session = NULL;
     cyg_session_options options;
     cyg_session_options_init(&options);
     options.threads = 1;
+    options.group = group;
+    options.batch = batch;
     if (cyg_session_create(model, &options, &session) != 0) {
         if (session != NULL || cyg_runtime_message()[0] == '\0')
             abort();
@@ -39,12 +46,21 @@ static void run_model(const cyg_model *model)
     }
     for (uint32_t i = 0; i < cyg_model_input_count(model); i++) {
         cyg_tensor_info info = {.struct_size = sizeof info};
-        if (cyg_model_input_info(model, i, &info) == 0)
+        if (cyg_session_input_info(session, i, &info) == 0)
             memset(cyg_session_input(session, i), 0x5a, info.bytes);
     }
     if (cyg_session_run(session) != 0)
         abort();
     cyg_session_destroy(session);
+}
+
+/* Every group at the batch that it shows and at one that has to be split. */
+static void run_model(const cyg_model *model)
+{
+    for (uint32_t group = 0; group < cyg_model_group_count(model); group++) {
+        run_session(model, group, 0);
+        run_session(model, group, 3);
+    }
 }
 
 static void try_package(const uint8_t *data, size_t size, bool skip_weights)
@@ -65,7 +81,7 @@ static void try_package(const uint8_t *data, size_t size, bool skip_weights)
         if (status == CYG_E_INTERNAL || (status != CYG_OK && cyg_ctx_message_count(&ctx) == 0))
             abort();
         if (status == CYG_OK) {
-            if (is_small(&model.package.program))
+            if (is_small(&model.package))
                 run_model(&model);
             cyg_package_close(&model.package);
         }

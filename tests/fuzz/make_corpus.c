@@ -1,8 +1,30 @@
 /* Writes one file of the corpus, from the transformer of one block that the quantiser's tests use.
- * argv: output, then "int" or "float" (packages), "onnx", "text". */
+ * argv: output, then "int", "float" or "variants" (packages), "onnx", "text". */
 #include "../target/session_testing.h"
 
 #include "onnx/onnx.h"
+#include "pass/pass.h"
+
+/* Two groups; the first at batch 2 and 1. */
+static void write_variants(cyg_ctx *ctx, cyg_graph *g, const char *path)
+{
+    cyg_arena arena;
+    cyg_program p[3];
+    cyg_cpu_report report;
+    cyg_arena_init(&arena);
+    static const int64_t target[] = {-1, 16, 16};
+    cyg_val(g, cyg_graph_find_value(g, "shape"))->data = target;
+    cyg_graph *twice = cyg_graph_clone(g);
+    OK(ctx, cyg_multiply_batch(ctx, twice, 2));
+    OK(ctx, cyg_target_cpu_compile(ctx, twice, &arena, &p[0], &report));
+    OK(ctx, cyg_target_cpu_compile(ctx, g, &arena, &p[1], &report));
+    p[0].batch = 2;
+    p[2] = p[1];
+    p[2].group = 1;
+    OK(ctx, cyg_package_write(ctx, path, p, 3, "{}"));
+    cyg_graph_destroy(twice);
+    cyg_arena_deinit(&arena);
+}
 
 int main(int argc, char **argv)
 {
@@ -11,9 +33,12 @@ int main(int argc, char **argv)
     if (argc != 3)
         return 2;
     cyg_ctx_init(&ctx);
-    const bool is_int = strcmp(argv[2], "int") == 0;
+    const bool variants = strcmp(argv[2], "variants") == 0;
+    const bool is_int = strcmp(argv[2], "int") == 0 || variants;
     cyg_graph *g = is_int ? tiny_quantised(&ctx, true, &report) : tiny_graph();
-    if (is_int || strcmp(argv[2], "float") == 0) {
+    if (variants) {
+        write_variants(&ctx, g, argv[1]);
+    } else if (is_int || strcmp(argv[2], "float") == 0) {
         write_package(&ctx, g, argv[1]);
     } else if (strcmp(argv[2], "onnx") == 0) {
         const cyg_onnx_export_options options = {.opset = 17};

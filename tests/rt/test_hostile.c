@@ -138,7 +138,7 @@ static void refuse(void **state, cyg_ctx *ctx, const char *what, const cyg_progr
     cyg_model *model;
     cyg_session *session;
     const char *path = scratch_path(state, "bad.cyg");
-    OK(ctx, cyg_package_write(ctx, path, p, "{}"));
+    OK(ctx, cyg_package_write(ctx, path, p, 1, "{}"));
     if (cyg_model_open(path, &model) != 0)
         return; /* refused even earlier */
     if (cyg_session_create(model, NULL, &session) == 0)

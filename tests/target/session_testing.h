@@ -16,7 +16,7 @@ static inline void write_package(cyg_ctx *ctx, const cyg_graph *g, const char *p
     cyg_program p;
     cyg_cpu_report report;
     OK(ctx, cyg_target_cpu_compile(ctx, g, &arena, &p, &report));
-    OK(ctx, cyg_package_write(ctx, path, &p, "{}"));
+    OK(ctx, cyg_package_write(ctx, path, &p, 1, "{}"));
     cyg_arena_deinit(&arena);
 }
 
