@@ -283,6 +283,20 @@ typedef struct cyg_kp_iattention {
     int32_t reserved;
     cyg_isat sat;
 } cyg_kp_iattention;
+/* i_attention in three operators, for machines that run them on different engines: i_scores makes
+ * the sums q k^T, i_weigh the integers e and each row's factor A[h] / (float)L, i_values e v times
+ * that factor; one after another they give i_attention's bytes. `at` is as there with images = 1;
+ * heads and entries may be any part of the whole. Row tables are s32 or s64: row of query i (of key
+ * or value j) of an entry; without one, rows are in order. */
+typedef struct cyg_kp_iattention_part {
+    cyg_kp_attention at; /* i_scores: q, k; i_weigh: tables, cosine, then also q, k */
+    int64_t queries;     /* query rows Q of an entry, a part of its tokens N; 0 = tokens */
+} cyg_kp_iattention_part;
+typedef struct cyg_kp_ivalues {
+    cyg_kp_attention at; /* v_stride, v_offset */
+    int64_t queries;
+    cyg_isat sat;
+} cyg_kp_ivalues;
 /* t = (float)(x - max) * c (c = s_x * log2 e), e = rne(65535 * exp2(max(t, -24))), y = sat(rne(e *
  * (inv / L))) with inv = 1 / s_y. */
 typedef struct cyg_kp_isoftmax {

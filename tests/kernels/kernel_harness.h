@@ -96,10 +96,10 @@ static inline int64_t kh_elements(const cyg_kbuf *b)
 /* ---- one call under test
  * -------------------------------------------------------------------------------------- */
 
-enum { KH_MAX_IN = 8 };
+enum { KH_MAX_IN = 10 };
 typedef struct kh_call {
-    cyg_kbuf in[KH_MAX_IN], out[1];
-    kh_memory in_memory[KH_MAX_IN], out_memory;
+    cyg_kbuf in[KH_MAX_IN], out[2];
+    kh_memory in_memory[KH_MAX_IN], out_memory, second_memory; /* of out[0], out[1] */
     cyg_kcall call;
     union {
         int64_t align;
@@ -153,12 +153,23 @@ static inline void *kh_out(kh_call *c, int32_t type, int32_t rank, const int64_t
     return c->out[0].data = c->out_memory.data;
 }
 
+/* A second output, for the few operators that have one. */
+static inline void *kh_second_out(kh_call *c, int32_t type, int32_t rank, const int64_t *dims)
+{
+    c->call.out_count = 2;
+    c->out[1] = kh_shape(type, rank, dims);
+    c->second_memory = kh_alloc((size_t)(kh_elements(&c->out[1]) * kh_type_bytes(type)), 1);
+    return c->out[1].data = c->second_memory.data;
+}
+
 static inline void kh_end(kh_call *c)
 {
     for (uint32_t i = 0; i < c->call.in_count; i++)
         if (c->in[i].data != NULL)
             kh_free(&c->in_memory[i]);
     kh_free(&c->out_memory);
+    if (c->second_memory.map != NULL)
+        kh_free(&c->second_memory);
 }
 
 /* Runs items in random parts of at most `part` (0: all at once), each with scratch of its own
@@ -178,6 +189,8 @@ static inline void kh_execute(kh_call *c, int level, int64_t part, int use_ref)
     if (size_of != NULL && size_of(&c->call) > 0)
         scratch = kh_alloc(size_of(&c->call), 64);
     memset(c->out_memory.data, KH_CANARY, c->out_memory.size);
+    if (c->second_memory.map != NULL)
+        memset(c->second_memory.data, KH_CANARY, c->second_memory.size);
     const int64_t items = info->items(&c->call);
     void (*body)(const cyg_kcall *, int64_t, int64_t, void *) = use_ref ? info->ref : info->run;
     if (part == 0) {

@@ -6,9 +6,59 @@
 
 enum { SMALL = 1 << 13 };
 
+/* One of attention's parts, with row tables. */
+static void valid_part(kh_call *c, int which)
+{
+    const cyg_kp_attention at = {.heads = 2,
+                                 .head_dim = 6,
+                                 .tokens = 9,
+                                 .entries = 2,
+                                 .images = 1,
+                                 .q_stride = 13,
+                                 .k_stride = 13,
+                                 .v_stride = 13,
+                                 .k_offset = 1,
+                                 .tables = 2,
+                                 .cosine = (int32_t)kh_between(0, 1)};
+    const cyg_kp_iattention_part p = {.at = at, .queries = 4};
+    const cyg_kp_ivalues values = {.at = at, .queries = 4, .sat = ic_sat(CYG_TYPE_U8)};
+    const int32_t ops[] = {CYG_KOP_i_scores, CYG_KOP_i_weigh, CYG_KOP_i_values};
+    kh_begin(c, ops[which], which == 2 ? (const void *)&values : &p,
+             which == 2 ? sizeof values : sizeof p);
+    if (which == 1) {
+        kh_fill_int(CYG_TYPE_S32, kh_in(c, CYG_TYPE_S32, 0, KH_DIMS(2, 2, 4, 9)), 144, KH_SMALL);
+        kh_fill_float(kh_in(c, CYG_TYPE_F32, 1, KH_DIMS(2)), 2, 0.1f, 0.2f);
+        kh_fill_float(kh_in(c, CYG_TYPE_F32, 1, KH_DIMS(2)), 2, 1.0f, 2.0f);
+        kh_fill_float(kh_in(c, CYG_TYPE_F32, 1, KH_DIMS(2, 2, 4, 9)), 144, -3.0f, 3.0f);
+        kh_fill_int(CYG_TYPE_S32, kh_in(c, CYG_TYPE_S32, 1, KH_DIMS(2)), 2, KH_LOWEST);
+        memset(c->in[4].data, 0, 8);
+    }
+    if (which == 2)
+        kh_fill_int(CYG_TYPE_U8, kh_in(c, CYG_TYPE_U8, 0, KH_DIMS(2, 2, 4, 9)), 144, KH_RANDOM);
+    kh_fill_int(CYG_TYPE_S8, kh_in(c, CYG_TYPE_S8, 0, KH_DIMS(20, 13)), 260, KH_RANDOM);
+    if (which == 2)
+        kh_fill_float(kh_in(c, CYG_TYPE_F32, 0, KH_DIMS(2, 2, 4)), 16, 0.001f, 0.01f);
+    else
+        kh_fill_int(CYG_TYPE_S8, kh_in(c, CYG_TYPE_S8, 0, KH_DIMS(20, 13)), 260, KH_RANDOM);
+    for (int k = 0; k < 2; k++) { /* rows of q and k, or of v and y */
+        const int64_t count = (which == 2) == (k == 0) ? 18 : 8;
+        int32_t *rows = kh_in(c, CYG_TYPE_S32, 1, KH_DIMS(count));
+        for (int64_t i = 0; i < count; i++)
+            rows[i] = (int32_t)((i * 7) % 18);
+    }
+    if (which == 0)
+        kh_out(c, CYG_TYPE_S32, KH_DIMS(2, 2, 4, 9));
+    else if (which == 1)
+        kh_out(c, CYG_TYPE_U8, KH_DIMS(2, 2, 4, 9));
+    else
+        kh_out(c, CYG_TYPE_U8, KH_DIMS(18, 12));
+    if (which == 1)
+        kh_second_out(c, CYG_TYPE_F32, KH_DIMS(2, 2, 4));
+}
+
 static void valid_call(kh_call *c, int which)
 {
-    switch (which % 9) {
+    switch (which % 11) {
     case 0:
         ic_linear(c, IC_PICK(CYG_TYPE_U8, CYG_TYPE_S16), CYG_TYPE_U8, CYG_ACT_GELU_ERF,
                   CYG_TYPE_S16, 3, 9, 7, 11, KH_RANDOM, KH_RANDOM);
@@ -61,6 +111,17 @@ static void valid_call(kh_call *c, int which)
     case 7:
         ic_pool2d(c, (int)kh_between(0, 1), CYG_TYPE_U8, CYG_TYPE_U8, KH_RANDOM);
         break;
+    case 9:
+        valid_part(c, (int)kh_between(0, 2));
+        break;
+    case 10: {
+        const cyg_kp_ilinear p = ic_out(CYG_ACT_GELU_ERF, CYG_TYPE_U8, CYG_TYPE_S16);
+        kh_begin(c, CYG_KOP_i_act, &p, sizeof p);
+        kh_fill_float(kh_in(c, CYG_TYPE_F32, 0, KH_DIMS(6, 37)), 222, -4.0f, 4.0f);
+        kh_fill_int(CYG_TYPE_S16, kh_in(c, CYG_TYPE_S16, 0, KH_DIMS(3, 37)), 111, KH_RANDOM);
+        kh_out(c, CYG_TYPE_U8, KH_DIMS(6, 37));
+        break;
+    }
     default: {
         const cyg_kp_ireduce p = {
             .outer = 2, .n = 5, .inner = 70, .x_zero = 3, .k = 0.1f, .sat = ic_sat(CYG_TYPE_U8)};

@@ -197,32 +197,6 @@ typedef struct attention_run {
     uint8_t *base;
 } attention_run;
 
-/* All columns of a product for count rows. */
-static void product(const cyg_igemm *g, int64_t groups, const void *a, const uint8_t *panels,
-                    const int32_t *bias, int32_t *c, int64_t c_stride, int64_t rows,
-                    int64_t columns)
-{
-    for (int64_t j = 0; j < columns; j += g->nr)
-        g->tile(groups, a, groups * 4, panels + j * groups * 4, bias + j, c + j, c_stride, rows,
-                columns - j < g->nr ? columns - j : g->nr);
-}
-
-/* The bias that takes the offset of q off again: -128 * (sum of a key), made by the tile kernel
- * from a row of 128. */
-static void correct_keys(const attention_run *r, int32_t *key_bias)
-{
-    const int64_t columns = r->p->at.tokens;
-    memset(key_bias, 0, (size_t)r->s.key_columns * 4);
-    if (r->g->wide)
-        return;
-    memset(r->base + r->s.q, 128, (size_t)r->s.qk_groups * 4);
-    int32_t *sums = (int32_t *)(void *)(r->base + r->s.sums);
-    product(r->g, r->s.qk_groups, r->base + r->s.q, r->base + r->s.keys, key_bias, sums,
-            r->s.key_columns, 1, columns);
-    for (int64_t j = 0; j < columns; j++)
-        key_bias[j] = -sums[j];
-}
-
 static void pack_keys_and_values(const attention_run *r, const cyg_attention_item *it)
 {
     const cyg_kp_attention *at = &r->p->at;
@@ -230,7 +204,8 @@ static void pack_keys_and_values(const attention_run *r, const cyg_attention_ite
     const cyg_igemm_source keys = {it->k, at->k_stride, it->rows},
                            values = {it->v, at->v_stride, it->rows};
     cyg_igemm_pack_b(r->g, &keys, at->tokens, at->head_dim, r->base + r->s.keys);
-    correct_keys(r, key_bias);
+    cyg_igemm_signed_bias(r->g, r->s.qk_groups, r->base + r->s.keys, at->tokens, r->base + r->s.q,
+                          (int32_t *)(void *)(r->base + r->s.sums), key_bias);
     cyg_igemm_pack_bt(r->g, &values, at->head_dim, at->tokens, r->base + r->s.values);
     if (at->cosine) {
         float *norms = (float *)(void *)(r->base + r->s.key_norms);
@@ -300,17 +275,17 @@ static void run_rows(const attention_run *r, const cyg_attention_item *it, int64
     for (int64_t i = 0; i < count; i++)
         cyg_igemm_pack_a(r->g, CYG_TYPE_S8, it->q + cyg_attention_row(it, first + i) * at->q_stride,
                          at->head_dim, r->base + s->q + i * q_row, NULL);
-    product(r->g, s->qk_groups, r->base + s->q, r->base + s->keys,
-            (const int32_t *)(void *)(r->base + s->key_bias), sums, s->key_columns, count,
-            at->tokens);
+    cyg_igemm_product(r->g, s->qk_groups, r->base + s->q, r->base + s->keys,
+                      (const int32_t *)(void *)(r->base + s->key_bias), sums, s->key_columns, count,
+                      at->tokens);
     for (int64_t i = 0; i < count; i++)
         totals[i] = weigh_row(r, it, first + i, sums + i * s->key_columns,
                               r->base + s->e_lo + i * e_row, r->base + s->e_hi + i * e_row);
-    product(r->g, s->pv_groups, r->base + s->e_lo, r->base + s->values, zeros, o_lo,
-            s->value_columns, count, at->head_dim);
+    cyg_igemm_product(r->g, s->pv_groups, r->base + s->e_lo, r->base + s->values, zeros, o_lo,
+                      s->value_columns, count, at->head_dim);
     if (r->p->e_bits == 16)
-        product(r->g, s->pv_groups, r->base + s->e_hi, r->base + s->values, zeros, o_hi,
-                s->value_columns, count, at->head_dim);
+        cyg_igemm_product(r->g, s->pv_groups, r->base + s->e_hi, r->base + s->values, zeros, o_hi,
+                          s->value_columns, count, at->head_dim);
     for (int64_t i = 0; i < count; i++)
         finish_row(r, it, first + i, totals[i], o_lo + i * s->value_columns,
                    o_hi + i * s->value_columns);

@@ -229,6 +229,28 @@ int64_t cyg_igemm_item_rows(int64_t k)
     return rows < 8 ? 8 : rows > CYG_IGEMM_MAX_ROWS ? CYG_IGEMM_MAX_ROWS : rows;
 }
 
+void cyg_igemm_product(const cyg_igemm *g, int64_t groups, const void *a, const uint8_t *panels,
+                       const int32_t *bias, int32_t *c, int64_t c_stride, int64_t rows,
+                       int64_t columns)
+{
+    for (int64_t j = 0; j < columns; j += g->nr)
+        g->tile(groups, a, groups * 4, panels + j * groups * 4, bias + j, c + j, c_stride, rows,
+                columns - j < g->nr ? columns - j : g->nr);
+}
+
+void cyg_igemm_signed_bias(const cyg_igemm *g, int64_t groups, const uint8_t *panels,
+                           int64_t columns, void *row, int32_t *sums, int32_t *out_bias)
+{
+    const int64_t padded = (columns + g->nr - 1) / g->nr * g->nr;
+    memset(out_bias, 0, (size_t)padded * 4);
+    if (g->wide)
+        return;
+    memset(row, 128, (size_t)groups * 4);
+    cyg_igemm_product(g, groups, row, panels, out_bias, sums, padded, 1, columns);
+    for (int64_t j = 0; j < columns; j++)
+        out_bias[j] = -sums[j];
+}
+
 /* The sums of one tile's planes, and their join acc = 256 H + L + bias. */
 typedef struct plane_sums {
     CYG_ALIGNED(64) int32_t low[CYG_IGEMM_MAX_TILE];

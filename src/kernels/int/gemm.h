@@ -60,6 +60,17 @@ void cyg_igemm_pack_a(const cyg_igemm *g, int32_t x_type, const void *x, int64_t
 /* True when rows of x serve as they are. */
 int cyg_igemm_a_is_direct(const cyg_igemm *g, int32_t x_type, int64_t k);
 
+/* All columns of a product: c[r][j] for r < rows <= mr; whole panels of c may be overwritten. A:
+ * packed rows, groups * 4 bytes apart. */
+void cyg_igemm_product(const cyg_igemm *g, int64_t groups, const void *a, const uint8_t *panels,
+                       const int32_t *bias, int32_t *c, int64_t c_stride, int64_t rows,
+                       int64_t columns);
+/* The bias [whole panels] that takes the offset of a signed A off again: -128 * (sum of a column),
+ * made by the tile kernel from a row of 128. row: groups * 4 bytes of scratch, sums: whole panels.
+ */
+void cyg_igemm_signed_bias(const cyg_igemm *g, int64_t groups, const uint8_t *panels,
+                           int64_t columns, void *row, int32_t *sums, int32_t *out_bias);
+
 typedef struct cyg_igemm_job {
     const struct cyg_kernels *isa;
     const void *prepared;
