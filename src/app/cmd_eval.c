@@ -22,9 +22,16 @@ typedef struct score {
     size_t top1, top5;
 } score;
 
+/* [images, classes] */
+typedef struct score_rows {
+    float *data;
+    size_t room; /* images */
+} score_rows;
+
 typedef struct eval_job {
     cyg_app *app;
-    const char *package, *dataset_path, *float_path, *logits_path, *predictions_path;
+    const char *package, *dataset_path, *float_path, *logits_path, *float_logits_path,
+        *predictions_path;
     int64_t threads, limit;
     cyg_model *model;
     cyg_session *session;
@@ -36,8 +43,7 @@ typedef struct eval_job {
     cyg_interp *interp;
     float *float_input;
     size_t classes;
-    float *logits; /* [images, classes], when asked for */
-    size_t logits_room;
+    score_rows logits, float_logits; /* when asked for */
     cyg_strbuf predictions;
     size_t images, skipped;
     score integer, reference;
@@ -162,17 +168,18 @@ static void note_prediction(eval_job *e, const char *name, const float *scores)
     cyg_strbuf_puts(&e->predictions, "\n");
 }
 
-static cyg_status keep_logits(eval_job *e, const float *scores)
+/* The present picture's. */
+static cyg_status keep_logits(eval_job *e, score_rows *rows, const float *scores)
 {
-    if (e->images == e->logits_room) {
-        const size_t room = e->logits_room == 0 ? 64 : e->logits_room * 2;
-        float *moved = realloc(e->logits, room * e->classes * sizeof *moved);
+    if (e->images == rows->room) {
+        const size_t room = rows->room == 0 ? 64 : rows->room * 2;
+        float *moved = realloc(rows->data, room * e->classes * sizeof *moved);
         if (moved == NULL)
             return CYG_FAIL(&e->app->ctx, CYG_E_NOMEM, "out of memory for the logits");
-        e->logits = moved;
-        e->logits_room = room;
+        rows->data = moved;
+        rows->room = room;
     }
-    memcpy(e->logits + e->images * e->classes, scores, e->classes * sizeof *scores);
+    memcpy(rows->data + e->images * e->classes, scores, e->classes * sizeof *scores);
     return CYG_OK;
 }
 
@@ -202,11 +209,13 @@ static cyg_status eval_picture(eval_job *e, size_t i)
         e->gained += right && !float_right;
         e->lost += float_right && !right;
         cyg_similarity_add(&e->similarity, reference, scores, e->classes);
+        if (e->float_logits_path != NULL)
+            CYG_DO(keep_logits(e, &e->float_logits, reference));
     }
     if (e->predictions_path != NULL)
         note_prediction(e, cyg_dataset_name(e->dataset, i), scores);
     if (e->logits_path != NULL)
-        CYG_DO(keep_logits(e, scores));
+        CYG_DO(keep_logits(e, &e->logits, scores));
     e->images++;
     return CYG_OK;
 }
@@ -326,7 +335,9 @@ static cyg_status save_rows(eval_job *e)
     cyg_ctx *ctx = &e->app->ctx;
     const int64_t dims[] = {(int64_t)e->images, (int64_t)e->classes};
     if (e->logits_path != NULL)
-        CYG_DO(cyg_npy_save(ctx, e->logits_path, CYG_NPY_F32, 2, dims, e->logits));
+        CYG_DO(cyg_npy_save(ctx, e->logits_path, CYG_NPY_F32, 2, dims, e->logits.data));
+    if (e->float_logits_path != NULL)
+        CYG_DO(cyg_npy_save(ctx, e->float_logits_path, CYG_NPY_F32, 2, dims, e->float_logits.data));
     if (e->predictions_path == NULL)
         return CYG_OK;
     if (e->predictions.failed)
@@ -357,7 +368,8 @@ static void close_job(eval_job *e)
     cyg_session_destroy(e->session);
     cyg_model_close(e->model);
     cyg_strbuf_deinit(&e->predictions);
-    free(e->logits);
+    free(e->logits.data);
+    free(e->float_logits.data);
 }
 
 cyg_status cyg_cmd_eval(cyg_app *app, int argc, const char *const *argv)
@@ -388,6 +400,10 @@ cyg_status cyg_cmd_eval(cyg_app *app, int argc, const char *const *argv)
          .type = text,
          .dest = &e.logits_path,
          .text = "save the scores as rows of a .npy"},
+        {.name = "float_logits",
+         .type = text,
+         .dest = &e.float_logits_path,
+         .text = "the same of the float model"},
         {.name = "predictions",
          .type = text,
          .dest = &e.predictions_path,
@@ -418,6 +434,9 @@ cyg_status cyg_cmd_eval(cyg_app *app, int argc, const char *const *argv)
                         words.count > 0 ? "one package at a time, found also \"%s\""
                                         : "eval needs a package and --dataset%s",
                         words.count > 0 ? words.items[0] : "");
+    if (e.float_logits_path != NULL && e.float_path == NULL)
+        return CYG_FAIL(&app->ctx, CYG_E_USAGE,
+                        "--float_logits needs --float: there is no float model to score");
     const cyg_status status = run_job(&e);
     close_job(&e);
     return status;
