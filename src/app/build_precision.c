@@ -165,6 +165,8 @@ static void what_to_try(const cyg_build *b, const cyg_precision_row *r, cyg_strb
         cyg_strbuf_puts(out, "try --quant.search_ranges true");
     else if (!c->correct_bias)
         cyg_strbuf_puts(out, "try --quant.correct_bias true");
+    else if (!c->round_weights)
+        cyg_strbuf_puts(out, "try --quant.round_weights true");
     else if (smooth_off && r->level[0] > 0.1)
         cyg_strbuf_printf(out,
                           "%.0f %% of its channels lose 3 bits or more to wider ones: leave "

@@ -199,6 +199,7 @@ cyg_status cyg_build_quantise(cyg_build *b)
                                  .method = (cyg_range_method)c->calibration_method,
                                  .search_ranges = c->search_ranges,
                                  .correct_bias = c->correct_bias,
+                                 .round_weights = c->round_weights,
                                  .keep_reference = true,
                                  .on_output = keep_output,
                                  .user = &b->golden};

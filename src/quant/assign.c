@@ -3,6 +3,7 @@
  * execution order, so a requant that serves several readers stands before the first of them. */
 #include "quant/correct.h"
 #include "quant/params.h"
+#include "quant/round.h"
 
 typedef struct assignment {
     cyg_scheme *s;
@@ -186,6 +187,22 @@ static cyg_status resolve_result(assignment *a, cyg_node_id id)
     return CYG_OK;
 }
 
+/* `now`, made of w tap by tap, again by second order. */
+static cyg_status round_weights(cyg_scheme *s, cyg_node_id id, cyg_value_id w, cyg_value_id now)
+{
+    const cyg_value *q = cyg_val(s->g, now);
+    const cyg_weight_grid grid = {.channels = q->dims[0],
+                                  .taps = cyg_value_elements(q) / q->dims[0],
+                                  .scales = q->quant.scales,
+                                  .most = 127};
+    int8_t *data = cyg_arena_memdup(&s->g->arena, q->data, q->bytes);
+    if (data == NULL)
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    CYG_DO(cyg_quant_round_weights(s, id, &grid, cyg_val(s->g, w)->data, data));
+    cyg_val(s->g, now)->data = data;
+    return CYG_OK;
+}
+
 static cyg_status resolve_weights(assignment *a, cyg_node_id id)
 {
     cyg_scheme *s = a->s;
@@ -202,6 +219,8 @@ static cyg_status resolve_weights(assignment *a, cyg_node_id id)
     a->report->weight_bytes_quantised +=
         (int64_t)cyg_val(g, now)->bytes + 4 * cyg_val(g, w)->dims[0];
     cyg_node_set_input(g, id, 1, now);
+    if (s->options->round_weights && !wide)
+        CYG_DO(round_weights(s, id, w, now));
     return s->options->correct_bias && !wide ? cyg_quant_correct_bias(s, id, cyg_val(g, w)->data)
                                              : CYG_OK;
 }

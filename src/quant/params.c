@@ -105,6 +105,25 @@ double cyg_quant_stored(const cyg_quant *q, float x)
     return (double)x;
 }
 
+void cyg_quant_stored_row(const cyg_quant *q, const float *x, float *out, int64_t count)
+{
+    static const struct {
+        cyg_type type;
+        float lo, hi;
+    } limits[] = {{CYG_TYPE_U8, 0, 255}, {CYG_TYPE_S8, -127, 127}, {CYG_TYPE_S16, -32767, 32767}};
+    const float scale = q->scales[0], inverse = (float)(1.0 / (double)scale);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        const float lo = limits[i].lo - (float)q->zero_point,
+                    hi = limits[i].hi - (float)q->zero_point;
+        for (int64_t k = 0; q->type == limits[i].type && k < count; k++) {
+            float t = x[k] * inverse;
+            t = t > lo ? t : lo;
+            t = t < hi ? t : hi;
+            out[k] = scale * ((t + 12582912.0f) - 12582912.0f);
+        }
+    }
+}
+
 enum { LANES = 16 };
 
 static double sum_lanes(const float *lane)

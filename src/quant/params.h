@@ -20,6 +20,8 @@ cyg_status cyg_quant_constant(cyg_scheme *s, cyg_value_id v, const cyg_quant *q,
                               cyg_value_id *out_v) CYG_MUST_USE;
 /* What is left of a real number x stored with one scale: scale * (q - z). */
 double cyg_quant_stored(const cyg_quant *q, float x);
+/* The same of a row, in binary32: where x lies between two steps it may fall to the other side. */
+void cyg_quant_stored_row(const cyg_quant *q, const float *x, float *out, int64_t count);
 /* sum_k weight[k] (x[k] - stored x[k])^2 for U8, and sum_k a[k] b[k], in binary32 with sixteen
  * partial sums: the same bits everywhere. */
 double cyg_quant_u8_error(const cyg_quant *q, const float *x, const float *weight, int64_t count);

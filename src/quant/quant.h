@@ -56,7 +56,7 @@ enum {
 
 /* One correction that was kept: where, and what it did to the layer's error on sampled rows. */
 typedef struct cyg_quant_gain {
-    const char *kind;     /* "equalise", "range", "bias" */
+    const char *kind;     /* "equalise", "range", "rounding", "bias" */
     const char *node;     /* the LayerNorm, or the first reader of the range, or the layer */
     double before, after; /* squared error, in one unit for each entry */
 } cyg_quant_gain;
@@ -73,6 +73,7 @@ typedef struct cyg_quant_options {
     cyg_range_method method;                 /* the ranges of 8-bit values to start with */
     bool search_ranges;                      /* of 8-bit values, where it helps */
     bool correct_bias;                       /* of linears and convolutions, where it helps */
+    bool round_weights;                      /* by second order, where it helps */
     cyg_normalize
         normalize; /* of input 0; then the quantised graph's input are the pixels themselves */
     /* Called with each graph output of each calibration run, in order: what the golden check

@@ -101,8 +101,9 @@ static void take_rows(const cyg_graph *g, const cyg_node *n, cyg_rows *r, size_t
     const int64_t positions =
         cyg_value_elements(cyg_val(g, n->out[0])) / cyg_val(g, n->in[1])->dims[0];
     for (int64_t k = 0; k < r->each && r->count < r->room; k++) {
-        const int64_t at =
-            k == 0 ? 0 : (k * positions / r->each + (int64_t)sample * SHIFT) % positions;
+        const int64_t at = k == 0 || r->each == positions /* all of them */
+                               ? k
+                               : (k * positions / r->each + (int64_t)sample * SHIFT) % positions;
         float *row = r->data + r->count++ * r->taps;
         if (n->op == CYG_OP_conv2d)
             take_patch(g, n, at, x, row);

@@ -250,6 +250,7 @@ static void test_all_flags(void **state)
                                         "quant.smooth_quant_strength",
                                         "quant.search_ranges",
                                         "quant.correct_bias",
+                                        "quant.round_weights",
                                         "quant.transformer_opt_level",
                                         "quant.input_sample_dir",
                                         "quant.ln_scale_data_type",

@@ -1,5 +1,5 @@
-/* The same model and samples make the same package: twice, on every ISA level the machine has, on
- * one, two and three threads. */
+/* The same model and samples make the same package, with every correction on: twice, on every ISA
+ * level the machine has, on one, two and three threads. */
 #include "../target/session_testing.h"
 
 #include "base/hash.h"
@@ -12,7 +12,12 @@ static void package_hash(void **state, unsigned threads, char out[65])
     ctx.pool = cyg_pool_create(threads);
     assert_non_null(ctx.pool);
     cyg_quant_report report;
-    cyg_graph *g = tiny_quantised(&ctx, true, &report);
+    cyg_quant_options options = tiny_options(true);
+    options.smooth = CYG_SMOOTH_SEARCH;
+    options.method = CYG_RANGE_KL;
+    options.search_ranges = options.correct_bias = options.round_weights = true;
+    cyg_graph *g = tiny_quantised_as(&ctx, &options, &report);
+    assert_true(report.gain_count > 4);
     OK(&ctx, cyg_quant_bind_input(&ctx, g, 0, CYG_TYPE_U8, true));
     const char *path = scratch_path(state, "m.cyg");
     write_package(&ctx, g, path);

@@ -177,15 +177,21 @@ static inline cyg_quant_options tiny_options(bool with_pixels)
     } while (0)
 
 /* Tiny, calibrated and quantised. */
-static inline cyg_graph *tiny_quantised(cyg_ctx *ctx, bool with_pixels, cyg_quant_report *report)
+static inline cyg_graph *tiny_quantised_as(cyg_ctx *ctx, const cyg_quant_options *options,
+                                           cyg_quant_report *report)
 {
     static tiny_samples samples;
     tiny_samples_init(&samples);
     cyg_graph *g = tiny_graph();
-    const cyg_quant_options options = tiny_options(with_pixels);
-    OK(ctx, cyg_quantise(ctx, g, &samples.source, &options, report));
+    OK(ctx, cyg_quantise(ctx, g, &samples.source, options, report));
     OK(ctx, cyg_graph_verify(ctx, g));
     return g;
+}
+
+static inline cyg_graph *tiny_quantised(cyg_ctx *ctx, bool with_pixels, cyg_quant_report *report)
+{
+    const cyg_quant_options options = tiny_options(with_pixels);
+    return tiny_quantised_as(ctx, &options, report);
 }
 
 static inline const cyg_value *value_named(const cyg_graph *g, const char *name)
