@@ -1,0 +1,420 @@
+/* One list schedule: a walk through estimated time that hands each free engine the best task that
+ * is ready and may have its memory.
+ *
+ * Memory. Run in list order, position p needs live[p] bytes. A buffer that begins its life early,
+ * while position f is the oldest unfinished one, takes its bytes on all positions from f to its
+ * first in list order too. As long as live plus these extras stay within the capacity at every
+ * position to come, the task at f can always go on, so the schedule never locks up (a banker's
+ * rule). The extras are kept in a segment tree: add on a range, ask for the maximum of a range.
+ *
+ * Choice. Either list order, which flows tiles through the steps one behind another, or the longest
+ * remaining chain first. Loads of weights are ready from the beginning; how far ahead of their use
+ * they may go is bounded in bytes left free and in steps. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "target/npu/schedule_parts.h"
+
+/* ---- maximum over ranges
+ * -----------------------------------------------------------------------------------
+ */
+
+typedef struct range_tree {
+    uint32_t leaves; /* a power of two */
+    int64_t *top;    /* maximum below a node, its own addition included */
+    int64_t *add;    /* to everything below */
+} range_tree;
+
+static void tree_build(range_tree *t, const uint64_t *values, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        t->top[t->leaves + i] = (int64_t)values[i];
+    for (uint32_t i = t->leaves - 1; i > 0; i--)
+        t->top[i] = t->top[2 * i] > t->top[2 * i + 1] ? t->top[2 * i] : t->top[2 * i + 1];
+}
+
+static void tree_add(range_tree *t, uint32_t node, uint32_t low, uint32_t high, uint32_t begin,
+                     uint32_t end, int64_t bytes)
+{
+    if (begin >= high || end <= low)
+        return;
+    if (begin <= low && high <= end) {
+        t->top[node] += bytes;
+        t->add[node] += bytes;
+        return;
+    }
+    const uint32_t middle = low + (high - low) / 2;
+    tree_add(t, 2 * node, low, middle, begin, end, bytes);
+    tree_add(t, 2 * node + 1, middle, high, begin, end, bytes);
+    const int64_t a = t->top[2 * node], b = t->top[2 * node + 1];
+    t->top[node] = (a > b ? a : b) + t->add[node];
+}
+
+static int64_t tree_max(const range_tree *t, uint32_t node, uint32_t low, uint32_t high,
+                        uint32_t begin, uint32_t end)
+{
+    if (begin >= high || end <= low)
+        return INT64_MIN / 2;
+    if (begin <= low && high <= end)
+        return t->top[node];
+    const uint32_t middle = low + (high - low) / 2;
+    const int64_t a = tree_max(t, 2 * node, low, middle, begin, end),
+                  b = tree_max(t, 2 * node + 1, middle, high, begin, end);
+    return (a > b ? a : b) + t->add[node];
+}
+
+/* ---- heaps
+ * -------------------------------------------------------------------------------------------------
+ */
+
+typedef struct heap_entry {
+    int64_t key; /* smallest first */
+    uint32_t id; /* then by id: no order depends on chance */
+} heap_entry;
+
+typedef struct heap {
+    heap_entry *entries;
+    uint32_t count;
+} heap;
+
+static bool before(const heap_entry *a, const heap_entry *b)
+{
+    return a->key != b->key ? a->key < b->key : a->id < b->id;
+}
+
+static void heap_push(heap *h, int64_t key, uint32_t id)
+{
+    uint32_t at = h->count++;
+    const heap_entry e = {key, id};
+    while (at > 0 && before(&e, &h->entries[(at - 1) / 2])) {
+        h->entries[at] = h->entries[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    h->entries[at] = e;
+}
+
+static heap_entry heap_pop(heap *h)
+{
+    const heap_entry result = h->entries[0], e = h->entries[--h->count];
+    uint32_t at = 0;
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= h->count)
+            break;
+        if (child + 1 < h->count && before(&h->entries[child + 1], &h->entries[child]))
+            child++;
+        if (!before(&h->entries[child], &e))
+            break;
+        h->entries[at] = h->entries[child];
+        at = child;
+    }
+    if (h->count > 0)
+        h->entries[at] = e;
+    return result;
+}
+
+/* ---- the walk
+ * ----------------------------------------------------------------------------------------------
+ */
+
+enum { LOOKED_AT = 24 }; /* candidates that an engine may pass over for want of memory */
+
+typedef struct order_walk {
+    const cyg_npu_machine *m;
+    const cyg_npu_tasks *tasks;
+    const cyg_npu_depend *depend;
+    const cyg_npu_load *load;
+    const cyg_npu_order_options *options;
+    cyg_npu_order *order;
+    uint32_t n, issued, frontier; /* frontier: the oldest unfinished position */
+    uint32_t engines;
+    cyg_npu_engine engine[CYG_NPU_MAX_ENGINES];
+    bool busy[CYG_NPU_MAX_ENGINES];
+    int64_t *key;
+    uint32_t *missing; /* by position: unfinished predecessors */
+    int64_t *ready_at;
+    uint8_t *finished;  /* by position */
+    uint8_t *taken;     /* by position: issued; a heap may hold it still */
+    uint8_t *allocated; /* by buffer */
+    range_tree tree;
+    heap ready[CYG_NPU_ENGINE_KINDS]; /* by key */
+    heap loads;                       /* of weights, by key */
+    heap waking;                      /* by time: tasks whose predecessors are done */
+    heap running;                     /* by end */
+    int64_t now;
+    uint32_t step_left;   /* baseline: unfinished tasks of the current step */
+    uint32_t *step_tasks; /* baseline: by step */
+    uint32_t step, steps;
+} order_walk;
+
+static uint32_t step_of(const order_walk *w, uint32_t u)
+{
+    return w->tasks->tasks[u].step;
+}
+
+static cyg_npu_engine_kind kind_of(const order_walk *w, uint32_t u)
+{
+    return cyg_npu_op_info_of(w->tasks->tasks[u].op)->engine;
+}
+
+static bool may_by_step(const order_walk *w, uint32_t u)
+{
+    const uint32_t step = step_of(w, u);
+    if (w->options->barrier) {
+        if (step == w->step)
+            return true;
+        /* the first weights of the next step */
+        uint32_t next = w->step + 1;
+        while (next < w->steps && w->step_tasks[next] == 0)
+            next++;
+        return w->load->is_load[u] && step == next && w->tasks->tasks[u].tile == 0;
+    }
+    const uint32_t oldest = w->frontier < w->n ? step_of(w, w->frontier) : step;
+    const uint32_t ahead = w->load->is_load[u] ? w->options->weights_ahead : w->options->ahead;
+    return step <= oldest || step - oldest <= ahead;
+}
+
+/* Whether the buffers that u begins fit beside all that is promised. */
+static bool may_by_memory(const order_walk *w, uint32_t u)
+{
+    const bool far =
+        w->load->is_load[u] && w->frontier < w->n && step_of(w, u) > step_of(w, w->frontier) + 1;
+    const int64_t capacity = (int64_t)(w->options->capacity - (far ? w->options->reserve : 0));
+    int64_t more = 0;
+    for (uint32_t i = w->depend->touch_at[u]; i < w->depend->touch_at[u + 1]; i++) {
+        const uint32_t b = w->depend->touched[i];
+        if (w->allocated[b] || w->load->room[b] == 0 || w->load->first[b] <= w->frontier)
+            continue;
+        more +=
+            (int64_t)
+                w->load->room[b]; /* of several the ranges differ: the widest is assumed for all */
+        const int64_t most =
+            tree_max(&w->tree, 1, 0, w->tree.leaves, w->frontier, w->load->first[b]);
+        if (most + more > capacity)
+            return false;
+    }
+    return true;
+}
+
+static void allocate(order_walk *w, uint32_t u)
+{
+    for (uint32_t i = w->depend->touch_at[u]; i < w->depend->touch_at[u + 1]; i++) {
+        const uint32_t b = w->depend->touched[i];
+        if (w->allocated[b])
+            continue;
+        w->allocated[b] = 1;
+        if (w->load->room[b] > 0 && w->load->first[b] > w->frontier)
+            tree_add(&w->tree, 1, 0, w->tree.leaves, w->frontier, w->load->first[b],
+                     (int64_t)w->load->room[b]);
+    }
+}
+
+static void issue(order_walk *w, uint32_t u, uint32_t engine)
+{
+    allocate(w, u);
+    w->taken[u] = 1;
+    w->order->sequence[w->issued++] = u;
+    w->order->engine[u] = (uint16_t)engine;
+    w->order->start[u] = w->now;
+    w->order->end[u] = w->now + w->load->alone[u];
+    w->busy[engine] = true;
+    heap_push(&w->running, w->order->end[u], u);
+}
+
+/* The best task of a heap that may go now, or the number of tasks. Those passed over go back. */
+static uint32_t choose(order_walk *w, heap *h)
+{
+    heap_entry passed[LOOKED_AT];
+    uint32_t count = 0, found = w->n;
+    while (h->count > 0 && count < LOOKED_AT && found == w->n) {
+        const heap_entry e = heap_pop(h);
+        if (w->taken[e.id])
+            continue;
+        if (may_by_step(w, e.id) && may_by_memory(w, e.id))
+            found = e.id;
+        else
+            passed[count++] = e;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        heap_push(h, passed[i].key, passed[i].id);
+    return found;
+}
+
+static void fill_engines(order_walk *w)
+{
+    for (uint32_t e = 0; e < w->engines; e++) {
+        if (w->busy[e])
+            continue;
+        const cyg_npu_engine_kind kind = w->engine[e].kind;
+        uint32_t u = choose(w, &w->ready[kind]);
+        if (u == w->n && kind == CYG_NPU_SDMA)
+            u = choose(w, &w->loads);
+        else if (u != w->n && kind == CYG_NPU_SDMA && w->loads.count > 0) {
+            /* a move waits for no weights but for those that are needed before it */
+            const heap_entry first = w->loads.entries[0];
+            if (!w->taken[first.id] && first.key < w->key[u] && may_by_step(w, first.id) &&
+                may_by_memory(w, first.id)) {
+                heap_push(&w->ready[kind], w->key[u], u);
+                u = heap_pop(&w->loads).id;
+            }
+        }
+        if (u != w->n)
+            issue(w, u, e);
+    }
+}
+
+/* Nothing runs and nothing was chosen: the oldest unfinished task is ready (all before it are done)
+ * and its memory was promised, but it stood behind too many others. */
+static void force_oldest(order_walk *w)
+{
+    if (w->running.count > 0 || w->waking.count > 0 || w->frontier >= w->n || w->taken[w->frontier])
+        return;
+    for (uint32_t e = 0; e < w->engines; e++)
+        if (w->engine[e].kind == kind_of(w, w->frontier)) {
+            issue(w, w->frontier, e);
+            return;
+        }
+}
+
+static void finish(order_walk *w, uint32_t u)
+{
+    const uint32_t engine = w->order->engine[u];
+    w->busy[engine] = false;
+    w->finished[u] = 1;
+    while (w->frontier < w->n && w->finished[w->frontier])
+        w->frontier++;
+    for (uint32_t i = w->depend->succ_at[u]; i < w->depend->succ_at[u + 1]; i++) {
+        const uint32_t s = w->depend->succs[i];
+        const int64_t wait = kind_of(w, s) == w->engine[engine].kind ? 0 : w->m->wait;
+        if (w->now + wait > w->ready_at[s])
+            w->ready_at[s] = w->now + wait;
+        if (--w->missing[s] == 0)
+            heap_push(&w->waking, w->ready_at[s], s);
+    }
+    if (!w->options->barrier)
+        return;
+    w->step_tasks[step_of(w, u)]--;
+    while (w->step < w->steps && w->step_tasks[w->step] == 0)
+        w->step++;
+}
+
+static void wake(order_walk *w, uint32_t u)
+{
+    heap *h = w->load->is_load[u] ? &w->loads : &w->ready[kind_of(w, u)];
+    heap_push(h, w->key[u], u);
+}
+
+/* Everything that happens at the next moment at which something happens. */
+static bool advance(order_walk *w)
+{
+    int64_t next = INT64_MAX;
+    if (w->running.count > 0)
+        next = w->running.entries[0].key;
+    if (w->waking.count > 0 && w->waking.entries[0].key < next)
+        next = w->waking.entries[0].key;
+    if (next == INT64_MAX)
+        return false;
+    w->now = next > w->now ? next : w->now;
+    while (w->running.count > 0 && w->running.entries[0].key <= w->now)
+        finish(w, heap_pop(&w->running).id);
+    while (w->waking.count > 0 && w->waking.entries[0].key <= w->now)
+        wake(w, heap_pop(&w->waking).id);
+    return true;
+}
+
+/* Smaller is sooner. Random stretching is a hash of seed and position: the same on every machine.
+ */
+static void make_keys(order_walk *w)
+{
+    for (uint32_t u = 0; u < w->n; u++) {
+        int64_t key = w->options->by_tail ? -w->load->tail[u] : (int64_t)u * 16;
+        if (w->options->seed != 0) {
+            uint64_t h = ((uint64_t)w->options->seed << 32 | u) * UINT64_C(0x9e3779b97f4a7c15);
+            h ^= h >> 29;
+            h *= UINT64_C(0xbf58476d1ce4e5b9);
+            const int64_t part = (int64_t)(h >> 56); /* 0..255 */
+            key += w->options->by_tail ? -(w->load->tail[u] / 2048) * part : part * 8;
+        }
+        w->key[u] = key;
+    }
+}
+
+static bool open_walk(order_walk *w, cyg_arena *arena)
+{
+    const uint32_t n = w->n;
+    w->tree.leaves = 1;
+    while (w->tree.leaves < n + 1)
+        w->tree.leaves *= 2;
+    w->key = CYG_NEW_ARRAY(arena, int64_t, (size_t)n + 1);
+    w->missing = CYG_NEW_ARRAY(arena, uint32_t, (size_t)n + 1);
+    w->ready_at = CYG_NEW_ARRAY(arena, int64_t, (size_t)n + 1);
+    w->finished = CYG_NEW_ARRAY(arena, uint8_t, (size_t)n + 1);
+    w->taken = CYG_NEW_ARRAY(arena, uint8_t, (size_t)n + 1);
+    w->allocated = CYG_NEW_ARRAY(arena, uint8_t, (size_t)w->tasks->buffer_count + 1);
+    w->tree.top = CYG_NEW_ARRAY(arena, int64_t, 2 * (size_t)w->tree.leaves);
+    w->tree.add = CYG_NEW_ARRAY(arena, int64_t, 2 * (size_t)w->tree.leaves);
+    w->step_tasks = CYG_NEW_ARRAY(arena, uint32_t, (size_t)w->steps + 2);
+    w->loads.entries = CYG_NEW_ARRAY(arena, heap_entry, (size_t)n + 1);
+    w->waking.entries = CYG_NEW_ARRAY(arena, heap_entry, (size_t)n + 1);
+    w->running.entries = CYG_NEW_ARRAY(arena, heap_entry, (size_t)n + 1);
+    for (int k = 0; k < CYG_NPU_ENGINE_KINDS; k++) {
+        w->ready[k].entries = CYG_NEW_ARRAY(arena, heap_entry, (size_t)n + 1);
+        if (w->ready[k].entries == NULL)
+            return false;
+    }
+    return w->key != NULL && w->missing != NULL && w->ready_at != NULL && w->finished != NULL &&
+           w->taken != NULL && w->allocated != NULL && w->tree.top != NULL && w->tree.add != NULL &&
+           w->step_tasks != NULL && w->loads.entries != NULL && w->waking.entries != NULL &&
+           w->running.entries != NULL;
+}
+
+static void begin(order_walk *w)
+{
+    make_keys(w);
+    tree_build(&w->tree, w->load->live, w->n);
+    for (uint32_t u = 0; u < w->n; u++) {
+        w->step_tasks[step_of(w, u)]++;
+        w->missing[u] = w->depend->pred_at[u + 1] - w->depend->pred_at[u];
+        if (w->missing[u] == 0)
+            wake(w, u);
+    }
+    while (w->step < w->steps && w->step_tasks[w->step] == 0)
+        w->step++;
+}
+
+cyg_status cyg_npu_order_make(cyg_ctx *ctx, const cyg_npu_machine *m, const cyg_npu_tasks *tasks,
+                              const cyg_npu_depend *depend, const cyg_npu_load *load,
+                              const cyg_npu_order_options *options, cyg_arena *arena,
+                              cyg_npu_order *out_order)
+{
+    order_walk *w = CYG_NEW(arena, order_walk);
+    const uint32_t n = tasks->task_count;
+    *out_order = (cyg_npu_order){.sequence = CYG_NEW_ARRAY(arena, uint32_t, (size_t)n + 1),
+                                 .engine = CYG_NEW_ARRAY(arena, uint16_t, (size_t)n + 1),
+                                 .start = CYG_NEW_ARRAY(arena, int64_t, (size_t)n + 1),
+                                 .end = CYG_NEW_ARRAY(arena, int64_t, (size_t)n + 1)};
+    if (w == NULL || out_order->sequence == NULL || out_order->engine == NULL ||
+        out_order->start == NULL || out_order->end == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while ordering %u tasks", n);
+    *w = (order_walk){.m = m, .tasks = tasks, .depend = depend, .load = load, .options = options};
+    w->order = out_order;
+    w->n = n;
+    w->engines = cyg_npu_engine_count(m);
+    for (uint32_t e = 0; e < w->engines; e++)
+        w->engine[e] = cyg_npu_engine_at(m, e);
+    for (uint32_t u = 0; u < n; u++)
+        w->steps = step_of(w, u) + 1 > w->steps ? step_of(w, u) + 1 : w->steps;
+    if (!open_walk(w, arena))
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while ordering %u tasks", n);
+    begin(w);
+    do {
+        fill_engines(w);
+        force_oldest(w);
+    } while (advance(w));
+    out_order->cycles = w->now;
+    if (w->issued != n)
+        return CYG_FAIL(ctx, CYG_E_INTERNAL,
+                        "the schedule stops after %u of %u tasks: step %u waits for memory",
+                        w->issued, n, step_of(w, w->frontier));
+    return CYG_OK;
+}

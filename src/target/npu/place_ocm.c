@@ -1,0 +1,219 @@
+/* Places buffers in the OCM by when they live: greedy, in a few orders (by size, by bytes times
+ * time, by birth), each at the tightest gap among those alive with it; the order that needs least
+ * wins. Placed buffers hang in time slots, so that a buffer is compared only with those that live
+ * about when it does. */
+#include <stdlib.h>
+
+#include "base/checked.h"
+#include "target/npu/schedule_parts.h"
+
+enum { SLOTS = 512, ALIGN = 64 };
+
+typedef struct life {
+    uint32_t buffer;
+    int64_t birth, death; /* cycles; death is the first at which it is gone */
+    uint64_t bytes, address;
+} life;
+
+typedef struct slot_list {
+    uint32_t *lives;
+    uint32_t count, cap;
+} slot_list;
+
+typedef struct sort_entry {
+    double key; /* largest first */
+    uint64_t address;
+    uint32_t id;
+} sort_entry;
+
+typedef struct placing {
+    life *lives;
+    uint32_t count;
+    int64_t end;
+    slot_list slots[SLOTS];
+    uint32_t *mark; /* by life: met by life - 1 */
+    sort_entry *order, *meet;
+} placing;
+
+static int by_key(const void *a, const void *b)
+{
+    const sort_entry *x = a, *y = b;
+    if (x->key != y->key)
+        return x->key > y->key ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const sort_entry *x = a, *y = b;
+    if (x->address != y->address)
+        return x->address < y->address ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static uint32_t slot_of(const placing *p, int64_t time)
+{
+    return (uint32_t)((double)time / (double)(p->end + 1) * SLOTS);
+}
+
+static bool hang(placing *p, uint32_t id)
+{
+    const uint32_t last = slot_of(p, p->lives[id].death - 1);
+    for (uint32_t s = slot_of(p, p->lives[id].birth); s <= last; s++) {
+        slot_list *list = &p->slots[s];
+        if (list->count == list->cap) {
+            const uint32_t cap = list->cap == 0 ? 32 : list->cap * 2;
+            uint32_t *lives = realloc(list->lives, (size_t)cap * sizeof *lives);
+            if (lives == NULL)
+                return false;
+            list->lives = lives;
+            list->cap = cap;
+        }
+        list->lives[list->count++] = id;
+    }
+    return true;
+}
+
+/* Placed lives that meet this one in time, by address. */
+static uint32_t neighbours(placing *p, uint32_t id)
+{
+    const life *l = &p->lives[id];
+    const uint32_t last = slot_of(p, l->death - 1);
+    uint32_t count = 0;
+    for (uint32_t s = slot_of(p, l->birth); s <= last; s++)
+        for (uint32_t i = 0; i < p->slots[s].count; i++) {
+            const uint32_t other = p->slots[s].lives[i];
+            const life *o = &p->lives[other];
+            if (p->mark[other] == id + 1 || o->birth >= l->death || l->birth >= o->death)
+                continue;
+            p->mark[other] = id + 1;
+            p->meet[count++] = (sort_entry){.address = o->address, .id = other};
+        }
+    qsort(p->meet, count, sizeof *p->meet, by_address);
+    return count;
+}
+
+static uint64_t tightest_gap(const placing *p, uint64_t bytes, uint32_t count)
+{
+    uint64_t cursor = 0, best = UINT64_MAX, best_size = UINT64_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        const life *o = &p->lives[p->meet[i].id];
+        if (o->address > cursor && o->address - cursor >= bytes &&
+            o->address - cursor < best_size) {
+            best = cursor;
+            best_size = o->address - cursor;
+        }
+        if (o->address + o->bytes > cursor)
+            cursor = o->address + o->bytes;
+    }
+    return best != UINT64_MAX ? best : cursor;
+}
+
+/* Highest address used, or UINT64_MAX when out of memory. */
+static uint64_t place_in_order(placing *p)
+{
+    uint64_t most = 0;
+    for (int s = 0; s < SLOTS; s++)
+        p->slots[s].count = 0;
+    for (uint32_t i = 0; i < p->count; i++)
+        p->mark[i] = 0;
+    for (uint32_t i = 0; i < p->count; i++) {
+        const uint32_t id = p->order[i].id;
+        life *l = &p->lives[id];
+        l->address = tightest_gap(p, l->bytes, neighbours(p, id));
+        if (l->address + l->bytes > most)
+            most = l->address + l->bytes;
+        if (!hang(p, id))
+            return UINT64_MAX;
+    }
+    return most;
+}
+
+static double weight_of(const life *l, int order)
+{
+    switch (order) {
+    case 0:
+        return (double)l->bytes;
+    case 1:
+        return (double)l->bytes * (double)(l->death - l->birth);
+    default:
+        return -(double)l->birth;
+    }
+}
+
+/* Most bytes alive at once. */
+static uint64_t peak_of(const placing *p, sort_entry *events)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < p->count; i++) {
+        events[count++] = (sort_entry){.address = (uint64_t)p->lives[i].birth * 2 + 1, .id = i};
+        events[count++] = (sort_entry){.address = (uint64_t)p->lives[i].death * 2, .id = i};
+    }
+    qsort(events, count, sizeof *events, by_address);
+    uint64_t alive = 0, peak = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t bytes = p->lives[events[i].id].bytes;
+        alive = events[i].address % 2 == 1 ? alive + bytes : alive - bytes;
+        peak = alive > peak ? alive : peak;
+    }
+    return peak;
+}
+
+static bool collect(placing *p, const cyg_npu_tasks *tasks, const cyg_npu_depend *depend,
+                    const cyg_npu_load *load, const cyg_npu_order *order, cyg_arena *arena)
+{
+    uint32_t *life_of = CYG_NEW_ARRAY(arena, uint32_t, (size_t)tasks->buffer_count + 1);
+    p->lives = CYG_NEW_ARRAY(arena, life, (size_t)tasks->buffer_count + 1);
+    if (life_of == NULL || p->lives == NULL)
+        return false;
+    for (uint32_t u = 0; u < tasks->task_count; u++)
+        for (uint32_t i = depend->touch_at[u]; i < depend->touch_at[u + 1]; i++) {
+            const uint32_t b = depend->touched[i];
+            if (load->room[b] == 0)
+                continue;
+            if (life_of[b] == 0) {
+                p->lives[p->count] = (life){b, order->start[u], order->end[u], load->room[b], 0};
+                life_of[b] = ++p->count;
+            }
+            life *l = &p->lives[life_of[b] - 1];
+            l->birth = order->start[u] < l->birth ? order->start[u] : l->birth;
+            l->death = order->end[u] > l->death ? order->end[u] : l->death;
+        }
+    p->end = order->cycles;
+    p->mark = CYG_NEW_ARRAY(arena, uint32_t, (size_t)p->count + 1);
+    p->order = CYG_NEW_ARRAY(arena, sort_entry, 2 * (size_t)p->count + 1);
+    p->meet = CYG_NEW_ARRAY(arena, sort_entry, (size_t)p->count + 1);
+    return p->mark != NULL && p->order != NULL && p->meet != NULL;
+}
+
+cyg_status cyg_npu_place_ocm(cyg_ctx *ctx, const cyg_npu_tasks *tasks, const cyg_npu_depend *depend,
+                             const cyg_npu_load *load, const cyg_npu_order *order, uint64_t enough,
+                             cyg_arena *arena, uint64_t *addresses, uint64_t *out_bytes,
+                             uint64_t *out_peak)
+{
+    enum { ORDERS = 3 };
+    placing *p = CYG_NEW(arena, placing);
+    bool well = p != NULL && collect(p, tasks, depend, load, order, arena);
+    *out_bytes = UINT64_MAX;
+    *out_peak = 0;
+    for (int k = 0; well && k<ORDERS && * out_bytes> enough; k++) {
+        for (uint32_t i = 0; i < p->count; i++)
+            p->order[i] = (sort_entry){.key = weight_of(&p->lives[i], k), .id = i};
+        qsort(p->order, p->count, sizeof *p->order, by_key);
+        const uint64_t bytes = place_in_order(p);
+        well = bytes != UINT64_MAX;
+        if (bytes >= *out_bytes)
+            continue;
+        *out_bytes = bytes;
+        for (uint32_t i = 0; i < p->count; i++)
+            addresses[p->lives[i].buffer] = p->lives[i].address;
+    }
+    if (well)
+        *out_peak = peak_of(p, p->order);
+    for (int s = 0; p != NULL && s < SLOTS; s++)
+        free(p->slots[s].lives);
+    if (!well)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while placing %u buffers",
+                        tasks->buffer_count);
+    return CYG_OK;
+}

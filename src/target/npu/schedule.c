@@ -1,0 +1,302 @@
+/* The scheduler's driver: what all tries share, the tries, the best of them.
+ *
+ * A try is an order under some memory, then a placement. When the placement needs more than the OCM
+ * has (places fragment), the same is tried with less memory promised, down to none: then tasks
+ * begin their buffers only when all before them in the list are done. Each try that fits is emitted
+ * and timed by the cycle model, whose number decides. Tries first move one option at a time away
+ * from the best so far, then stretch chains at random; all of it is counted, none of it timed. */
+#include "target/npu/schedule.h"
+
+#include <string.h>
+
+#include "base/checked.h"
+#include "target/npu/schedule_parts.h"
+
+enum { ALIGN = 64 };
+
+typedef struct schedule_work {
+    const cyg_npu_machine *m;
+    const cyg_npu_tasks *tasks;
+    cyg_npu_depend depend;
+    cyg_npu_load load;
+    uint64_t *swap; /* by buffer: address in SWAP */
+    uint64_t most;  /* bytes alive in list order, at most */
+    bool barrier;
+} schedule_work;
+
+/* ---- what all tries share
+ * ----------------------------------------------------------------------------------
+ */
+
+/* The number of some engine of a kind. */
+static uint16_t engine_of(const cyg_npu_machine *m, cyg_npu_engine_kind kind)
+{
+    uint32_t e = 0;
+    while (e + 1 < cyg_npu_engine_count(m) && cyg_npu_engine_at(m, e).kind != kind)
+        e++;
+    return (uint16_t)e;
+}
+
+/* The cost of a task, as an instruction without places. */
+static bool find_costs(schedule_work *w, cyg_arena *arena)
+{
+    const uint32_t n = w->tasks->task_count;
+    cyg_npu_view views[CYG_NPU_MAX_OPERANDS];
+    w->load.costs = CYG_NEW_ARRAY(arena, cyg_npu_cost, (size_t)n + 1);
+    w->load.alone = CYG_NEW_ARRAY(arena, int64_t, (size_t)n + 1);
+    w->load.is_load = CYG_NEW_ARRAY(arena, bool, (size_t)n + 1);
+    if (w->load.costs == NULL || w->load.alone == NULL || w->load.is_load == NULL)
+        return false;
+    for (uint32_t u = 0; u < n; u++) {
+        const cyg_npu_task *t = &w->tasks->tasks[u];
+        const uint32_t operands = (uint32_t)t->in_count + t->out_count;
+        for (uint32_t i = 0; i < operands && i < CYG_NPU_MAX_OPERANDS; i++) {
+            views[i] = t->operands[i].view;
+            if (t->operands[i].buffer != CYG_NPU_NO_BUFFER)
+                views[i].space = w->tasks->buffers[t->operands[i].buffer].space;
+        }
+        const cyg_npu_instr instr = {.op = t->op,
+                                     .engine = engine_of(w->m, cyg_npu_op_info_of(t->op)->engine),
+                                     .in_count = t->in_count,
+                                     .out_count = t->out_count,
+                                     .operands = views,
+                                     .params = t->params,
+                                     .params_size = t->params_size};
+        w->load.costs[u] = cyg_npu_cost_of(w->m, &instr);
+        const int64_t alone = cyg_npu_alone(w->m, &w->load.costs[u]);
+        w->load.alone[u] = alone > 0 ? alone : 1;
+        const uint32_t to = t->out_count == 1 ? t->operands[t->in_count].buffer : CYG_NPU_NO_BUFFER;
+        w->load.is_load[u] = to != CYG_NPU_NO_BUFFER && w->tasks->buffers[to].is_param &&
+                             t->in_count > 0 && views[0].space == CYG_NPU_PARAM;
+    }
+    return true;
+}
+
+static bool find_tails(schedule_work *w, cyg_arena *arena)
+{
+    const uint32_t n = w->tasks->task_count;
+    w->load.tail = CYG_NEW_ARRAY(arena, int64_t, (size_t)n + 1);
+    if (w->load.tail == NULL)
+        return false;
+    for (uint32_t u = n; u-- > 0;) {
+        int64_t longest = 0;
+        for (uint32_t i = w->depend.succ_at[u]; i < w->depend.succ_at[u + 1]; i++) {
+            const int64_t t = w->load.tail[w->depend.succs[i]];
+            longest = t > longest ? t : longest;
+        }
+        w->load.tail[u] = longest + w->load.alone[u];
+    }
+    return true;
+}
+
+/* When each buffer lives in list order, and what is alive at each position. */
+static bool find_lives(schedule_work *w, cyg_arena *arena)
+{
+    const uint32_t n = w->tasks->task_count, buffers = w->tasks->buffer_count;
+    cyg_npu_load *l = &w->load;
+    l->first = CYG_NEW_ARRAY(arena, uint32_t, (size_t)buffers + 1);
+    l->last = CYG_NEW_ARRAY(arena, uint32_t, (size_t)buffers + 1);
+    l->room = CYG_NEW_ARRAY(arena, uint64_t, (size_t)buffers + 1);
+    l->live = CYG_NEW_ARRAY(arena, uint64_t, (size_t)n + 2);
+    if (l->first == NULL || l->last == NULL || l->room == NULL || l->live == NULL)
+        return false;
+    memset(l->first, 0xff, ((size_t)buffers + 1) * sizeof *l->first);
+    for (uint32_t u = 0; u < n; u++)
+        for (uint32_t i = w->depend.touch_at[u]; i < w->depend.touch_at[u + 1]; i++) {
+            const uint32_t b = w->depend.touched[i];
+            l->first[b] = l->first[b] == UINT32_MAX ? u : l->first[b];
+            l->last[b] = u;
+            if (w->tasks->buffers[b].space == CYG_NPU_OCM)
+                l->room[b] = cyg_align_up(w->tasks->buffers[b].bytes, ALIGN);
+        }
+    for (uint32_t b = 0; b < buffers; b++) {
+        if (l->first[b] == UINT32_MAX || l->room[b] == 0)
+            continue;
+        l->live[l->first[b]] += l->room[b];
+        l->live[l->last[b] + 1] -= l->room[b]; /* wraps and comes back in the sum */
+    }
+    for (uint32_t u = 1; u <= n; u++)
+        l->live[u] += l->live[u - 1];
+    return true;
+}
+
+/* SWAP is plentiful: buffers lie one behind another. */
+static bool place_swap(schedule_work *w, cyg_arena *arena, uint64_t *out_bytes)
+{
+    uint64_t at = 0;
+    w->swap = CYG_NEW_ARRAY(arena, uint64_t, (size_t)w->tasks->buffer_count + 1);
+    if (w->swap == NULL)
+        return false;
+    for (uint32_t b = 0; b < w->tasks->buffer_count; b++) {
+        if (w->tasks->buffers[b].space != CYG_NPU_SWAP || w->load.first[b] == UINT32_MAX)
+            continue;
+        w->swap[b] = at;
+        at += cyg_align_up(w->tasks->buffers[b].bytes, ALIGN);
+    }
+    *out_bytes = at;
+    return true;
+}
+
+static void find_tight(schedule_work *w, cyg_npu_schedule_report *report)
+{
+    for (uint32_t u = 0; u < w->tasks->task_count; u++)
+        if (w->load.live[u] > w->most) {
+            w->most = w->load.live[u];
+            report->tight_step = w->tasks->tasks[u].step;
+            report->tight_bytes = w->load.live[u];
+        }
+}
+
+/* ---- tries
+ * -------------------------------------------------------------------------------------------------
+ */
+
+typedef struct one_try {
+    cyg_npu_order_options options;
+    bool fits;
+    int64_t cycles;
+    uint64_t peak;
+} one_try;
+
+/* Orders, places, emits into keep and times. program: as the caller's, its instructions replaced.
+ */
+static cyg_status attempt(cyg_ctx *ctx, const schedule_work *w, one_try *t, cyg_arena *arena,
+                          cyg_arena *keep, cyg_npu_program *program)
+{
+    uint64_t *addresses = CYG_NEW_ARRAY(arena, uint64_t, (size_t)w->tasks->buffer_count + 1);
+    const uint64_t ocm = (uint64_t)w->m->ocm_bytes;
+    uint64_t bytes = UINT64_MAX;
+    cyg_npu_order order;
+    cyg_npu_timing timing;
+    if (addresses == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while scheduling");
+    memcpy(addresses, w->swap, (size_t)w->tasks->buffer_count * sizeof *addresses);
+    CYG_DO(
+        cyg_npu_order_make(ctx, w->m, w->tasks, &w->depend, &w->load, &t->options, arena, &order));
+    CYG_DO(cyg_npu_place_ocm(ctx, w->tasks, &w->depend, &w->load, &order, ocm, arena, addresses,
+                             &bytes, &t->peak));
+    t->fits = bytes <= ocm;
+    t->cycles = INT64_MAX;
+    if (!t->fits) {
+        /* what the places need beyond what lives at once is promised no more */
+        const uint64_t over = bytes - ocm;
+        t->options.capacity = t->options.capacity > over + over / 2 + ALIGN
+                                  ? t->options.capacity - over - over / 2 - ALIGN
+                                  : 0;
+        return CYG_OK;
+    }
+    program->ocm_bytes = bytes;
+    CYG_DO(cyg_npu_emit(ctx, w->m, w->tasks, &w->depend, &w->load, &order, addresses, w->barrier,
+                        keep, program));
+    CYG_DO(cyg_npu_time(ctx, w->m, program, arena, &timing));
+    t->cycles = timing.cycles;
+    return CYG_OK;
+}
+
+/* attempt with less and less memory promised until the places fit. */
+static cyg_status attempt_to_fit(cyg_ctx *ctx, const schedule_work *w, one_try *t, cyg_arena *arena,
+                                 cyg_npu_program *program)
+{
+    enum { LIMIT = 6 };
+    for (int i = 0; i <= LIMIT; i++) {
+        const uint64_t promised = t->options.capacity;
+        if (i == LIMIT)
+            t->options.capacity = 0;
+        cyg_arena_reset(arena);
+        CYG_DO(attempt(ctx, w, t, arena, arena, program));
+        if (t->fits || promised == 0)
+            break;
+    }
+    return CYG_OK;
+}
+
+/* The k-th variation of the best options so far. */
+static cyg_npu_order_options vary(const cyg_npu_machine *m, const cyg_npu_order_options *best,
+                                  uint32_t k)
+{
+    static const uint32_t ahead[] = {1, 2, 4, 8, 64}, weights[] = {2, 4, 8, 16, 1000},
+                          shares[] = {32, 16, 8, 4, 3};
+    cyg_npu_order_options o = *best;
+    o.capacity = (uint64_t)m->ocm_bytes;
+    o.seed = 0;
+    if (k == 0)
+        o.by_tail = !o.by_tail;
+    else if (k <= 5)
+        o.reserve = (uint64_t)m->ocm_bytes / shares[k - 1];
+    else if (k <= 10)
+        o.ahead = ahead[k - 6];
+    else if (k <= 15)
+        o.weights_ahead = weights[k - 11];
+    else
+        o.seed = k;
+    return o;
+}
+
+static cyg_status search(cyg_ctx *ctx, const schedule_work *w, uint32_t tries, one_try *best,
+                         const cyg_npu_program *blank)
+{
+    cyg_arena scratch;
+    cyg_arena_init(&scratch);
+    cyg_npu_program program = *blank;
+    cyg_status status = attempt_to_fit(ctx, w, best, &scratch, &program);
+    for (uint32_t k = 0; status == CYG_OK && best->fits && k < tries; k++) {
+        one_try t = {.options = vary(w->m, &best->options, k)};
+        program = *blank;
+        status = cyg_ctx_check_cancelled(ctx);
+        if (status == CYG_OK)
+            status = attempt_to_fit(ctx, w, &t, &scratch, &program);
+        if (status == CYG_OK && t.fits && t.cycles < best->cycles)
+            *best = t;
+    }
+    cyg_arena_deinit(&scratch);
+    return status;
+}
+
+static cyg_status prepare(cyg_ctx *ctx, schedule_work *w, cyg_arena *arena, uint64_t *out_swap,
+                          cyg_npu_schedule_report *report)
+{
+    CYG_DO(cyg_npu_depend_build(ctx, w->tasks, arena, &w->depend));
+    if (!find_costs(w, arena) || !find_tails(w, arena) || !find_lives(w, arena) ||
+        !place_swap(w, arena, out_swap))
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while scheduling %u tasks",
+                        w->tasks->task_count);
+    find_tight(w, report);
+    return CYG_OK;
+}
+
+static cyg_status schedule(cyg_ctx *ctx, schedule_work *w, const cyg_npu_schedule_options *options,
+                           cyg_arena *scratch, cyg_arena *arena, cyg_npu_program *program,
+                           cyg_npu_schedule_report *report)
+{
+    one_try best = {.options = {.capacity = (uint64_t)w->m->ocm_bytes,
+                                .reserve = (uint64_t)w->m->ocm_bytes / 8,
+                                .ahead = 8,
+                                .weights_ahead = 1000,
+                                .barrier = w->barrier}};
+    CYG_DO(prepare(ctx, w, scratch, &program->swap_bytes, report));
+    if (w->most > (uint64_t)w->m->ocm_bytes)
+        return CYG_OK;
+    CYG_DO(search(ctx, w, w->barrier ? 0 : options->tries, &best, program));
+    if (!best.fits)
+        return CYG_OK;
+    CYG_DO(attempt(ctx, w, &best, scratch, arena, program)); /* once more, to keep */
+    report->fits = true;
+    report->cycles = best.cycles;
+    report->ocm_peak_bytes = best.peak;
+    report->tries = options->tries;
+    return CYG_OK;
+}
+
+cyg_status cyg_npu_schedule(cyg_ctx *ctx, const cyg_npu_machine *m, const cyg_npu_tasks *tasks,
+                            const cyg_npu_schedule_options *options, cyg_arena *arena,
+                            cyg_npu_program *program, cyg_npu_schedule_report *out_report)
+{
+    schedule_work w = {
+        .m = m, .tasks = tasks, .barrier = options->kind == CYG_NPU_SCHEDULE_BASELINE};
+    cyg_arena scratch;
+    cyg_arena_init(&scratch);
+    *out_report = (cyg_npu_schedule_report){0};
+    const cyg_status status = schedule(ctx, &w, options, &scratch, arena, program, out_report);
+    cyg_arena_deinit(&scratch);
+    return status;
+}
