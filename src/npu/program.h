@@ -60,7 +60,7 @@ typedef struct cyg_npu_instr {
     const void *params; /* the kernel operator's block, 8-byte aligned, in the code; NULL = none */
     uint32_t params_size;
     uint32_t wait_count;
-    const cyg_npu_wait *waits; /* at most one an engine, none on its own engine */
+    const cyg_npu_wait *waits; /* at most one an engine, none on its own engine; counts from 1 */
     uint32_t step;             /* of the subgraph's steps: where it came from */
     uint32_t tile;             /* number within the step: labels */
 } cyg_npu_instr;
@@ -88,13 +88,32 @@ typedef struct cyg_npu_program {
     int64_t macs; /* multiply-adds of the model's steps, not of padded tiles */
 } cyg_npu_program;
 
+/* An operand (an input's number, or CYG_NPU_OUT(output)) of which the rows are named by an index
+ * operand in CODE, s32 or s64: of its dimension 0 the instruction touches only the rows named. */
+typedef struct cyg_npu_indexed {
+    int8_t operand, index;
+} cyg_npu_indexed;
+#define CYG_NPU_OUT(output) ((int8_t)(-1 - (output)))
+
 typedef struct cyg_npu_op_info {
-    const char *mnemonic;
+    const char *mnemonic, *summary;
     cyg_npu_engine_kind engine;
     int32_t kop; /* cyg_kop's value, 0 = a move; a number, since npu knows no kernels */
+    uint8_t min_in, max_in, outs; /* optional inputs behind min_in may be absent */
+    uint8_t index_mask;           /* bit i: input i is an index table */
+    uint8_t indexed_count;
+    cyg_npu_indexed indexed[3];
 } cyg_npu_op_info;
 /* NULL when op is unknown. */
 const cyg_npu_op_info *cyg_npu_op_info_of(uint32_t op);
+/* By mnemonic; 0 = none. */
+uint32_t cyg_npu_op_named(const char *mnemonic, size_t length);
+
+/* Entry i of an index operand; v lies in the code, was checked, and is dense. In LDX, STX and
+ * GATHER -1 leaves the row out. */
+int64_t cyg_npu_index_at(const cyg_npu_program *p, const cyg_npu_view *v, int64_t i);
+/* The operand that a cyg_npu_indexed means, or NULL when it is absent. */
+const cyg_npu_view *cyg_npu_operand_of(const cyg_npu_instr *instr, int operand);
 
 /* Bytes from the view's first to behind its last element; 0 for an empty one, UINT64_MAX on
  * overflow. */
@@ -103,10 +122,20 @@ int64_t cyg_npu_view_elements(const cyg_npu_view *v);
 /* Elements times their size: what a transfer of it moves. */
 uint64_t cyg_npu_view_bytes(const cyg_npu_view *v);
 
+/* Limits of a program: far above what compilers make, low enough that a hostile one costs little.
+ */
+enum {
+    CYG_NPU_MOST_INSTRS = 1 << 20,
+    CYG_NPU_MOST_IO = 1 << 12,
+    CYG_NPU_MOST_STEPS = 1 << 16,
+    CYG_NPU_MOST_PARAMS = 4096, /* bytes of a parameter block */
+};
+#define CYG_NPU_MOST_SWAP ((uint64_t)1 << 34)
+
 /* Structure of any program, trusted or not: engines and ops exist and fit each other, operands lie
- * inside their memories (sizes as stated in the program), spaces are legal for the engine, waits
- * can be met (no deadlock: executing in order never waits for what comes later). Kernels check
- * shapes themselves. */
+ * inside their memories (sizes as stated in the program), their elements do not overlap, spaces are
+ * legal for the engine, indices name rows that exist, waits can be met (no deadlock: executing in
+ * order never waits for what comes later). Kernels check shapes themselves. */
 cyg_status cyg_npu_program_check(cyg_ctx *ctx, const cyg_npu_machine *m,
                                  const cyg_npu_program *p) CYG_MUST_USE;
 

@@ -75,17 +75,21 @@ static void conv2d_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cy
         conv_cost(m, groups, dims(y, 0, 3), taps, depth, columns / groups, width, cost);
 }
 
-/* q [.., N, d] k [.., M, d] -> s [.., N, M]; p [.., N, M] v [.., M, d] -> y [.., N, d]: the last
- * two dimensions of the result and what both share. */
-static void product_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cyg_npu_cost *cost)
+/* q, k -> sums [G, H, Q, N]; e [G, H, Q, N], v -> y: G x H products of Q rows, N keys and as many
+ * channels as the parameters say (q and v may be rows of more than the heads' channels). */
+static void attention_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cyg_npu_cost *cost)
 {
-    const cyg_npu_view *a = &instr->operands[0], *y = &instr->operands[instr->in_count];
-    if (a->rank < 2 || y->rank < 2)
+    const bool is_qk = instr->op == CYG_NPU_OP_CONV_QK;
+    const cyg_npu_view *square = &instr->operands[is_qk ? instr->in_count : 0];
+    if (square->rank < 2 || instr->params == NULL ||
+        instr->params_size < sizeof(cyg_kp_iattention_part))
         return;
-    const int64_t columns = y->dims[y->rank - 1], depth = a->dims[a->rank - 1];
-    const int64_t rows = a->dims[a->rank - 2], all = cyg_npu_view_elements(a);
-    const int64_t count = rows * depth == 0 ? 0 : all / (rows * depth);
-    conv_cost(m, count, rows, 1, depth, columns, is_wide(a) ? m->conv_s16 : 1, cost);
+    /* Both operators' blocks begin with the addresses. */
+    const int64_t channels = ((const cyg_kp_attention *)instr->params)->head_dim;
+    const int64_t rows = square->dims[square->rank - 2], keys = square->dims[square->rank - 1];
+    const int64_t count = rows * keys == 0 ? 0 : cyg_npu_view_elements(square) / (rows * keys);
+    conv_cost(m, count, rows, 1, is_qk ? channels : keys, is_qk ? keys : channels,
+              is_wide(square) ? m->conv_s16 : 1, cost);
 }
 
 static double pool_work(const cyg_npu_instr *instr)
@@ -163,7 +167,7 @@ cyg_npu_cost cyg_npu_cost_of(const cyg_npu_machine *m, const cyg_npu_instr *inst
         else if (instr->op == CYG_NPU_OP_CONV_LINEAR)
             linear_cost(m, instr, &cost);
         else
-            product_cost(m, instr, &cost);
+            attention_cost(m, instr, &cost);
         break;
     case CYG_NPU_TENG:
         teng_cost(m, instr, &cost);
