@@ -164,17 +164,33 @@ static cyg_status optimise(cyg_build *b)
     return CYG_OK;
 }
 
+/* The quantised graph as QuantizeLinear and DequantizeLinear pairs, for other tools to read. */
+static cyg_status write_qdq(cyg_build *b)
+{
+    const char *path;
+    const cyg_graph *g = b->graph;
+    const cyg_onnx_export_options export = {.opset = (int)b->config.quant.qdq_opset};
+    size_t wide = 0;
+    for (uint32_t i = 0; i < g->value_count; i++)
+        wide += g->values[i].quant.type == CYG_TYPE_S16 || g->values[i].quant.type == CYG_TYPE_U16;
+    CYG_DO(cyg_build_path(b, "quant/quant_axmodel.onnx", &path));
+    CYG_TRY(&b->app->ctx, cyg_onnx_export(&b->app->ctx, g, path, &export),
+            "while writing quant/quant_axmodel.onnx");
+    if (wide > 0 && export.opset < CYG_ONNX_16_BIT_PAIRS)
+        cyg_note(&b->app->ctx,
+                 "quant/quant_axmodel.onnx: %zu tensors of 16 bits stay in float at opset %d; "
+                 "--quant.qdq_opset %d quantises them too",
+                 wide, export.opset, CYG_ONNX_16_BIT_PAIRS);
+    return CYG_OK;
+}
+
 static cyg_status quantise(cyg_build *b)
 {
     char before[32], after[32];
     CYG_DO(cyg_build_open_data(b));
     cyg_build_print_table(b);
     CYG_DO(cyg_build_quantise(b));
-    const char *path;
-    const cyg_onnx_export_options export = {.opset = 17};
-    CYG_DO(cyg_build_path(b, "quant/quant_axmodel.onnx", &path));
-    CYG_TRY(&b->app->ctx, cyg_onnx_export(&b->app->ctx, b->graph, path, &export),
-            "while writing quant/quant_axmodel.onnx");
+    CYG_DO(write_qdq(b));
     cyg_text_bytes((uint64_t)b->quantised.weight_bytes_float, before);
     cyg_text_bytes((uint64_t)b->quantised.weight_bytes_quantised, after);
     cyg_build_end(

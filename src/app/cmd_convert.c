@@ -276,7 +276,7 @@ cyg_status cyg_cmd_convert(cyg_app *app, int argc, const char *const *argv)
     const cyg_value_type opset = {.kind = CYG_VALUE_INT, .valid = "13..20"};
     const cyg_flag flags[] = {
         {"output", 'o', false, out, &job.output, NULL, NULL, NULL, "the ONNX file to write", NULL},
-        {"opset", 0, false, opset, &job.opset, NULL, "17", NULL, "of the ONNX file, 13 to 20",
+        {"opset", 0, false, opset, &job.opset, NULL, "17", NULL, "of the ONNX file, 13 to 21",
          NULL},
         {"batch", 0, false, text, &job.batch, NULL, "1", NULL, "pictures at once, or dynamic",
          NULL},

@@ -230,7 +230,7 @@ cyg_status cyg_cmd_simplify(cyg_app *app, int argc, const char *const *argv)
     const cyg_value_type share = {.kind = CYG_VALUE_FLOAT, .valid = "0..1"};
     const cyg_flag flags[] = {
         {"opset", 0, false, opset, &job.opset, NULL, NULL, NULL,
-         "of the result, 13 to 20; unset: the input's", NULL},
+         "of the result, 13 to 21; unset: the input's", NULL},
         {"input_shapes", 0, false, text, &job.shapes, NULL, NULL, NULL,
          "fixes shapes in the result: name:1x3x224x224;name2:1x8", NULL},
         {"tolerance", 0, false, share, &job.proof.tolerance, NULL, "1e-4", NULL,

@@ -34,6 +34,42 @@ const cyg_value *cyg_expand_operand(const cyg_expander *x, uint32_t i)
 static cyg_value_id dequantised(cyg_expander *x, cyg_value_id v, const char *stem,
                                 const cyg_quant *q);
 
+static bool is_wide(const cyg_quant *q)
+{
+    return q->type == CYG_TYPE_S16 || q->type == CYG_TYPE_U16;
+}
+
+/* Does a value get a pair? */
+static bool is_paired(const cyg_expander *x, const cyg_value *v)
+{
+    return v->quant.type != CYG_TYPE_S32 && v->quant.type != CYG_TYPE_NONE &&
+           !(x->only_8_bit && is_wide(&v->quant));
+}
+
+/* A constant of 16 bits where there are no pairs for it: its real numbers. */
+static cyg_value_id real_constant(cyg_expander *x, const cyg_value *v)
+{
+    const int64_t count = cyg_value_elements(v);
+    const cyg_quant *q = &v->quant;
+    int64_t inner = 1;
+    for (int k = q->axis + 1; q->axis >= 0 && k < v->rank; k++)
+        inner *= v->dims[k];
+    float *data = cyg_arena_zalloc(&x->to->arena, ((size_t)count + 1) * sizeof *data, 64);
+    for (int64_t i = 0; data != NULL && i < count; i++) {
+        uint16_t bits;
+        memcpy(&bits, (const char *)v->data + 2 * i, 2);
+        const int32_t stored = q->type == CYG_TYPE_S16 ? (int16_t)bits : bits;
+        const float scale = q->scales[q->count == 1 ? 0 : (i / inner) % (int64_t)q->count];
+        data[i] = (float)(stored - q->zero_point) * scale;
+    }
+    if (data == NULL) {
+        x->to->failed = true;
+        return CYG_NO_VALUE;
+    }
+    return cyg_graph_add_const(x->to, v->name, CYG_TYPE_F32, v->rank, v->dims, data,
+                               (size_t)count * sizeof *data);
+}
+
 /* Quantised inputs and constants get their pairs at the first use. */
 cyg_value_id cyg_expand_in(cyg_expander *x, uint32_t i)
 {
@@ -43,13 +79,16 @@ cyg_value_id cyg_expand_in(cyg_expander *x, uint32_t i)
     const cyg_value *v = cyg_val(x->from, id);
     if (x->by_rows)
         return cyg_expand_by_rows(x, id);
+    if (x->by_first)
+        return cyg_expand_channels_first(x, i);
     if (cyg_value_is_none(x->map[id.i]))
-        return cyg_expand_shaped(x, id);
+        return x->first != NULL ? cyg_expand_channels_last(x, id) : cyg_expand_shaped(x, id);
     if (v->quant.type == CYG_TYPE_NONE || x->map[id.i].i != id.i)
         return x->map[id.i];
     if (v->is_const && v->type != CYG_TYPE_F32)
-        x->map[id.i] = dequantised(x, id, v->name, &v->quant);
-    else if (cyg_graph_is_input(x->from, id) && v->type == CYG_TYPE_F32)
+        x->map[id.i] = x->only_8_bit && is_wide(&v->quant) ? real_constant(x, v)
+                                                           : dequantised(x, id, v->name, &v->quant);
+    else if (cyg_graph_is_input(x->from, id) && v->type == CYG_TYPE_F32 && is_paired(x, v))
         x->map[id.i] = cyg_expand_quantised(x, id, v->name, &v->quant);
     return x->map[id.i];
 }
@@ -59,7 +98,7 @@ cyg_value_id cyg_expand_transposed(cyg_expander *x, uint32_t i, const int64_t *p
     const cyg_value *v = cyg_expand_operand(x, i);
     if (v == NULL)
         return CYG_NO_VALUE;
-    if (!v->is_const || v->quant.type == CYG_TYPE_NONE)
+    if (!v->is_const || v->quant.type == CYG_TYPE_NONE || (x->only_8_bit && is_wide(&v->quant)))
         return cyg_emit_transpose(x, "transposed", cyg_expand_in(x, i), perm, rank);
     /* The stored bytes have the same id in `to`. */
     const cyg_value_id raw = cyg_emit_transpose(x, "transposed", cyg_node_in(x->n, i), perm, rank);
@@ -262,11 +301,15 @@ static void finish(cyg_expander *x, cyg_value_id result, cyg_value_id y)
         CYG_IGNORE(cyg_expand_target(v, target));
         result = cyg_emit_reshape(x, "Shape", result, target, v->rank);
     }
-    if (v->quant.type == CYG_TYPE_S32 || v->quant.type == CYG_TYPE_NONE) {
-        cyg_expand_bind(x, result, y);
-        return;
+    if (is_paired(x, v)) {
+        cyg_quant q = v->quant;
+        if (x->by_first && v->rank == 4)
+            q.axis = q.axis == 3 ? 1 : q.axis > 0 ? q.axis + 1 : q.axis;
+        result = cyg_expand_quantised(x, result, v->name, &q);
     }
-    cyg_expand_bind(x, cyg_expand_quantised(x, result, v->name, &v->quant), y);
+    if (x->by_first && !cyg_expand_keep_first(x, y))
+        result = cyg_emit_transpose(x, "ToChannelsLast", result, (const int64_t[]){0, 2, 3, 1}, 4);
+    cyg_expand_bind(x, result, y);
 }
 
 /* A Reshape to a constant shape reads elements, no dimensions, unless it says 0 = as before. */
@@ -305,7 +348,7 @@ static cyg_status copy_node(cyg_expander *x)
         finish(x, output ? rows : n->out[0], n->out[0]);
     for (uint32_t i = 0; i < n->out_count; i++) {
         const cyg_value *v = cyg_val(x->from, n->out[i]);
-        if (v->quant.type == CYG_TYPE_NONE || v->quant.type == CYG_TYPE_S32)
+        if (!is_paired(x, v))
             continue;
         /* The node makes a value of its own; the pair behind it makes the one with the name. */
         const cyg_value_id raw = cyg_graph_add_value(to, v->name, v->type, v->rank, v->dims);
@@ -321,10 +364,13 @@ static cyg_status copy_node(cyg_expander *x)
 
 static cyg_status expand_node(cyg_expander *x)
 {
-    if (cyg_expand_postpone(x))
+    if (cyg_expand_postpone(x) || cyg_expand_is_turn(x))
         return CYG_OK;
     cyg_expand_choose_rows(x);
-    cyg_expand_rule rule = x->by_rows ? cyg_expand_row_rule(x->n->op) : NULL;
+    cyg_expand_choose_first(x);
+    cyg_expand_rule rule = x->by_rows    ? cyg_expand_row_rule(x->n->op)
+                           : x->by_first ? cyg_expand_first_rule(x->n->op, x->opset)
+                                         : NULL;
     if (rule == NULL)
         rule = cyg_expand_rule_of(x->n->op, x->opset);
     if (rule == NULL)
@@ -400,41 +446,58 @@ static bool may_gain_by_rows(const cyg_graph *g)
     return gain;
 }
 
-static cyg_status expand_graph(cyg_ctx *ctx, const cyg_graph *g, int opset, bool by_rows,
+/* How values are written: as they are, as rows of channels, or pixels channels first. */
+typedef enum expand_form { FORM_SHAPED, FORM_ROWS, FORM_FIRST, FORM_COUNT } expand_form;
+
+static cyg_status expand_graph(cyg_ctx *ctx, const cyg_graph *g, int opset, expand_form form,
                                cyg_graph **out_graph)
 {
-    cyg_expander x = {.ctx = ctx, .from = g, .to = cyg_graph_create(), .opset = opset};
+    cyg_expander x = {.ctx = ctx,
+                      .from = g,
+                      .to = cyg_graph_create(),
+                      .opset = opset,
+                      .only_8_bit = opset < CYG_ONNX_16_BIT_PAIRS};
     *out_graph = x.to;
     if (x.to == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     const size_t count = (size_t)g->value_count + 1;
     x.map = CYG_NEW_ARRAY(&x.to->arena, cyg_value_id, count);
-    if (by_rows) {
+    if (form == FORM_ROWS) {
         x.rows = CYG_NEW_ARRAY(&x.to->arena, cyg_value_id, count);
         x.seen_as = CYG_NEW_ARRAY(&x.to->arena, cyg_value_id, count);
     }
-    if (x.map == NULL || (by_rows && (x.rows == NULL || x.seen_as == NULL)))
+    if (form == FORM_FIRST)
+        x.first = CYG_NEW_ARRAY(&x.to->arena, cyg_value_id, count);
+    if (x.map == NULL || (form == FORM_ROWS && (x.rows == NULL || x.seen_as == NULL)) ||
+        (form == FORM_FIRST && x.first == NULL))
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    for (size_t i = 0; by_rows && i < count; i++)
+    for (size_t i = 0; form == FORM_ROWS && i < count; i++)
         x.rows[i] = x.seen_as[i] = CYG_NO_VALUE;
+    for (size_t i = 0; form == FORM_FIRST && i < count; i++)
+        x.first[i] = CYG_NO_VALUE;
     return expand_all(&x);
 }
 
-/* Written with shapes as they are and by rows, the one with fewer nodes stays. */
+/* Written in each form that may gain something, the one with the fewest nodes stays. */
 cyg_status cyg_onnx_expand(cyg_ctx *ctx, const cyg_graph *g, int opset, cyg_graph **out_graph)
 {
-    cyg_graph *shaped = NULL, *rows = NULL;
+    cyg_graph *best = NULL;
     *out_graph = NULL;
     if (opset < CYG_ONNX_EXPORT_MIN || opset > CYG_ONNX_EXPORT_MAX)
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED, "opset %d: expected %d to %d", opset,
                         CYG_ONNX_EXPORT_MIN, CYG_ONNX_EXPORT_MAX);
-    cyg_status st = expand_graph(ctx, g, opset, false, &shaped);
-    if (st == CYG_OK && may_gain_by_rows(g))
-        st = expand_graph(ctx, g, opset, true, &rows);
-    const bool take_rows =
-        st == CYG_OK && rows != NULL && written_nodes(rows) < written_nodes(shaped);
-    cyg_graph_destroy(take_rows ? shaped : rows);
-    cyg_graph *const best = take_rows ? rows : shaped;
+    const bool tried[FORM_COUNT] = {true, may_gain_by_rows(g), cyg_expand_may_turn(g)};
+    cyg_status st = CYG_OK;
+    for (int form = 0; st == CYG_OK && form < FORM_COUNT; form++) {
+        cyg_graph *now = NULL;
+        if (!tried[form])
+            continue;
+        st = expand_graph(ctx, g, opset, (expand_form)form, &now);
+        const bool better =
+            best == NULL || (st == CYG_OK && written_nodes(now) < written_nodes(best));
+        cyg_graph_destroy(better ? best : now);
+        best = better ? now : best;
+    }
     if (st == CYG_OK)
         st = cyg_graph_verify(ctx, best);
     if (st == CYG_OK)

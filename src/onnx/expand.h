@@ -13,7 +13,10 @@ typedef struct cyg_expander {
         *map; /* [from's value] what stands for it in `to`, in float; none: made when asked */
     cyg_value_id *rows, *seen_as; /* expand_rows.c; NULL when shapes are kept as they are */
     bool by_rows;                 /* this node's operands and result are [rows, channels] */
-    cyg_node_id id;               /* the node of `from` being expanded */
+    cyg_value_id *first; /* expand_first.c: stand-ins [B, C, H, W]; NULL when layouts are kept */
+    bool by_first;       /* this node's operands and result are channels first */
+    bool only_8_bit;     /* 16-bit values stay in float: the opset has no pairs for them */
+    cyg_node_id id;      /* the node of `from` being expanded */
     const cyg_node *n;
     const char *stem; /* of made-up names: the node's name, or a quantised value's */
 } cyg_expander;
@@ -81,6 +84,20 @@ cyg_value_id cyg_expand_flat_index(cyg_expander *x, uint32_t i);
 bool cyg_expand_keep_rows(cyg_expander *x, cyg_value_id y);
 /* v's producer makes y instead (y: a value that came over from `from`). */
 void cyg_expand_bind(cyg_expander *x, cyg_value_id v, cyg_value_id y);
+
+/* ---- values channels first (expand_first.c) ---- */
+/* Before a node is expanded: sets by_first. */
+void cyg_expand_choose_first(cyg_expander *x);
+/* A Transpose between the layouts, whose result stands already; true: done. */
+bool cyg_expand_is_turn(cyg_expander *x);
+/* What cyg_expand_in gives while by_first holds: pixels channels first, constants as they fit. */
+cyg_value_id cyg_expand_channels_first(cyg_expander *x, uint32_t i);
+/* The channels-last stand-in of a value that has the other only. */
+cyg_value_id cyg_expand_channels_last(cyg_expander *x, cyg_value_id v);
+/* y has its result channels first; false: it must have its own layout (an output). */
+bool cyg_expand_keep_first(cyg_expander *x, cyg_value_id y);
+cyg_expand_rule cyg_expand_first_rule(cyg_op op, int opset);
+bool cyg_expand_may_turn(const cyg_graph *g);
 
 /* Activations of fused operators and the operators that younger opsets lack. */
 cyg_value_id cyg_expand_act(cyg_expander *x, int64_t act, cyg_value_id a);

@@ -51,15 +51,19 @@ cyg_status cyg_expand_conv2d(cyg_expander *x, cyg_value_id *out_result)
 {
     static const cyg_attr_key lists[] = {CYG_ATTR_kernel_shape, CYG_ATTR_strides, CYG_ATTR_pads,
                                          CYG_ATTR_dilations};
+    const bool nchw = cyg_node_int(x->n, CYG_ATTR_x_nchw, 0) != 0, by_first = x->by_first;
+    x->by_first = by_first && !nchw;
     cyg_value_id in[3] = {cyg_expand_in(x, 0), cyg_expand_transposed(x, 1, to_first, 4),
                           cyg_expand_in(x, 2)};
-    if (cyg_node_int(x->n, CYG_ATTR_x_nchw, 0) == 0)
+    x->by_first = by_first;
+    if (!nchw && !by_first)
         in[0] = cyg_emit_transpose(x, "ToChannelsFirst", in[0], to_first, 4);
     const cyg_value_id y = cyg_emit(x, CYG_OP_conv, "", in, cyg_value_is_none(in[2]) ? 2 : 3);
     copy_lists(x, cyg_emitted(x, y), lists, CYG_COUNT(lists));
     CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, y), CYG_ATTR_group,
                                 cyg_node_int(x->n, CYG_ATTR_group, 1)));
-    *out_result = epilogue(x, cyg_emit_transpose(x, "ToChannelsLast", y, to_last, 4));
+    *out_result =
+        epilogue(x, by_first ? y : cyg_emit_transpose(x, "ToChannelsLast", y, to_last, 4));
     return CYG_OK;
 }
 
@@ -68,8 +72,9 @@ cyg_status cyg_expand_pool2d(cyg_expander *x, cyg_value_id *out_result)
     static const cyg_attr_key lists[] = {CYG_ATTR_kernel_shape, CYG_ATTR_strides, CYG_ATTR_pads,
                                          CYG_ATTR_dilations};
     const bool is_max = strcmp(cyg_node_string(x->n, CYG_ATTR_mode, "max"), "max") == 0;
-    const cyg_value_id in =
-        cyg_emit_transpose(x, "ToChannelsFirst", cyg_expand_in(x, 0), to_first, 4);
+    cyg_value_id in = cyg_expand_in(x, 0);
+    if (!x->by_first)
+        in = cyg_emit_transpose(x, "ToChannelsFirst", in, to_first, 4);
     const cyg_value_id y = cyg_emit1(x, is_max ? CYG_OP_max_pool : CYG_OP_average_pool, "", in);
     const cyg_node_id n = cyg_emitted(x, y);
     copy_lists(x, n, lists, CYG_COUNT(lists));
@@ -77,7 +82,7 @@ cyg_status cyg_expand_pool2d(cyg_expander *x, cyg_value_id *out_result)
         CYG_IGNORE(cyg_node_set_int(x->to, n, CYG_ATTR_ceil_mode, 1));
     if (!is_max && cyg_node_int(x->n, CYG_ATTR_count_include_pad, 0) != 0)
         CYG_IGNORE(cyg_node_set_int(x->to, n, CYG_ATTR_count_include_pad, 1));
-    *out_result = cyg_emit_transpose(x, "ToChannelsLast", y, to_last, 4);
+    *out_result = x->by_first ? y : cyg_emit_transpose(x, "ToChannelsLast", y, to_last, 4);
     return CYG_OK;
 }
 

@@ -230,6 +230,13 @@ static cyg_status expand_group_norm(cyg_expander *x, cyg_value_id *out_result)
     if (in->type != CYG_TYPE_F32 || in->rank == CYG_RANK_UNKNOWN || !cyg_expand_target(in, back))
         return CYG_EXPAND_FAIL(x, "%s is not f32 of a shape known but for one dimension", in->name);
     const bool by_group = cyg_value_elements(scale) == groups;
+    if (x->opset >= 21 && !by_group) { /* what the operator means since then */
+        const cyg_value_id same[] = {cyg_expand_in(x, 0), cyg_expand_in(x, 1), cyg_expand_in(x, 2)};
+        *out_result = cyg_emit(x, CYG_OP_group_normalization, "", same, 3);
+        if (!cyg_value_is_none(*out_result))
+            CYG_IGNORE(cyg_node_copy_attrs(x->to, cyg_emitted(x, *out_result), x->n));
+        return CYG_OK;
+    }
     const cyg_value_id operands[] = {
         cyg_emit_reshape(x, "Groups", cyg_expand_in(x, 0), split, 3),
         by_group ? cyg_expand_in(x, 1) : constant_vector(x, groups, 1.0f),
@@ -272,7 +279,7 @@ cyg_expand_rule cyg_expand_rule_of(cyg_op op, int opset)
     case CYG_OP_grid_sample:
         return opset < 20 ? expand_grid_sample : NULL;
     case CYG_OP_group_normalization:
-        return opset < 21 ? expand_group_norm : NULL;
+        return expand_group_norm;
     case CYG_OP_mish:
         return opset < 18 ? expand_mish : NULL;
     case CYG_OP_pad:

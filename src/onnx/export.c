@@ -43,7 +43,7 @@ enum { /* ModelProto, GraphProto, and their parts */
 /* IR version that came with an opset. */
 static int ir_version(int opset)
 {
-    return opset >= 19 ? 9 : opset >= 15 ? 8 : 7;
+    return opset >= 21 ? 10 : opset >= 19 ? 9 : opset >= 15 ? 8 : 7;
 }
 
 /* ---- values ---- */
@@ -274,8 +274,6 @@ static void put_model(cyg_exporter *x, const char *note, cyg_strbuf *out)
     if (note != NULL)
         cyg_proto_string(out, MODEL_DOC, note);
     put_opset(out, "", x->opset);
-    if (x->microsoft)
-        put_opset(out, "com.microsoft", 1);
     for (uint32_t i = 0; i < x->g->meta_count; i++) {
         cyg_strbuf pair = {0};
         cyg_proto_string(&pair, 1, x->g->metas[i].key);

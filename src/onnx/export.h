@@ -12,7 +12,6 @@ typedef struct cyg_exporter {
     bool *needed;        /* [value] some written node reads it */
     cyg_node_id *folded; /* [value] the Transpose of a constant that the value is; its perm is
                             applied   while the constant is written */
-    bool microsoft;      /* some node needs ONNX Runtime's own domain */
     void (*written)(void *user, const void *data, size_t bytes); /* of the options; or NULL */
     void *user;
     cyg_strbuf scratch[2]; /* messages in the making: attribute, tensor inside */

@@ -1,8 +1,5 @@
 /* One node as a NodeProto: operands by name, attributes, and the form that the opset demands
- * (export.def): axes back into attributes, attributes that came later left out.
- *
- * 16-bit QuantizeLinear and DequantizeLinear came with opset 21; before, ONNX Runtime has them in
- * its own domain com.microsoft, and so they are written. */
+ * (export.def): axes back into attributes, attributes that came later left out. */
 #include "onnx/export.h"
 
 #include <string.h>
@@ -16,7 +13,6 @@ enum { /* NodeProto, AttributeProto, AttributeProto.AttributeType */
        NODE_NAME = 3,
        NODE_OP_TYPE = 4,
        NODE_ATTRIBUTE = 5,
-       NODE_DOMAIN = 7,
        ATTR_NAME = 1,
        ATTR_F = 2,
        ATTR_I = 3,
@@ -221,15 +217,6 @@ static cyg_status put_axes(cyg_exporter *x, const cyg_node *n, cyg_strbuf *out)
     return CYG_OK;
 }
 
-static bool is_16_bit(const cyg_exporter *x, const cyg_node *n)
-{
-    const cyg_value_id zero = cyg_node_in(n, 2);
-    if ((cyg_op_schema_of(n->op)->flags & CYG_OPF_QDQ) == 0 || cyg_value_is_none(zero))
-        return false;
-    const cyg_type type = cyg_val(x->g, zero)->type;
-    return type == CYG_TYPE_U16 || type == CYG_TYPE_S16;
-}
-
 cyg_status cyg_export_node(cyg_exporter *x, const cyg_node *n, cyg_strbuf *out)
 {
     const cyg_op_schema *schema = cyg_op_schema_of(n->op);
@@ -258,10 +245,6 @@ cyg_status cyg_export_node(cyg_exporter *x, const cyg_node *n, cyg_strbuf *out)
         CYG_DO(left_out(x, n, &n->attrs[i], &skip));
         if (!skip)
             put_attr(x, &n->attrs[i], out);
-    }
-    if (is_16_bit(x, n)) {
-        cyg_proto_string(out, NODE_DOMAIN, "com.microsoft");
-        x->microsoft = true;
     }
     return CYG_OK;
 }

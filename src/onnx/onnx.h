@@ -40,8 +40,10 @@ typedef struct cyg_onnx_census {
 cyg_status cyg_onnx_count(cyg_ctx *ctx, const char *path, cyg_arena *arena,
                           cyg_onnx_census *out_census) CYG_MUST_USE;
 /* Opsets that export can write. */
-enum { CYG_ONNX_EXPORT_MIN = 13, CYG_ONNX_EXPORT_MAX = 20 };
-/* Streams the graph to path, atomically, expanded to standard operators at the opset (13 to 20). */
+enum { CYG_ONNX_EXPORT_MIN = 13, CYG_ONNX_EXPORT_MAX = 21 };
+/* The first opset whose QuantizeLinear and DequantizeLinear have 16-bit types. */
+enum { CYG_ONNX_16_BIT_PAIRS = 21 };
+/* Streams the graph to path, atomically, expanded to standard operators at the opset (13 to 21). */
 typedef struct cyg_onnx_export_options {
     int opset; /* 0 = 17 */
     const char *producer_note;
@@ -52,10 +54,10 @@ typedef struct cyg_onnx_export_options {
 } cyg_onnx_export_options;
 cyg_status cyg_onnx_export(cyg_ctx *ctx, const cyg_graph *g, const char *path,
                            const cyg_onnx_export_options *options) CYG_MUST_USE;
-/* The graph that export writes: only standard operators that exist at the opset (13 to 20),
- * quantised values as QuantizeLinear / DequantizeLinear pairs. Nothing in it has quantisation
- * parameters. Borrows constant data: g must outlive *out_graph, which the caller owns on success.
- */
+/* The graph that export writes: only standard operators that exist at the opset (13 to 21),
+ * quantised values as QuantizeLinear / DequantizeLinear pairs, those of 16 bits from
+ * CYG_ONNX_16_BIT_PAIRS on. Nothing in it has quantisation parameters. Borrows constant data: g
+ * must outlive *out_graph, which the caller owns on success. */
 cyg_status cyg_onnx_expand(cyg_ctx *ctx, const cyg_graph *g, int opset,
                            cyg_graph **out_graph) CYG_MUST_USE;
 

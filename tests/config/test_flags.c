@@ -251,6 +251,7 @@ static void test_all_flags(void **state)
                                         "quant.search_ranges",
                                         "quant.correct_bias",
                                         "quant.round_weights",
+                                        "quant.qdq_opset",
                                         "quant.transformer_opt_level",
                                         "quant.input_sample_dir",
                                         "quant.ln_scale_data_type",
