@@ -133,6 +133,15 @@ typedef struct cyg_kp_attention {
     float scale;
     int32_t cosine;
 } cyg_kp_attention;
+typedef struct cyg_kp_fattention {
+    cyg_kp_attention at;
+    int64_t keys;      /* M: rows of k and v for an entry */
+    int64_t value_dim; /* channels of a head of v */
+    int32_t own_rows;  /* k and v lie entry by entry, M rows each; 0: M is N, rows as q's */
+    int32_t hide_when; /* 0 or 1: what `hide` holds where it hides */
+    float hide_fill;   /* what a hidden element shows to the softmax */
+    int32_t reserved;
+} cyg_kp_fattention;
 /* view_rank > 0: x is seen in the dimensions of view, and y is any shape of as many elements. */
 typedef struct cyg_kp_transpose {
     int64_t perm[8];

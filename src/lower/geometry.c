@@ -212,7 +212,9 @@ cyg_status cyg_lower_attention_geometry(cyg_lowering *l, cyg_kp_attention *out_p
         return cyg_lowering_unsupported(l,
                                         "the rows of q are not whole images of entries x tokens");
     out_p->images = total / (out_p->entries * out_p->tokens);
-    l->out->macs = 2 * total * out_p->tokens * out_p->heads * out_p->head_dim;
+    const int64_t keys = cyg_node_int(n, CYG_ATTR_kv_tokens, out_p->tokens),
+                  value_dim = cyg_node_int(n, CYG_ATTR_value_dim, out_p->head_dim);
+    l->out->macs = total * keys * out_p->heads * (out_p->head_dim + value_dim);
     return CYG_OK;
 }
 

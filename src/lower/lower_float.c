@@ -368,10 +368,15 @@ static cyg_status rule_nonzero(cyg_lowering *l)
 
 static cyg_status rule_attention(cyg_lowering *l)
 {
-    cyg_kp_attention p;
-    CYG_DO(cyg_lower_attention_geometry(l, &p));
+    const cyg_node *n = l->node;
+    cyg_kp_fattention p = {.own_rows = cyg_node_attr(n, CYG_ATTR_kv_tokens) != NULL,
+                           .hide_when = cyg_node_int(n, CYG_ATTR_hide_when, 1) != 0,
+                           .hide_fill = cyg_node_float(n, CYG_ATTR_hide_fill, 0.0f)};
+    CYG_DO(cyg_lower_attention_geometry(l, &p.at));
+    p.keys = cyg_node_int(n, CYG_ATTR_kv_tokens, p.at.tokens);
+    p.value_dim = cyg_node_int(n, CYG_ATTR_value_dim, p.at.head_dim);
     CYG_DO(cyg_lowering_op(l, CYG_KOP_f_attention, &p, sizeof p));
-    return cyg_lowering_first(l, 7);
+    return cyg_lowering_first(l, 9);
 }
 
 static cyg_status rule_qdq(cyg_lowering *l)

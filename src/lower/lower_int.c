@@ -300,6 +300,10 @@ static cyg_status rule_attention(cyg_lowering *l)
         return cyg_lowering_unsupported(l, "q, k and v must be integers");
     if ((bias != NULL && !bias->is_const) || (per_head != NULL && !per_head->is_const))
         return cyg_lowering_unsupported(l, "its bias tables and head scales must be constants");
+    if (l->node->in_count > 7 || cyg_node_attr(l->node, CYG_ATTR_kv_tokens) != NULL ||
+        cyg_node_attr(l->node, CYG_ATTR_value_dim) != NULL)
+        return cyg_lowering_unsupported(l, "masks made at run time, keys of another length and "
+                                           "values of another width run in float");
     p.sat = cyg_lower_saturation(y);
     const int64_t heads = p.at.heads, dim = p.at.head_dim;
     float *c = CYG_NEW_ARRAY(l->arena, float, heads), *a = CYG_NEW_ARRAY(l->arena, float, heads);

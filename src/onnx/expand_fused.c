@@ -90,6 +90,8 @@ cyg_status cyg_expand_pool2d(cyg_expander *x, cyg_value_id *out_result)
 
 typedef struct geometry {
     int64_t heads, dim, tokens, entries;
+    int64_t keys, value_dim;
+    bool own_rows; /* k and v lie entry by entry, `keys` rows each */
     bool apart; /* images and entries are dimensions of their own: entries differ in their table */
     cyg_value_id rows; /* flat [entries * tokens], or none */
     bool single;       /* rows of one image, gathered by rows */
@@ -100,8 +102,9 @@ static cyg_value_id slice_channels(cyg_expander *x, const geometry *g, uint32_t 
 {
     const cyg_value *v = cyg_expand_operand(x, i);
     const int64_t from = cyg_node_int(x->n, offset_key, 0), to = from + width, last = -1;
-    const cyg_value_id whole =
-        g->single ? cyg_expand_by_rows(x, x->n->in[i]) : cyg_expand_any(x, i);
+    const cyg_value_id whole = g->single && (i == 0 || !g->own_rows)
+                                   ? cyg_expand_by_rows(x, x->n->in[i])
+                                   : cyg_expand_any(x, i);
     if (from == 0 && v->rank != CYG_RANK_UNKNOWN && v->dims[v->rank - 1] == width)
         return whole;
     const cyg_value_id in[] = {whole, cyg_expand_ints(x, &from, 1), cyg_expand_ints(x, &to, 1),
@@ -135,11 +138,13 @@ static cyg_value_id head_rows(cyg_expander *x, const geometry *g, uint32_t i, cy
 {
     static const int64_t perms[2][2][5] = {{{0, 2, 1, 3, -1}, {0, 2, 3, 1, -1}},
                                            {{0, 1, 3, 2, 4}, {0, 1, 3, 4, 2}}};
-    const int64_t width = g->heads * g->dim;
+    const int64_t dim = i == 2 ? g->value_dim : g->dim, rows = i == 0 ? g->tokens : g->keys,
+                  width = g->heads * dim;
     cyg_value_id v = slice_channels(x, g, i, offset, width);
-    v = ordered(x, g, i, v, width);
-    const int64_t all[] = {-1, g->entries, g->tokens, g->heads, g->dim};
-    const int64_t merged[] = {-1, g->tokens, g->heads, g->dim};
+    if (i == 0 || !g->own_rows)
+        v = ordered(x, g, i, v, width);
+    const int64_t all[] = {-1, g->entries, rows, g->heads, dim};
+    const int64_t merged[] = {-1, rows, g->heads, dim};
     v = cyg_emit_reshape(x, "Heads", v, g->apart ? all : merged, g->apart ? 5 : 4);
     if (cyg_node_int(x->n, CYG_ATTR_cosine, 0) != 0 && offset != CYG_ATTR_v_offset)
         v = normalised(x, v);
@@ -156,8 +161,8 @@ static bool side_by_side(const cyg_expander *x, const geometry *g)
 {
     const cyg_value *in = cyg_expand_operand(x, 0);
     const int64_t width = g->heads * g->dim;
-    return x->n->in[0].i == x->n->in[1].i && x->n->in[0].i == x->n->in[2].i &&
-           cyg_node_int(x->n, CYG_ATTR_q_offset, 0) == 0 &&
+    return !g->own_rows && g->value_dim == g->dim && x->n->in[0].i == x->n->in[1].i &&
+           x->n->in[0].i == x->n->in[2].i && cyg_node_int(x->n, CYG_ATTR_q_offset, 0) == 0 &&
            cyg_node_int(x->n, CYG_ATTR_k_offset, 0) == width &&
            cyg_node_int(x->n, CYG_ATTR_v_offset, 0) == 2 * width && in->rank != CYG_RANK_UNKNOWN &&
            in->dims[in->rank - 1] == 3 * width;
@@ -194,6 +199,16 @@ static heads read_heads(cyg_expander *x, const geometry *g)
     return (heads){q, k, head_rows(x, g, 2, CYG_ATTR_v_offset, false)};
 }
 
+/* A mask made at run time, in as many dimensions as the scores. */
+static cyg_value_id mask(cyg_expander *x, const geometry *g, uint32_t i)
+{
+    const cyg_value *v = cyg_expand_operand(x, i);
+    if (!g->apart || v->rank != 4 || v->dims[0] == 1)
+        return cyg_expand_in(x, i);
+    const int64_t dims[] = {-1, g->entries, v->dims[1], v->dims[2], g->keys};
+    return cyg_emit_reshape(x, "MaskOfEntries", cyg_expand_in(x, i), dims, 5);
+}
+
 static cyg_value_id scores(cyg_expander *x, const geometry *g, const heads *h)
 {
     cyg_value_id s = cyg_emit2(x, CYG_OP_matmul, "Scores", h->q, h->k);
@@ -209,11 +224,19 @@ static cyg_value_id scores(cyg_expander *x, const geometry *g, const heads *h)
         s = cyg_emit_with(x, CYG_OP_mul, "Scale", s, scale);
     }
     cyg_value_id bias = cyg_expand_in(x, 3);
-    if (cyg_value_is_none(bias))
+    if (!cyg_value_is_none(bias)) {
+        if (g->apart && !cyg_value_is_none(cyg_expand_in(x, 4)))
+            bias = cyg_emit_gather(x, "Tables", bias, cyg_expand_in(x, 4), 0);
+        s = cyg_emit2(x, CYG_OP_add, "Bias", s, bias);
+    }
+    if (!cyg_value_is_none(cyg_expand_in(x, 7)))
+        s = cyg_emit2(x, CYG_OP_add, "Mask", s, mask(x, g, 7));
+    if (cyg_value_is_none(cyg_expand_in(x, 8)))
         return s;
-    if (g->apart && !cyg_value_is_none(cyg_expand_in(x, 4)))
-        bias = cyg_emit_gather(x, "Tables", bias, cyg_expand_in(x, 4), 0);
-    return cyg_emit2(x, CYG_OP_add, "Bias", s, bias);
+    const cyg_value_id fill = cyg_expand_scalar(x, cyg_node_float(x->n, CYG_ATTR_hide_fill, 0.0f));
+    const bool when = cyg_node_int(x->n, CYG_ATTR_hide_when, 1) != 0;
+    const cyg_value_id in[] = {mask(x, g, 8), when ? fill : s, when ? s : fill};
+    return cyg_emit(x, CYG_OP_where, "Hide", in, 3);
 }
 
 static cyg_value_id inverse_rows(cyg_expander *x, const geometry *g)
@@ -258,9 +281,13 @@ static cyg_status read_geometry(cyg_expander *x, geometry *g)
                     .dim = cyg_node_int(x->n, CYG_ATTR_head_dim, 0),
                     .tokens = cyg_node_int(x->n, CYG_ATTR_tokens, 0),
                     .entries = 1,
+                    .own_rows = cyg_node_attr(x->n, CYG_ATTR_kv_tokens) != NULL,
                     .rows = CYG_NO_VALUE};
+    g->keys = cyg_node_int(x->n, CYG_ATTR_kv_tokens, g->tokens);
+    g->value_dim = cyg_node_int(x->n, CYG_ATTR_value_dim, g->dim);
     const int64_t tables = bias == NULL ? 0 : bias->dims[0];
-    if (g->heads < 1 || g->dim < 1 || g->tokens < 1 || (bias != NULL && tables < 1))
+    if (g->heads < 1 || g->dim < 1 || g->tokens < 1 || g->keys < 1 || g->value_dim < 1 ||
+        (bias != NULL && tables < 1))
         return CYG_EXPAND_FAIL(x, "heads %lld, head_dim %lld, tokens %lld, tables %lld",
                                (long long)g->heads, (long long)g->dim, (long long)g->tokens,
                                (long long)tables);
@@ -296,7 +323,7 @@ cyg_status cyg_expand_attention(cyg_expander *x, cyg_value_id *out_result)
     cyg_value_id o = cyg_emit2(x, CYG_OP_matmul, "Context", p, h.v);
     static const int64_t merged[] = {0, 2, 1, 3}, apart[] = {0, 1, 3, 2, 4};
     o = cyg_emit_transpose(x, "TurnBack", o, g.apart ? apart : merged, g.apart ? 5 : 4);
-    const int64_t count = g.entries * g.tokens, width = g.heads * g.dim;
+    const int64_t count = g.entries * g.tokens, width = g.heads * g.value_dim;
     const int64_t by_images[3] = {-1, count, width};
     x->by_rows = x->rows != NULL;
     if (!cyg_value_is_none(g.rows)) {

@@ -9,21 +9,25 @@
  *     q[g, h, i, c] = source[row(g, i), offset + h * head_dim + c]        k, v alike, k with its
  * last axes exchanged
  *
- * with the same row(g, i) for all three, each row of the source once. Then row() is the `rows`
- * table of the node, and window partition and shift have become addressing: gathers that sank to
- * the qkv linear's result are simply part of the table. The node's result is in the source's row
- * order; what read the old result reads a gather of it, which then sinks through the projection and
- * meets its inverse.
+ * with the same row(g, i) for all three, each row of the source once, or with k and v entry by
+ * entry in their own order and length (cross-attention, keys of a smaller picture). Then row() is
+ * the `rows` table of the node, and window partition and shift have become addressing: gathers that
+ * sank to the qkv linear's result are simply part of the table. The node's result is in the
+ * source's row order; what read the old result reads a gather of it, which then sinks through the
+ * projection and meets its inverse.
  *
  * Bias and mask become one table for each distinct window, [T, heads, N, N], and an index per
  * window. Batches of images repeat tables and rows with the same index: entries are counted per
- * image. A Where-mask is bytes and often one for all heads; where its table would be large (a long
- * text's), the mask stays as it is. One head straight from a graph input is left alone too: nothing
- * is in its way, and taking it as rows of an image would only put views around it. */
+ * image. Masks and biases made at run time become one addend and one condition, seen as [E, heads
+ * or 1, N or 1, M]. A Where-mask is bytes and often one for all heads; where its table would be
+ * large (a long text's), the mask stays as it is. One head straight from a graph input is left
+ * alone too: nothing is in its way, and taking it as rows of an image would only put views around
+ * it. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "pass/elements.h"
+#include "pass/masks.h"
 #include "pass/passes.h"
 #include "pass/scores.h"
 
@@ -39,8 +43,10 @@ typedef struct match {
     cyg_scores scores;
     operand q, k, v;
     int64_t total, heads, tokens, dim; /* total: windows of all images */
+    int64_t keys, value_dim;           /* rows of k and v for a window; channels of a head of v */
+    bool own_rows;                     /* k and v lie window by window, `keys` rows each */
     int64_t entries;                   /* windows of one image */
-    int64_t *rows;                     /* [total, tokens], scratch */
+    int64_t *rows, *key_rows;          /* [total, tokens] and [total, keys], scratch */
 } match;
 
 static void match_free(match *m)
@@ -71,20 +77,43 @@ static int64_t count_heads(const operand *q, int64_t matrices, int64_t size)
     return h;
 }
 
-/* o[(g, h), i, c] (transposed: [c, i]) is source[rows[g, i], offset + h * dim + c] */
-static bool fits(const match *m, const operand *o, bool transposed)
+/* o[(g, h), i, c] (transposed: [c, i]) is source[rows[g, i], offset + h * d + c], i < n */
+static bool fits(const match *m, const operand *o, const int64_t *rows, int64_t n, int64_t d,
+                 bool transposed)
 {
-    const int64_t n = m->tokens, d = m->dim;
     for (int64_t e = 0; e < m->total * m->heads; e++) {
         const int32_t *at = o->map.at + e * n * d;
-        const int64_t *rows = m->rows + e / m->heads * n;
+        const int64_t *own = rows + e / m->heads * n;
         const int64_t column = o->offset + e % m->heads * d;
         for (int64_t i = 0; i < n; i++)
             for (int64_t c = 0; c < d; c++)
-                if (at[transposed ? c * n + i : i * d + c] != rows[i] * o->stride + column + c)
+                if (at[transposed ? c * n + i : i * d + c] != own[i] * o->stride + column + c)
                     return false;
     }
     return true;
+}
+
+/* k and v: by q's rows, or window by window. */
+static bool keys_fit(cyg_rw *rw, match *m)
+{
+    const int64_t rows = m->total * m->keys;
+    const operand *both[2] = {&m->k, &m->v};
+    const int64_t width[2] = {m->heads * m->dim, m->heads * m->value_dim};
+    for (int i = 0; i < 2; i++)
+        if (cyg_value_elements(cyg_val(rw->g, both[i]->map.source)) != rows * both[i]->stride ||
+            both[i]->offset + width[i] > both[i]->stride ||
+            (m->heads == 1 && cyg_graph_is_input(rw->g, both[i]->map.source)))
+            return false;
+    m->own_rows = false;
+    m->key_rows = m->rows;
+    if (m->keys == m->tokens && fits(m, &m->k, m->rows, m->keys, m->dim, true))
+        return fits(m, &m->v, m->rows, m->keys, m->value_dim, false);
+    m->own_rows = true;
+    m->key_rows = CYG_NEW_ARRAY(&rw->scratch, int64_t, rows + 1);
+    for (int64_t r = 0; m->key_rows != NULL && r < rows; r++)
+        m->key_rows[r] = r;
+    return m->key_rows != NULL && fits(m, &m->k, m->key_rows, m->keys, m->dim, true) &&
+           fits(m, &m->v, m->key_rows, m->keys, m->value_dim, false);
 }
 
 static bool is_permutation(cyg_rw *rw, const int64_t *rows, int64_t count)
@@ -98,22 +127,33 @@ static bool is_permutation(cyg_rw *rw, const int64_t *rows, int64_t count)
     return seen != NULL;
 }
 
+/* The sizes, as far as the two products tell. */
+static bool match_sizes(cyg_rw *rw, match *m, const cyg_node *qk, const cyg_node *pv)
+{
+    const cyg_value *q = cyg_val(rw->g, qk->in[0]), *s = cyg_val(rw->g, m->scores.product),
+                    *v = cyg_val(rw->g, pv->in[1]);
+    if (q->rank < 2 || q->rank == CYG_RANK_UNKNOWN || s->rank < 2 || v->rank < 2 ||
+        v->rank == CYG_RANK_UNKNOWN)
+        return false;
+    m->tokens = q->dims[q->rank - 2];
+    m->dim = q->dims[q->rank - 1];
+    m->keys = s->dims[s->rank - 1];
+    m->value_dim = v->dims[v->rank - 1];
+    return m->tokens > 0 && m->dim > 0 && m->keys > 0 && m->value_dim > 0 &&
+           v->dims[v->rank - 2] == m->keys && s->dims[s->rank - 2] == m->tokens &&
+           m->scores.count % (m->tokens * m->keys) == 0;
+}
+
 static bool match_operands(cyg_rw *rw, match *m)
 {
     const cyg_node *qk = cyg_nod(rw->g, cyg_val(rw->g, m->scores.product)->producer);
     const cyg_node *pv = cyg_nod(rw->g, m->weighted);
-    const cyg_value *q = cyg_val(rw->g, qk->in[0]), *s = cyg_val(rw->g, m->scores.product);
-    if (q->rank < 2 || q->rank == CYG_RANK_UNKNOWN || s->rank < 2)
+    if (!match_sizes(rw, m, qk, pv))
         return false;
-    m->tokens = q->dims[q->rank - 2];
-    m->dim = q->dims[q->rank - 1];
-    if (m->tokens < 1 || m->dim < 1 || s->dims[s->rank - 1] != m->tokens ||
-        s->dims[s->rank - 2] != m->tokens || m->scores.count % (m->tokens * m->tokens) != 0)
-        return false;
-    const int64_t matrices = m->scores.count / (m->tokens * m->tokens), size = m->tokens * m->dim;
+    const int64_t matrices = m->scores.count / (m->tokens * m->keys), size = m->tokens * m->dim;
     if (!load_operand(rw, qk->in[0], matrices * size, &m->q) ||
-        !load_operand(rw, qk->in[1], matrices * size, &m->k) ||
-        !load_operand(rw, pv->in[1], matrices * size, &m->v) || m->v.map.cosine ||
+        !load_operand(rw, qk->in[1], matrices * m->keys * m->dim, &m->k) ||
+        !load_operand(rw, pv->in[1], matrices * m->keys * m->value_dim, &m->v) || m->v.map.cosine ||
         m->v.map.scale != 1.0f || m->q.map.cosine != m->k.map.cosine)
         return false;
     m->heads = count_heads(&m->q, matrices, size);
@@ -130,15 +170,12 @@ static bool match_operands(cyg_rw *rw, match *m)
     m->q.offset = m->q.map.at[0] % m->q.stride;
     m->k.offset = m->k.map.at[0] % m->k.stride;
     m->v.offset = m->v.map.at[0] % m->v.stride;
-    const int64_t rows = m->total * m->tokens, width = m->heads * m->dim;
-    const operand *all[3] = {&m->q, &m->k, &m->v};
-    for (int i = 0; i < 3; i++)
-        if (cyg_value_elements(cyg_val(rw->g, all[i]->map.source)) != rows * all[i]->stride ||
-            all[i]->offset + width > all[i]->stride ||
-            (m->heads == 1 && cyg_graph_is_input(rw->g, all[i]->map.source)))
-            return false;
-    return is_permutation(rw, m->rows, rows) && fits(m, &m->q, false) && fits(m, &m->k, true) &&
-           fits(m, &m->v, false);
+    const int64_t rows = m->total * m->tokens;
+    return cyg_value_elements(cyg_val(rw->g, m->q.map.source)) == rows * m->q.stride &&
+           m->q.offset + m->heads * m->dim <= m->q.stride &&
+           !(m->heads == 1 && cyg_graph_is_input(rw->g, m->q.map.source)) &&
+           is_permutation(rw, m->rows, rows) && fits(m, &m->q, m->rows, m->tokens, m->dim, false) &&
+           keys_fit(rw, m);
 }
 
 static bool match_all(cyg_rw *rw, cyg_node_id softmax, match *m)
@@ -163,7 +200,7 @@ static bool match_all(cyg_rw *rw, cyg_node_id softmax, match *m)
 /* Do rows and bias repeat after `period` windows, each image's rows behind the last one's? */
 static bool repeats(const match *m, int64_t period)
 {
-    const int64_t rows = period * m->tokens, table = m->heads * m->tokens * m->tokens;
+    const int64_t rows = period * m->tokens, table = m->heads * m->tokens * m->keys;
     for (int64_t r = 0; r < m->total * m->tokens; r++) {
         const int64_t own = m->rows[r % rows];
         if (own >= rows || m->rows[r] != own + r / rows * rows)
@@ -200,7 +237,7 @@ static bool rows_in_order(const match *m)
 static cyg_status bias_tables(cyg_rw *rw, const match *m, const char *stem, cyg_value_id *out_bias,
                               cyg_value_id *out_index)
 {
-    const int64_t size = m->heads * m->tokens * m->tokens;
+    const int64_t size = m->heads * m->tokens * m->keys;
     const size_t bytes = (size_t)size * sizeof(float);
     const float *offset = m->scores.offset;
     int64_t *index = CYG_NEW_ARRAY(&rw->scratch, int64_t, m->entries + 1), distinct = 0;
@@ -226,7 +263,7 @@ static cyg_status bias_tables(cyg_rw *rw, const match *m, const char *stem, cyg_
         return CYG_RW_NOMEM(rw);
     for (int64_t t = 0; t < distinct; t++)
         memcpy(tables + t * size, offset + first[t] * size, bytes);
-    const int64_t dims[4] = {distinct, m->heads, m->tokens, m->tokens};
+    const int64_t dims[4] = {distinct, m->heads, m->tokens, m->keys};
     const char *name = cyg_arena_printf(&rw->scratch, "%s/bias", stem);
     if (name == NULL)
         return CYG_RW_NOMEM(rw);
@@ -240,14 +277,20 @@ static cyg_status bias_tables(cyg_rw *rw, const match *m, const char *stem, cyg_
 static cyg_status set_attrs(cyg_rw *rw, cyg_node_id n, const match *m, float scale)
 {
     cyg_graph *g = rw->g;
-    const bool ok = cyg_node_set_int(g, n, CYG_ATTR_heads, m->heads) &&
-                    cyg_node_set_int(g, n, CYG_ATTR_head_dim, m->dim) &&
-                    cyg_node_set_int(g, n, CYG_ATTR_tokens, m->tokens) &&
-                    cyg_node_set_float(g, n, CYG_ATTR_scale, scale) &&
-                    (!m->q.map.cosine || cyg_node_set_int(g, n, CYG_ATTR_cosine, 1)) &&
-                    cyg_node_set_int(g, n, CYG_ATTR_q_offset, m->q.offset) &&
-                    cyg_node_set_int(g, n, CYG_ATTR_k_offset, m->k.offset) &&
-                    cyg_node_set_int(g, n, CYG_ATTR_v_offset, m->v.offset);
+    const bool ok =
+        cyg_node_set_int(g, n, CYG_ATTR_heads, m->heads) &&
+        cyg_node_set_int(g, n, CYG_ATTR_head_dim, m->dim) &&
+        cyg_node_set_int(g, n, CYG_ATTR_tokens, m->tokens) &&
+        cyg_node_set_float(g, n, CYG_ATTR_scale, scale) &&
+        (!m->q.map.cosine || cyg_node_set_int(g, n, CYG_ATTR_cosine, 1)) &&
+        (!m->own_rows || cyg_node_set_int(g, n, CYG_ATTR_kv_tokens, m->keys)) &&
+        (m->value_dim == m->dim || cyg_node_set_int(g, n, CYG_ATTR_value_dim, m->value_dim)) &&
+        (cyg_value_is_none(m->scores.hide.value) ||
+         (cyg_node_set_int(g, n, CYG_ATTR_hide_when, m->scores.hide_when) &&
+          cyg_node_set_float(g, n, CYG_ATTR_hide_fill, m->scores.hide_fill))) &&
+        cyg_node_set_int(g, n, CYG_ATTR_q_offset, m->q.offset) &&
+        cyg_node_set_int(g, n, CYG_ATTR_k_offset, m->k.offset) &&
+        cyg_node_set_int(g, n, CYG_ATTR_v_offset, m->v.offset);
     return ok ? CYG_OK : CYG_RW_NOMEM(rw);
 }
 
@@ -258,11 +301,11 @@ static cyg_status connect(cyg_rw *rw, const match *m, cyg_node_id before, cyg_va
                           cyg_value_id out)
 {
     cyg_graph *g = rw->g;
-    const int64_t width = m->heads * m->dim, rows = m->entries * m->tokens,
+    const int64_t width = m->heads * m->value_dim, rows = m->entries * m->tokens,
                   images = m->total / m->entries;
     const int64_t dims[3] = {images, rows, width};
-    const int64_t split[4] = {m->total, m->tokens, m->heads, m->dim}, perm[4] = {0, 2, 1, 3};
-    const int64_t moved[4] = {m->total, m->heads, m->tokens, m->dim};
+    const int64_t split[4] = {m->total, m->tokens, m->heads, m->value_dim}, perm[4] = {0, 2, 1, 3};
+    const int64_t moved[4] = {m->total, m->heads, m->tokens, m->value_dim};
     if (!rows_in_order(m)) {
         const cyg_value_id index = cyg_rw_const_ints(rw, "rows", m->rows, (size_t)rows);
         if (cyg_value_is_none(index))
@@ -289,7 +332,7 @@ static cyg_status scales(cyg_rw *rw, const match *m, float *out_scale, cyg_value
     float *by_head = CYG_NEW_ARRAY(&rw->scratch, float, m->heads);
     if (by_head == NULL)
         return CYG_RW_NOMEM(rw);
-    *out_ok = cyg_scores_head_scale(&m->scores, m->total, m->heads, m->tokens * m->tokens, by_head);
+    *out_ok = cyg_scores_head_scale(&m->scores, m->total, m->heads, m->tokens * m->keys, by_head);
     *out_scale = m->q.map.scale * m->k.map.scale;
     *out_by_head = CYG_NO_VALUE;
     bool uniform = true;
@@ -310,6 +353,8 @@ static cyg_status build(cyg_rw *rw, match *m)
     bool ok = false;
     cyg_value_id by_head = CYG_NO_VALUE, bias, index, rows = CYG_NO_VALUE;
     CYG_DO(scales(rw, m, &scale, &by_head, &ok));
+    const cyg_mask_sizes sizes = {m->total, m->heads, m->tokens, m->keys};
+    ok = ok && cyg_masks_fit(rw, &m->scores, &sizes);
     if (!ok || (m->scores.hidden != NULL && m->scores.count / m->total > MASK_TABLE))
         return CYG_OK;
     m->entries = windows_per_image(rw, m);
@@ -322,9 +367,11 @@ static cyg_status build(cyg_rw *rw, match *m)
         if (cyg_value_is_none(rows))
             return CYG_RW_NOMEM(rw);
     }
-    const cyg_value_id in[7] = {
-        m->q.map.source, m->k.map.source, m->v.map.source, bias, index, rows, by_head};
-    uint32_t in_count = 7;
+    cyg_value_id mask, hide;
+    CYG_DO(cyg_masks_build(rw, main, &m->scores, &sizes, &mask, &hide));
+    const cyg_value_id in[9] = {
+        m->q.map.source, m->k.map.source, m->v.map.source, bias, index, rows, by_head, mask, hide};
+    uint32_t in_count = 9;
     while (in_count > 3 && cyg_value_is_none(in[in_count - 1]))
         in_count--;
     const cyg_node_id qk = cyg_val(g, m->scores.product)->producer;
@@ -332,7 +379,7 @@ static cyg_status build(cyg_rw *rw, match *m)
     const cyg_value_id tops[4] = {cyg_nod(g, main)->in[0], cyg_nod(g, m->weighted)->in[0],
                                   cyg_nod(g, m->weighted)->in[1], m->scores.product};
     cyg_value shape = *cyg_val(g, m->q.map.source);
-    shape.dims[shape.rank - 1] = m->heads * m->dim;
+    shape.dims[shape.rank - 1] = m->heads * m->value_dim;
     const cyg_value_id y =
         cyg_graph_add_value(g, cyg_nod(g, main)->name, shape.type, shape.rank, shape.dims);
     const cyg_node_id weighted = m->weighted;

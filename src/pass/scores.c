@@ -12,13 +12,17 @@
  * exp() of it is 0 beside the row's maximum both before and after. That needs a row with something
  * left to see, whose best addend is at least 1e4 above what is hidden: more than 104 (where float
  * exp ends) with ample room for the scores themselves. Rows without are what the original makes of
- * them (a mean of all values, or NaN), which no addend says, so they leave the whole match. */
+ * them (a mean of all values, or NaN), which no addend says, so they leave the whole match.
+ *
+ * What is made at run time stands beside the chain: an addend (a mask, a position bias that is
+ * computed) or the condition of a Where. Of two operands that both are activations the chain is the
+ * one that leads to a product of the scores' size. */
 #include "pass/scores.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { STEPS = 32 };
+enum { STEPS = 32, LOOK = 64 };
 
 /* Least distance of what a Where hides from the best addend of its row. */
 static const float gap = 1e4f;
@@ -76,12 +80,82 @@ static bool hide(cyg_scores *s, const float *takes_c, const float *c)
     return true;
 }
 
+/* ---- made at run time ---- */
+
+/* Does the chain from v up end in a product of `count` elements? Visits `*budget` nodes at most. */
+static bool leads_to_product(cyg_rw *rw, cyg_value_id v, int64_t count, int *budget)
+{
+    for (;;) {
+        const cyg_node_id id = cyg_val(rw->g, v)->producer;
+        if (cyg_node_is_none(id) || !cyg_rw_single_use(rw, v) || --*budget < 0 ||
+            cyg_value_elements(cyg_val(rw->g, v)) != count)
+            return false;
+        const cyg_node *n = cyg_nod(rw->g, id);
+        if (n->op == CYG_OP_matmul)
+            return !cyg_rw_is_const(rw, n->in[0]) && !cyg_rw_is_const(rw, n->in[1]);
+        if (cyg_rw_is_view(n->op)) {
+            v = n->in[0];
+            continue;
+        }
+        const uint32_t first = n->op == CYG_OP_where ? 1 : 0;
+        if (n->op != CYG_OP_where && n->op != CYG_OP_add && n->op != CYG_OP_sub &&
+            n->op != CYG_OP_mul && n->op != CYG_OP_div)
+            return false;
+        if (leads_to_product(rw, n->in[first], count, budget))
+            return true;
+        v = n->in[first + 1];
+    }
+}
+
+static cyg_run_time beside(const cyg_rw *rw, cyg_value_id v, cyg_value_id result, float scale)
+{
+    const cyg_value *y = cyg_val(rw->g, result);
+    cyg_run_time t = {.value = v, .scale = scale, .rank = y->rank};
+    for (int i = 0; i < t.rank; i++)
+        t.dims[i] = y->dims[i];
+    return t;
+}
+
+/* v + w, v - w of activations. */
+static bool step_addend(cyg_rw *rw, cyg_scores *s, const cyg_node *n, cyg_value_id *io_v)
+{
+    int budget = LOOK;
+    const uint32_t v = leads_to_product(rw, n->in[0], s->count, &budget) ? 0 : 1;
+    if ((v == 1 && (n->op == CYG_OP_sub || !leads_to_product(rw, n->in[1], s->count, &budget))) ||
+        s->factor != NULL || s->hidden != NULL || s->addend_count == CYG_SCORES_ADDENDS ||
+        cyg_val(rw->g, n->in[1 - v])->type != CYG_TYPE_F32)
+        return false;
+    s->addend[s->addend_count++] =
+        beside(rw, n->in[1 - v], n->out[0], n->op == CYG_OP_sub ? -s->scale : s->scale);
+    *io_v = n->in[v];
+    return true;
+}
+
+/* Where(cond, w, c) and Where(cond, c, w) with c one number and nothing but numbers behind it. */
+static bool step_hide(cyg_rw *rw, cyg_scores *s, const cyg_node *n, cyg_value_id *io_v)
+{
+    const uint32_t c = cyg_rw_is_const(rw, n->in[1]) ? 1 : 2, w = 3 - c;
+    float fill;
+    if (!cyg_rw_scalar(rw, n->in[c], &fill) || s->factor != NULL || s->hidden != NULL ||
+        s->offset != NULL || s->addend_count > 0 || !cyg_value_is_none(s->hide.value))
+        return false;
+    s->hide = beside(rw, n->in[0], n->out[0], 1.0f);
+    s->hide_when = c == 1;
+    s->hide_fill = s->scale * fill;
+    *io_v = n->in[w];
+    return true;
+}
+
 /* Where(cond, w, c) and Where(cond, c, w). */
 static bool step_where(cyg_rw *rw, cyg_scores *s, const cyg_node *n, cyg_value_id *io_v)
 {
     const uint32_t c = cyg_rw_is_const(rw, n->in[1]) ? 1 : 2, w = 3 - c;
     if (cyg_rw_is_const(rw, n->in[w]) || cyg_value_elements(cyg_val(rw->g, n->in[w])) != s->count)
         return false;
+    if (!cyg_rw_is_const(rw, n->in[0]))
+        return step_hide(rw, s, n, io_v);
+    if (s->addend_count > 0 || !cyg_value_is_none(s->hide.value))
+        return false; /* what is left to see of a row would be known at run time only */
     float *takes_c = malloc(((size_t)s->count + 1) * sizeof *takes_c);
     float *wide = malloc(((size_t)s->count + 1) * sizeof *wide);
     bool ok = takes_c != NULL && wide != NULL &&
@@ -127,6 +201,8 @@ static bool step(cyg_rw *rw, cyg_scores *s, const cyg_node *n, cyg_node_id id, c
     float x;
     const int c = cyg_rw_const_operand(rw, id);
     const bool times = n->op == CYG_OP_mul || n->op == CYG_OP_div;
+    if (c < 0 && !times)
+        return step_addend(rw, s, n, io_v);
     if (c < 0 || (c == 0 && (n->op == CYG_OP_div || n->op == CYG_OP_sub)) ||
         cyg_value_elements(cyg_val(rw->g, n->in[1 - c])) != s->count)
         return false;
@@ -148,7 +224,9 @@ static bool step(cyg_rw *rw, cyg_scores *s, const cyg_node *n, cyg_node_id id, c
 bool cyg_scores_match(cyg_rw *rw, cyg_value_id v, cyg_scores *s)
 {
     const int64_t row = cyg_rw_last_dim(rw, v);
-    *s = (cyg_scores){.count = cyg_value_elements(cyg_val(rw->g, v)), .scale = 1.0f};
+    *s = (cyg_scores){.count = cyg_value_elements(cyg_val(rw->g, v)),
+                      .scale = 1.0f,
+                      .hide = {.value = CYG_NO_VALUE}};
     bool ok = s->count > 0 && s->count < (1 << 27);
     for (int k = 0; ok && k < STEPS; k++) {
         const cyg_node_id id = cyg_val(rw->g, v)->producer;

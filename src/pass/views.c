@@ -50,7 +50,7 @@ static cyg_status visit(cyg_rw *rw, cyg_node_id id)
     if (!cyg_value_shape_known(&shape) || !cyg_value_shape_known(cyg_val(g, out)) ||
         shape_is(cyg_val(g, out), &shape))
         return CYG_OK;
-    cyg_value_id in[8], second = CYG_NO_VALUE;
+    cyg_value_id in[9], second = CYG_NO_VALUE;
     const uint32_t in_count = cyg_nod(g, id)->in_count;
     if (in_count > CYG_COUNT(in))
         return CYG_OK;

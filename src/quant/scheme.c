@@ -93,9 +93,11 @@ static bool is_strong(const cyg_graph *g, const cyg_node *n)
         return (axis == -1 || axis == x->rank - 1) && x->dims[x->rank - 1] <= 4096 &&
                const_f32(g, cyg_node_in(n, 1)) && absent_or_const_f32(g, cyg_node_in(n, 2));
     }
-    case CYG_OP_attention:
+    case CYG_OP_attention: /* masks made at run time, other keys and wider values: in float */
         return absent_or_const_f32(g, cyg_node_in(n, 3)) &&
-               absent_or_const_f32(g, cyg_node_in(n, 6));
+               absent_or_const_f32(g, cyg_node_in(n, 6)) && n->in_count <= 7 &&
+               cyg_node_attr(n, CYG_ATTR_kv_tokens) == NULL &&
+               cyg_node_attr(n, CYG_ATTR_value_dim) == NULL;
     default:
         return false;
     }

@@ -10,6 +10,7 @@
 
 #include "../testing.h"
 
+#include <math.h>
 #include <sys/mman.h>
 
 #include "base/cpu.h"
@@ -309,6 +310,18 @@ static inline void kh_fill_float(float *data, int64_t n, float lo, float hi)
 {
     for (int64_t i = 0; i < n; i++)
         data[i] = kh_float(lo, hi);
+}
+
+/* The call's result against a computation in double. */
+static inline void kh_expect_near(const kh_call *c, const double *want, int64_t n, double relative,
+                                  double absolute, const char *what)
+{
+    const float *got = c->out[0].data;
+    for (int64_t i = 0; i < n; i++)
+        if ((double)got[i] != want[i] &&
+            !(fabs((double)got[i] - want[i]) <= absolute + relative * fabs(want[i])))
+            fail_msg("%s: element %lld: want %.9g, got %.9g", what, (long long)i, want[i],
+                     (double)got[i]);
 }
 
 #endif

@@ -4,17 +4,6 @@
 
 #include <math.h>
 
-static void expect_near(const kh_call *c, const double *want, int64_t n, double relative,
-                        double absolute, const char *what)
-{
-    const float *got = c->out[0].data;
-    for (int64_t i = 0; i < n; i++)
-        if ((double)got[i] != want[i] &&
-            !(fabs((double)got[i] - want[i]) <= absolute + relative * fabs(want[i])))
-            fail_msg("%s: element %lld: want %.9g, got %.9g", what, (long long)i, want[i],
-                     (double)got[i]);
-}
-
 static void test_layernorm(void **state)
 {
     (void)state;
@@ -48,7 +37,7 @@ static void test_layernorm(void **state)
                         ((double)x[r * n + i] - mean) / sqrt(variance + 1e-5) * (double)g[i] +
                         (beta ? (double)b[i] : 0);
             }
-            expect_near(&c, want, rows * n, 1e-6, n == 1 ? 1e-3 : 2e-6, "layernorm");
+            kh_expect_near(&c, want, rows * n, 1e-6, n == 1 ? 1e-3 : 2e-6, "layernorm");
             free(want);
             kh_end(&c);
         }
@@ -82,7 +71,7 @@ static void test_softmax(void **state)
             want[at] = p.is_log ? (double)x[at] - top - log(sum) : exp((double)x[at] - top) / sum;
         }
         if (!(p.is_log && i == 7))
-            expect_near(&c, want, d[0] * d[1] * d[2], 3e-6, 1e-6, "softmax");
+            kh_expect_near(&c, want, d[0] * d[1] * d[2], 3e-6, 1e-6, "softmax");
         free(want);
         kh_end(&c);
     }
@@ -145,7 +134,7 @@ static void test_reduce(void **state)
                 want[i] = fn == CYG_REDUCE_MEAN ? want[i] * (double)outputs / (double)total
                           : fn == CYG_REDUCE_L2 ? sqrt(want[i])
                                                 : want[i];
-            expect_near(&c, want, outputs, 1e-4, 1e-3, "reduce");
+            kh_expect_near(&c, want, outputs, 1e-4, 1e-3, "reduce");
             free(want);
             kh_end(&c);
         }
@@ -255,7 +244,7 @@ static void test_pool(void **state)
             const int64_t count = p.count_include_pad ? padded : inside;
             want[at] = p.is_max ? acc : count > 0 ? acc / (double)count : 0;
         }
-        expect_near(&c, want, 6 * oh * ow, 1e-6, 1e-6, "pool");
+        kh_expect_near(&c, want, 6 * oh * ow, 1e-6, 1e-6, "pool");
         free(want);
         kh_end(&c);
     }
@@ -283,108 +272,8 @@ static void test_batchnorm(void **state)
             ((double)x[i] - (double)v[2][ch]) / sqrt((double)v[3][ch] + 1e-5) * (double)v[0][ch] +
             (double)v[1][ch];
     }
-    expect_near(&c, want, 630, 1e-5, 1e-5, "batchnorm");
+    kh_expect_near(&c, want, 630, 1e-5, 1e-5, "batchnorm");
     kh_end(&c);
-}
-
-/* q, k, v in one buffer at offsets, tables, mask index, rows, head scale, cosine: all by the
- * definition in ops.def. */
-static void one_attention(int i, int64_t heads, int64_t d, int64_t n, int64_t entries,
-                          int64_t images)
-{
-    const int has_bias = i & 1, has_rows = i & 2, has_scale = i & 4, cosine = i >> 3 & 1,
-              fused = i >> 4 & 1;
-    const int64_t width = heads * d, stride = fused ? 3 * width : width + 3, rows = entries * n,
-                  tables = has_bias ? (i & 2 ? 2 : 1) : 0;
-    const cyg_kp_attention p = {.heads = heads,
-                                .head_dim = d,
-                                .tokens = n,
-                                .entries = entries,
-                                .images = images,
-                                .q_stride = stride,
-                                .k_stride = stride,
-                                .v_stride = stride,
-                                .q_offset = fused ? 0 : 1,
-                                .k_offset = fused ? width : 2,
-                                .v_offset = fused ? 2 * width : 3,
-                                .tables = tables,
-                                .scale = 0.4f,
-                                .cosine = cosine};
-    kh_call c;
-    kh_begin(&c, CYG_KOP_f_attention, &p, sizeof p);
-    float *x[3];
-    for (int j = 0; j < 3; j++) {
-        x[j] = kh_in(&c, CYG_TYPE_F32, 0, KH_DIMS(images * rows, stride));
-        kh_fill_float(x[j], images * rows * stride, -2, 2);
-    }
-    float *bias =
-        kh_in(&c, has_bias ? CYG_TYPE_F32 : CYG_TYPE_NONE, 1, KH_DIMS(tables, heads, n, n));
-    int64_t *mask = kh_in(&c, tables == 2 ? CYG_TYPE_S64 : CYG_TYPE_NONE, 1, KH_DIMS(entries));
-    int64_t *order = kh_in(&c, has_rows ? CYG_TYPE_S64 : CYG_TYPE_NONE, 1, KH_DIMS(entries, n));
-    float *scale = kh_in(&c, has_scale ? CYG_TYPE_F32 : CYG_TYPE_NONE, 1, KH_DIMS(heads));
-    kh_out(&c, CYG_TYPE_F32, KH_DIMS(images * rows, width));
-    if (has_bias)
-        kh_fill_float(bias, tables * heads * n * n, -3, 3);
-    for (int64_t g = 0; mask != NULL && g < entries; g++)
-        mask[g] = kh_between(0, 1);
-    for (int64_t r = 0; has_rows && r < rows; r++) { /* a shuffle */
-        const int64_t at = kh_between(0, r);
-        order[r] = order[at];
-        order[at] = r;
-    }
-    if (has_scale)
-        kh_fill_float(scale, heads, 0.5f, 2);
-    kh_run(&c);
-    double *want = malloc((size_t)(images * rows * width) * sizeof *want),
-           *t = malloc((size_t)n * sizeof *t);
-    for (int64_t item = 0; item < images * rows * heads; item++) {
-        const int64_t h = item % heads, r = item / heads % rows, image = item / heads / rows,
-                      g = r / n;
-#define ROW(r_) (image * rows + (has_rows ? order[r_] : (r_)))
-        const float *q = x[0] + ROW(r) * stride + p.q_offset + h * d;
-        double top = -1e300, sum = 0, qq = 0;
-        for (int64_t e = 0; e < d; e++)
-            qq += (double)q[e] * (double)q[e];
-        for (int64_t j = 0; j < n; j++) {
-            const float *k = x[1] + ROW(g * n + j) * stride + p.k_offset + h * d;
-            double dot = 0, kk = 0;
-            for (int64_t e = 0; e < d; e++) {
-                dot += (double)q[e] * (double)k[e];
-                kk += (double)k[e] * (double)k[e];
-            }
-            if (cosine)
-                dot /= sqrt(qq) * sqrt(kk);
-            t[j] = dot * (double)p.scale * (has_scale ? (double)scale[h] : 1);
-            if (has_bias)
-                t[j] +=
-                    (double)bias[(((mask != NULL ? mask[g] : 0) * heads + h) * n + r % n) * n + j];
-            top = fmax(top, t[j]);
-        }
-        for (int64_t j = 0; j < n; j++)
-            sum += t[j] = exp(t[j] - top);
-        for (int64_t e = 0; e < d; e++) {
-            double y = 0;
-            for (int64_t j = 0; j < n; j++)
-                y += t[j] / sum * (double)x[2][ROW(g * n + j) * stride + p.v_offset + h * d + e];
-            want[ROW(r) * width + h * d + e] = y;
-        }
-#undef ROW
-    }
-    expect_near(&c, want, images * rows * width, 1e-5, 1e-5, "attention");
-    free(t);
-    free(want);
-    kh_end(&c);
-}
-
-static void test_attention(void **state)
-{
-    (void)state;
-    kh_seed(28);
-    for (int i = 0; i < 32; i++)
-        one_attention(i, kh_between(1, 3), kh_between(1, 40), kh_between(1, 50), kh_between(2, 4),
-                      kh_between(1, 2));
-    one_attention(3, 2, 32, 49, 4, 1);
-    one_attention(16, 1, 64, 197, 1, 1); /* more than one block of queries */
 }
 
 /* ---- element-wise ---- */
@@ -589,11 +478,11 @@ static void test_where_clip_cast(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layernorm), cmocka_unit_test(test_softmax),
-        cmocka_unit_test(test_reduce),    cmocka_unit_test(test_sum_order),
-        cmocka_unit_test(test_argmax),    cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_batchnorm), cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_binary),    cmocka_unit_test(test_where_clip_cast),
+        cmocka_unit_test(test_layernorm),       cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_reduce),          cmocka_unit_test(test_sum_order),
+        cmocka_unit_test(test_argmax),          cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_batchnorm),       cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_where_clip_cast),
     };
     return CYG_TEST_MAIN(tests);
 }

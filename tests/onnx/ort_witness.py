@@ -161,6 +161,33 @@ def attention_cases():
             yield "attention " + name, text + "output %y\n", {"x": qkv}, want.reshape(images, g * n, width)
 
 
+def run_time_cases():
+    """Keys of another length, wider values, masks made at run time; entries with tables of their own."""
+    heads, d, wide, n, m, g, images = 3, 4, 5, 6, 7, 2, 2
+    for tables, rowed, per_entry, rows_of_mask, hidden in [(0, 0, 0, 1, 0), (1, 0, 1, n, 1), (g, 1, 1, 1, 2), (g, 0, 0, n, 2), (1, 1, 1, 1, 1)]:
+        for batch in (["%d" % images, "N"] if not per_entry else ["%d" % images]):
+            q, k, v = floats(images, g * n, heads * d), floats(images, g * m, heads * d), floats(images, g * m, heads * wide)
+            entries = images * g if per_entry else 1
+            mask, hide = floats(entries, 1, rows_of_mask, m), RNG.random((entries, heads, 1, m)) < 0.4
+            bias = floats(tables, heads, n, m) if tables else None
+            rows = RNG.permutation(g * n).reshape(g, n) if rowed else np.arange(g * n).reshape(g, n)
+            text = "input %%q: f32[%s,%d,%d]\ninput %%k: f32[%s,%d,%d]\ninput %%v: f32[%s,%d,%d]\n" % (batch, g * n, heads * d, batch, g * m, heads * d, batch, g * m, heads * wide)
+            text += "input %%mask: f32[%d,1,%d,%d]\ninput %%hide: bool[%d,%d,1,%d]\n" % (entries, rows_of_mask, m, entries, heads, m)
+            text += (const("bias", bias) if tables else "") + const("rows", rows)
+            text += "%%y: none[*] = attention(%%q, %%k, %%v, %s, _, %%rows, _, %%mask, %s) {heads = %d, head_dim = %d, tokens = %d, scale = 0.3, kv_tokens = %d, value_dim = %d, hide_when = %d, hide_fill = -2}\noutput %%y\n" % (
+                "%bias" if tables else "_", "%hide" if hidden else "_", heads, d, n, m, wide, hidden - 1)
+            want = np.zeros((images, g * n, heads, wide))
+            for image, e, h in np.ndindex(images, g, heads):
+                at, own = rows[e], slice(e * m, (e + 1) * m)
+                which = image * g + e if per_entry else 0
+                s = 0.3 * (q[image, at, h * d:(h + 1) * d].astype(np.float64) @ k[image, own, h * d:(h + 1) * d].T) + mask[which, 0]
+                s = s + (bias[e if tables > 1 else 0, h] if tables else 0)
+                s = np.where(hide[which, h] == (hidden == 2), -2, s) if hidden else s
+                want[image, at, h] = softmax(s) @ v[image, own, h * wide:(h + 1) * wide]
+            feeds = {"q": q, "k": k, "v": v, "mask": mask, "hide": hide}
+            yield "attention, masks at run time", text, feeds, want.reshape(images, g * n, heads * wide)
+
+
 def gather_cases():
     x = floats(2, 6, 3)
     for index in ([0, 5, 2, 2], [3, -1, 0, -1]):
@@ -265,8 +292,12 @@ def quantised_cases():
 
 def check_cases(tool, folder):
     count = 0
+<<<<<<< HEAD
     for cases in (linear_cases, conv_cases, attention_cases, gather_cases, standard_cases, chain_cases, channels_first_cases,
                   quantised_cases):
+=======
+    for cases in (linear_cases, conv_cases, attention_cases, run_time_cases, gather_cases, standard_cases, chain_cases, quantised_cases):
+>>>>>>> 438034a (optimiser: attention with masks made at run time and other keys)
         for name, text, feeds, want in cases():
             source, out = os.path.join(folder, "case.txt"), os.path.join(folder, "case.onnx")
             with open(source, "w") as f:

@@ -296,6 +296,50 @@ static void test_where_masks(void **state)
     cyg_graph_destroy(g);
 }
 
+/* Masks made at run time in three spellings at once: a position bias that is computed (of all
+ * heads), an addend for each sample, and on the outside a Where that hides whole rows too, whose
+ * softmax is then a mean. Keys come from elsewhere and are more than the queries, values wider. */
+static void test_run_time_masks(void **state)
+{
+    (void)state;
+    cyg_optimise_report report;
+    cyg_graph *g = optimised(
+        "graph \"g\" opset 18\ninput %x: f32[2,4,8]\ninput %c: f32[2,5,20]\n"
+        "input %far: f32[2,1,1,5]\ninput %b: f32[2,20]\n"
+        "const %qs: s64[4] = [2, 4, 2, 4]\nconst %ks: s64[4] = [2, 5, 2, 4]\n"
+        "const %vs: s64[4] = [2, 5, 2, 6]\nconst %bs: s64[4] = [1, 2, 4, 5]\n"
+        "const %back: s64[3] = [2, 4, 12]\nconst %sizes: s64[2] = [8, 12]\n"
+        "const %k: f32[] = [0.5]\nconst %three: f32[] = [3]\nconst %low: f32[] = [-1e9]\n"
+        "const %limit: f32[4,5] = [0, 1, -1, 0, 5, 9, 9, 9, 9, 9, 0, 0, 0, 0, 0, 1, -9, -9, 0, 1]\n"
+        "%x0: f32[2,4,8] = relu(%x) \"relu\"\n"
+        "%k0: f32[2,5,8], %v0: f32[2,5,12] = split(%c, %sizes) {axis = 2} \"kv\"\n"
+        "%q1: f32[2,4,2,4] = reshape(%x0, %qs) \"q1\"\n"
+        "%k1: f32[2,5,2,4] = reshape(%k0, %ks) \"k1\"\n"
+        "%v1: f32[2,5,2,6] = reshape(%v0, %vs) \"v1\"\n"
+        "%q: f32[2,2,4,4] = transpose(%q1) {perm = [0, 2, 1, 3]} \"q\"\n"
+        "%kt: f32[2,2,4,5] = transpose(%k1) {perm = [0, 2, 3, 1]} \"kt\"\n"
+        "%v: f32[2,2,5,6] = transpose(%v1) {perm = [0, 2, 1, 3]} \"v\"\n"
+        "%s: f32[2,2,4,5] = matmul(%q, %kt) \"scores\"\n"
+        "%m0: f32[2,2,4,5] = mul(%s, %k) \"scale\"\n"
+        "%b1: f32[1,2,4,5] = reshape(%b, %bs) \"position\"\n"
+        "%m1: f32[2,2,4,5] = add(%b1, %m0) \"bias\"\n"
+        "%m2: f32[2,2,4,5] = add(%m1, %far) \"mask\"\n"
+        "%h: bool[2,1,4,5] = less(%far, %limit) \"which\"\n"
+        "%m3: f32[2,2,4,5] = where(%h, %low, %m2) \"padding\"\n"
+        "%m4: f32[2,2,4,5] = mul(%m3, %three) \"sharpen\"\n"
+        "%p: f32[2,2,4,5] = softmax(%m4) {axis = -1} \"softmax\"\n"
+        "%o: f32[2,2,4,6] = matmul(%p, %v) \"weighted\"\n"
+        "%t: f32[2,4,2,6] = transpose(%o) {perm = [0, 2, 1, 3]} \"together\"\n"
+        "%y: f32[2,4,12] = reshape(%t, %back) \"merge\"\noutput %y\n",
+        &report);
+    const cyg_node *n = only(g, CYG_OP_attention);
+    assert_int_equal(n->in_count, 9);
+    assert_int_equal(cyg_node_int(n, CYG_ATTR_kv_tokens, 0), 5);
+    assert_int_equal(cyg_node_int(n, CYG_ATTR_value_dim, 0), 6);
+    assert_int_equal(count(g, CYG_OP_softmax) + count(g, CYG_OP_where), 0);
+    cyg_graph_destroy(g);
+}
+
 static void test_nothing_is_fused_when_not_asked(void **state)
 {
     (void)state;
@@ -447,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_windows_that_do_not_divide),
         cmocka_unit_test(test_masks_are_shared),
         cmocka_unit_test(test_where_masks),
+        cmocka_unit_test(test_run_time_masks),
         cmocka_unit_test(test_nothing_is_fused_when_not_asked),
         cmocka_unit_test(test_formulas_come_first),
         cmocka_unit_test(test_convolutions_stay_channels_first),
