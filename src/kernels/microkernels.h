@@ -77,9 +77,19 @@ typedef void cyg_i_epilogue_fn(const cyg_kp_ilinear *p, int32_t acc_type, const 
 /* One row of layer normalisation. */
 typedef void cyg_i_layernorm_fn(const cyg_kp_ilayernorm *p, int32_t x_type, const void *x,
                                 const float *gamma, const float *beta, int32_t y_type, void *y);
+/* Sums of the planes of 16-bit operands (value = 256 high + low), one a product of two planes; by
+ * weight, 256 twice since either operand may be the high one. NULL = no such plane. */
+typedef struct cyg_plane_sums {
+    const int32_t *by_1, *by_256[2], *by_65536;
+} cyg_plane_sums;
+/* y[j] = (float)(base[j] + offset + by_1[j] + 256 (by_256[0][j] + by_256[1][j]) + 65536
+ * by_65536[j]), base NULL = 0: exact in binary64, since callers keep every part a whole number
+ * below 2^52, and rounded once. y may be one of the sums. */
+typedef void cyg_i_join_fn(const cyg_plane_sums *sums, int64_t n, const double *base, double offset,
+                           float *y);
 /* t[j] = fma((float)a[j], c, bias[j]), with key_norms: fma(((float)a[j] * query_norm) *
- * key_norms[j], c, bias[j]); bias NULL = 0. Returns max t. */
-typedef float cyg_i_scores_fn(const int32_t *a, int64_t n, float c, const float *bias,
+ * key_norms[j], c, bias[j]); bias NULL = 0. a is s32 or (a_type) f32. Returns max t. */
+typedef float cyg_i_scores_fn(int32_t a_type, const void *a, int64_t n, float c, const float *bias,
                               const float *key_norms, float query_norm, float *t);
 /* e[j] = rne(q * exp2(max(t[j] - t_max, -24))) as u8 (q = 255) or u16; returns their sum. n <=
  * 65536. */

@@ -112,7 +112,7 @@ static cyg_status channel_constants(cyg_lowering *l, const cyg_kp_ilinear *p, in
     if (m == NULL || wide == NULL || narrow == NULL)
         return CYG_FAIL(l->ctx, CYG_E_NOMEM, "out of memory");
     const double reach = x->quant.type == CYG_TYPE_U16 ? 65535.0 : is_wide(x) ? 32768.0 : 255.0;
-    const double limit = is_wide(x) ? 9007199254740992.0 : 2147483647.0;
+    const double limit = is_wide(x) ? 4503599627370496.0 : 2147483647.0;
     for (int64_t n = 0; n < channels; n++) {
         const double s = s_x * cyg_lower_scale(w, n);
         int64_t sum = 0, magnitude = 0;

@@ -87,6 +87,7 @@ static inline void ic_linear(kh_call *c, int32_t x_type, int32_t y_type, int32_t
 typedef struct ic_conv {
     int32_t x_type, y_type, act, residual;
     int64_t batch, h, w, c, out_c, group, kh, kw, stride, pad, dilation;
+    int wide_weights;
 } ic_conv;
 
 static inline void ic_conv2d(kh_call *c, const ic_conv *d, kh_pattern pattern)
@@ -116,6 +117,11 @@ static inline void ic_conv2d(kh_call *c, const ic_conv *d, kh_pattern pattern)
     if (d->residual)
         kh_fill_int(CYG_TYPE_S16, kh_in(c, CYG_TYPE_S16, 0, KH_DIMS(1, out_h, out_w, d->out_c)),
                     out_h * out_w * d->out_c, KH_RANDOM);
+    else if (d->wide_weights)
+        kh_in(c, CYG_TYPE_NONE, 0, KH_DIMS(0));
+    if (d->wide_weights)
+        kh_fill_int(CYG_TYPE_S8, kh_in(c, CYG_TYPE_S8, 1, KH_DIMS(d->out_c, d->kh, d->kw, group_c)),
+                    d->out_c * k, pattern);
     kh_out(c, d->y_type, KH_DIMS(d->batch, out_h, out_w, d->out_c));
 }
 
@@ -162,6 +168,7 @@ typedef struct ic_attention {
     int64_t images, entries, heads, dim, tokens, tables;
     int32_t cosine, e_bits, use_rows, use_mask, y_type;
     kh_pattern pattern;
+    int32_t types[3]; /* of q, k, v; NONE = S8 */
 } ic_attention;
 
 /* q, k and v are one fused buffer when all are there; rows is a random permutation. */
@@ -184,13 +191,18 @@ static inline void ic_attention_call(kh_call *c, const ic_attention *d)
                               .tables = d->tables,
                               .cosine = d->cosine};
     kh_begin(c, CYG_KOP_i_attention, &p, sizeof p);
-    for (int i = 0; i < 3; i++)
-        kh_fill_int(CYG_TYPE_S8, kh_in(c, CYG_TYPE_S8, 0, KH_DIMS(rows, stride)), rows * stride,
-                    d->pattern);
+    float unit[3];
+    for (int i = 0; i < 3; i++) {
+        const int32_t type = d->types[i] == CYG_TYPE_NONE ? CYG_TYPE_S8 : d->types[i];
+        kh_fill_int(type, kh_in(c, type, 0, KH_DIMS(rows, stride)), rows * stride, d->pattern);
+        unit[i] = type == CYG_TYPE_S16 ? 1.0f / 256.0f : 1.0f;
+    }
     float *scale = kh_in(c, CYG_TYPE_F32, 1, KH_DIMS(d->heads));
-    const float spread = d->cosine ? 20.0f : 6.0f / (5400.0f * __builtin_sqrtf((float)d->dim));
+    const float spread =
+        d->cosine ? 20.0f : unit[0] * unit[1] * 6.0f / (5400.0f * __builtin_sqrtf((float)d->dim));
     kh_fill_float(scale, d->heads, 0.2f * spread, spread);
-    kh_fill_float(kh_in(c, CYG_TYPE_F32, 1, KH_DIMS(d->heads)), d->heads, 0.5f, 3.0f);
+    kh_fill_float(kh_in(c, CYG_TYPE_F32, 1, KH_DIMS(d->heads)), d->heads, 0.5f * unit[2],
+                  3.0f * unit[2]);
     const int64_t square = d->tokens * d->tokens;
     if (d->tables > 0) {
         float *bias = kh_in(c, CYG_TYPE_F32, 1, KH_DIMS(d->tables, d->heads, d->tokens, d->tokens));

@@ -64,15 +64,27 @@ static void valid_call(kh_call *c, int which)
                   CYG_TYPE_S16, 3, 9, 7, 11, KH_RANDOM, KH_RANDOM);
         break;
     case 1: {
+        const int32_t x = IC_PICK(CYG_TYPE_U8, CYG_TYPE_S16);
         const ic_conv d = {
-            CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 1, 1, 6, 7, 4, 6, IC_PICK(1, 2), 3, 2, 1, 1, 1};
+            x, CYG_TYPE_U8, CYG_ACT_NONE,     1, 1, 6, 7, 4, 6, IC_PICK(1, 2), 3, 2, 1,
+            1, 1,           x == CYG_TYPE_S16};
         ic_conv2d(c, &d, KH_RANDOM);
         break;
     }
     case 2: {
-        const ic_attention d = {
-            2, 2, 2,           6,        9, 2, (int32_t)kh_between(0, 1), kh_between(0, 1) ? 8 : 16,
-            1, 1, CYG_TYPE_U8, KH_RANDOM};
+        const ic_attention d = {2,
+                                2,
+                                2,
+                                6,
+                                9,
+                                2,
+                                (int32_t)kh_between(0, 1),
+                                kh_between(0, 1) ? 8 : 16,
+                                1,
+                                1,
+                                CYG_TYPE_U8,
+                                KH_RANDOM,
+                                {CYG_TYPE_S8, IC_PICK(CYG_TYPE_S8, CYG_TYPE_S16), CYG_TYPE_S16}};
         ic_attention_call(c, &d);
         break;
     }
@@ -271,7 +283,7 @@ static void damaged_calls_stay_inside(void **state)
 static void tables_out_of_bounds_are_rejected(void **state)
 {
     (void)state;
-    const ic_attention d = {1, 3, 2, 8, 4, 2, 0, 8, 1, 1, CYG_TYPE_U8, KH_RANDOM};
+    const ic_attention d = {1, 3, 2, 8, 4, 2, 0, 8, 1, 1, CYG_TYPE_U8, KH_RANDOM, {0}};
     kh_call c;
     ic_attention_call(&c, &d);
     const cyg_kop_info *info = cyg_kop_info_of(c.call.op);

@@ -62,6 +62,37 @@ static void attention(void **state)
     }
 }
 
+/* 16 bits on both sides: attention, and a convolution with 16-bit weights. */
+static void wide(void **state)
+{
+    (void)state;
+    static const uint64_t want[3] = {0x35cb69a7764a486bu, 0x8341e655817a2c9bu, 0xb5990a7a584afe32u};
+    for (int i = 0; i < 2; i++) {
+        const ic_attention d = {.images = 1,
+                                .entries = 2,
+                                .heads = 2,
+                                .dim = 24,
+                                .tokens = 49,
+                                .tables = 2,
+                                .cosine = i,
+                                .e_bits = 16,
+                                .use_rows = 1,
+                                .use_mask = 1,
+                                .y_type = CYG_TYPE_S16,
+                                .types = {CYG_TYPE_S16, CYG_TYPE_S16, CYG_TYPE_S16}};
+        kh_seed((uint64_t)i + 25);
+        kh_call c;
+        ic_attention_call(&c, &d);
+        finish(&c, "attention of 16 bits", want[i]);
+    }
+    const ic_conv d = {
+        CYG_TYPE_S16, CYG_TYPE_S16, CYG_ACT_NONE, 1, 1, 8, 9, 10, 50, 1, 3, 3, 2, 1, 1, 1};
+    kh_seed(27);
+    kh_call c;
+    ic_conv2d(&c, &d, KH_RANDOM);
+    finish(&c, "convolution with weights of 16 bits", want[2]);
+}
+
 static void layernorm(void **state)
 {
     (void)state;
@@ -92,10 +123,8 @@ static void softmax(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(linear),
-        cmocka_unit_test(attention),
-        cmocka_unit_test(layernorm),
-        cmocka_unit_test(softmax),
+        cmocka_unit_test(linear),    cmocka_unit_test(attention), cmocka_unit_test(wide),
+        cmocka_unit_test(layernorm), cmocka_unit_test(softmax),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

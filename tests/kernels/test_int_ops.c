@@ -104,29 +104,35 @@ static void convolutions(void **state)
 {
     (void)state;
     static const ic_conv shapes[] = {
-        {CYG_TYPE_U8, CYG_TYPE_S16, CYG_ACT_NONE, 0, 1, 16, 16, 3, 96, 1, 4, 4, 4, 0,
-         1}, /* patch embedding */
-        {CYG_TYPE_U8, CYG_TYPE_S16, CYG_ACT_NONE, 1, 2, 32, 32, 3, 24, 1, 16, 16, 16, 0, 1},
-        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_RELU, 1, 2, 9, 7, 8, 20, 1, 3, 3, 1, 1, 1},
-        {CYG_TYPE_S8, CYG_TYPE_S8, CYG_ACT_NONE, 0, 1, 11, 13, 5, 7, 1, 3, 2, 2, 2, 1},
-        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_GELU_ERF, 0, 1, 9, 9, 6, 6, 2, 3, 3, 1, 2, 2},
-        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 14, 14, 100, 100, 100, 3, 3, 1, 1,
-         1}, /* depthwise */
-        {CYG_TYPE_U8, CYG_TYPE_S16, CYG_ACT_HARDSWISH, 1, 2, 9, 7, 64, 64, 64, 5, 5, 2, 2, 1},
-        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_CLIP, 0, 1, 6, 7, 33, 33, 33, 3, 2, 1, 2, 2},
-        {CYG_TYPE_U8, CYG_TYPE_F32, CYG_ACT_NONE, 0, 1, 5, 5, 16, 16, 16, 1, 1, 1, 0, 1},
-        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 6, 6, 20, 40, 20, 3, 3, 1, 1,
-         1}, /* two results for each channel */
-        {CYG_TYPE_S16, CYG_TYPE_S16, CYG_ACT_SILU, 1, 1, 8, 8, 70, 140, 70, 3, 3, 2, 1, 1},
-        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 1, 1, 9, 9, 64, 400, 1, 1, 1, 1, 0,
-         1}, /* a pixel is a row; blocks of channels */
-        {CYG_TYPE_U8, CYG_TYPE_S16, CYG_ACT_NONE, 1, 2, 5, 5, 30, 200, 1, 1, 1, 1, 0, 1},
-        {CYG_TYPE_S8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 9, 9, 20, 50, 1, 1, 1, 1, 0, 1},
-        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 9, 9, 20, 400, 1, 3, 3, 2, 1, 1},
-        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_RELU, 0, 1, 9, 9, 24, 36, 4, 3, 3, 1, 1, 1},
-        {CYG_TYPE_S16, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 8, 8, 10, 33, 1, 3, 3, 1, 1, 1},
-        {CYG_TYPE_U8, CYG_TYPE_F32, CYG_ACT_NONE, 0, 3, 5, 5, 48, 64, 1, 1, 1, 1, 0, 1},
-        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 1, 30, 1, 4, 1, 1, 5, 1, 0, 3},
+        {CYG_TYPE_U8, CYG_TYPE_S16, CYG_ACT_NONE, 0, 1, 16, 16, 3, 96, 1, 4, 4, 4, 0, 1,
+         0}, /* patch embedding */
+        {CYG_TYPE_U8, CYG_TYPE_S16, CYG_ACT_NONE, 1, 2, 32, 32, 3, 24, 1, 16, 16, 16, 0, 1, 0},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_RELU, 1, 2, 9, 7, 8, 20, 1, 3, 3, 1, 1, 1, 0},
+        {CYG_TYPE_S8, CYG_TYPE_S8, CYG_ACT_NONE, 0, 1, 11, 13, 5, 7, 1, 3, 2, 2, 2, 1, 0},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_GELU_ERF, 0, 1, 9, 9, 6, 6, 2, 3, 3, 1, 2, 2, 0},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 14, 14, 100, 100, 100, 3, 3, 1, 1, 1,
+         0}, /* depthwise */
+        {CYG_TYPE_U8, CYG_TYPE_S16, CYG_ACT_HARDSWISH, 1, 2, 9, 7, 64, 64, 64, 5, 5, 2, 2, 1, 0},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_CLIP, 0, 1, 6, 7, 33, 33, 33, 3, 2, 1, 2, 2, 0},
+        {CYG_TYPE_U8, CYG_TYPE_F32, CYG_ACT_NONE, 0, 1, 5, 5, 16, 16, 16, 1, 1, 1, 0, 1, 0},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 6, 6, 20, 40, 20, 3, 3, 1, 1, 1,
+         0}, /* two results for each channel */
+        {CYG_TYPE_S16, CYG_TYPE_S16, CYG_ACT_SILU, 1, 1, 8, 8, 70, 140, 70, 3, 3, 2, 1, 1, 0},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 1, 1, 9, 9, 64, 400, 1, 1, 1, 1, 0, 1,
+         0}, /* a pixel is a row; blocks of channels */
+        {CYG_TYPE_U8, CYG_TYPE_S16, CYG_ACT_NONE, 1, 2, 5, 5, 30, 200, 1, 1, 1, 1, 0, 1, 0},
+        {CYG_TYPE_S8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 9, 9, 20, 50, 1, 1, 1, 1, 0, 1, 0},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 9, 9, 20, 400, 1, 3, 3, 2, 1, 1, 0},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_RELU, 0, 1, 9, 9, 24, 36, 4, 3, 3, 1, 1, 1, 0},
+        {CYG_TYPE_S16, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 8, 8, 10, 33, 1, 3, 3, 1, 1, 1, 0},
+        {CYG_TYPE_U8, CYG_TYPE_F32, CYG_ACT_NONE, 0, 3, 5, 5, 48, 64, 1, 1, 1, 1, 0, 1, 0},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 1, 30, 1, 4, 1, 1, 5, 1, 0, 3, 0},
+        /* 16-bit weights: whole, pointwise, grouped, depthwise with one and two results */
+        {CYG_TYPE_S16, CYG_TYPE_S16, CYG_ACT_NONE, 1, 2, 8, 9, 10, 50, 1, 3, 3, 2, 1, 1, 1},
+        {CYG_TYPE_U16, CYG_TYPE_F32, CYG_ACT_NONE, 0, 1, 6, 7, 40, 400, 1, 1, 1, 1, 0, 1, 1},
+        {CYG_TYPE_S16, CYG_TYPE_U8, CYG_ACT_GELU_ERF, 0, 1, 7, 7, 24, 36, 4, 3, 3, 1, 1, 1, 1},
+        {CYG_TYPE_S16, CYG_TYPE_S16, CYG_ACT_NONE, 1, 1, 9, 8, 70, 70, 70, 3, 3, 1, 1, 1, 1},
+        {CYG_TYPE_U16, CYG_TYPE_S16, CYG_ACT_CLIP, 0, 1, 6, 6, 20, 40, 20, 5, 3, 2, 2, 1, 1},
     };
     for (size_t i = 0; i < CYG_COUNT(shapes); i++)
         for (int pattern = 0; pattern < KH_PATTERNS; pattern++) {
@@ -190,6 +196,9 @@ static void attentions(void **state)
                 e.pattern = pattern == 0 ? KH_RANDOM : (kh_pattern)kh_between(1, KH_PATTERNS - 1);
                 if (pattern > 1 && e.tokens > 64)
                     continue;
+                const int64_t wide = (int64_t)(i * CYG_COUNT(dims) + j) + pattern; /* operands */
+                for (int operand = 0; operand < 3; operand++)
+                    e.types[operand] = wide >> operand & 1 ? CYG_TYPE_S16 : CYG_TYPE_S8;
                 kh_call c;
                 ic_attention_call(&c, &e);
                 kh_run(&c);
@@ -212,6 +221,28 @@ static void attention_long(void **state)
     ic_attention_call(&c, &d);
     kh_run(&c);
     kh_end(&c);
+}
+
+/* Sums of 16-bit operands at both ends of their range, over the longest heads and rows. */
+static void attention_wide_extremes(void **state)
+{
+    (void)state;
+    for (int pattern = 0; pattern < KH_PATTERNS; pattern++) {
+        const ic_attention d = {.images = 1,
+                                .entries = 1,
+                                .heads = 1,
+                                .dim = pattern % 2 ? 515 : 4096,
+                                .tokens = pattern % 2 ? 700 : 21,
+                                .cosine = pattern == KH_ALTERNATING,
+                                .e_bits = pattern == KH_SMALL ? 8 : 16,
+                                .y_type = CYG_TYPE_S16,
+                                .pattern = (kh_pattern)pattern,
+                                .types = {CYG_TYPE_S16, CYG_TYPE_S16, CYG_TYPE_S16}};
+        kh_call c;
+        ic_attention_call(&c, &d);
+        kh_run(&c);
+        kh_end(&c);
+    }
 }
 
 static void softmaxes(void **state)
@@ -403,6 +434,7 @@ int main(void)
         cmocka_unit_test(layernorms),
         cmocka_unit_test(attentions),
         cmocka_unit_test(attention_long),
+        cmocka_unit_test(attention_wide_extremes),
         cmocka_unit_test(softmaxes),
         cmocka_unit_test(eltwises),
         cmocka_unit_test(requants),

@@ -128,9 +128,11 @@ static void conv2d_is_the_real_formula(void **state)
     (void)state;
     tally t = {0};
     const ic_conv shapes[] = {
-        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 2, 9, 7, 6, 8, 2, 3, 2, 2, 1, 1},
-        {CYG_TYPE_S8, CYG_TYPE_S8, CYG_ACT_NONE, 0, 1, 12, 12, 3, 10, 1, 4, 4, 4, 0, 1},
-        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 10, 10, 5, 5, 5, 3, 3, 1, 2, 2}};
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 2, 9, 7, 6, 8, 2, 3, 2, 2, 1, 1, 0},
+        {CYG_TYPE_S8, CYG_TYPE_S8, CYG_ACT_NONE, 0, 1, 12, 12, 3, 10, 1, 4, 4, 4, 0, 1, 0},
+        {CYG_TYPE_U8, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 10, 10, 5, 5, 5, 3, 3, 1, 2, 2, 0},
+        {CYG_TYPE_S16, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 9, 9, 6, 8, 2, 3, 3, 2, 1, 1, 1},
+        {CYG_TYPE_S16, CYG_TYPE_U8, CYG_ACT_NONE, 0, 1, 9, 9, 7, 7, 7, 3, 3, 1, 1, 1, 1}};
     for (size_t s = 0; s < CYG_COUNT(shapes); s++) {
         const ic_conv *d = &shapes[s];
         kh_call c;
@@ -153,7 +155,9 @@ static void conv2d_is_the_real_formula(void **state)
                             outside ? p->x_zero
                                     : element(&c.in[0], ((b * d->h + iy) * d->w + ix) * d->c +
                                                             o / gn * gc + q);
-                        acc += value * element(&c.in[1], ((o * d->kh + u) * d->kw + v) * gc + q);
+                        const int64_t tap = ((o * d->kh + u) * d->kw + v) * gc + q;
+                        acc += value * (element(&c.in[1], tap) +
+                                        (d->wide_weights ? 256 * element(&c.in[5], tap) : 0));
                     }
             count_int(&t, &c, &p->out.sat, i, acc * element(&c.in[3], o));
         }
@@ -200,8 +204,8 @@ static void layernorm_is_the_real_formula(void **state)
 static void attention_is_the_real_formula(void **state)
 {
     (void)state;
-    tally coarse = {0}, fine = {0};
-    for (int round = 0; round < 24; round++) {
+    tally coarse = {0}, fine = {0}, wide = {0};
+    for (int round = 0; round < 36; round++) {
         const ic_attention d = {.images = 2,
                                 .entries = 2,
                                 .heads = 2,
@@ -212,7 +216,10 @@ static void attention_is_the_real_formula(void **state)
                                 .e_bits = round % 2 ? 8 : 16,
                                 .use_rows = round % 5 < 2,
                                 .use_mask = round % 3 == 2,
-                                .y_type = CYG_TYPE_S8};
+                                .y_type = round < 24 ? CYG_TYPE_S8 : CYG_TYPE_S16,
+                                .types = {round < 24 ? CYG_TYPE_S8 : CYG_TYPE_S16,
+                                          round < 30 ? CYG_TYPE_S8 : CYG_TYPE_S16,
+                                          round < 27 ? CYG_TYPE_S8 : CYG_TYPE_S16}};
         kh_call c;
         ic_attention_call(&c, &d);
         kh_execute(&c, CYG_CPU_C, 0, 1);
@@ -254,14 +261,20 @@ static void attention_is_the_real_formula(void **state)
                 for (int64_t j = 0; j < d.tokens; j++)
                     o += t[j] / total *
                          element(&c.in[2], ROW(j) * at->v_stride + at->v_offset + h * d.dim + e);
-                count_int(d.e_bits == 8 ? &coarse : &fine, &c, &p->sat,
-                          ROW(token) * channels + h * d.dim + e, o * element(&c.in[4], h));
+                if (d.e_bits == 8 && round >= 24)
+                    continue; /* 8-bit weights hide what 16-bit operands are for */
+                count_int(d.e_bits == 8 ? &coarse
+                          : round < 24  ? &fine
+                                        : &wide,
+                          &c, &p->sat, ROW(token) * channels + h * d.dim + e,
+                          o * element(&c.in[4], h));
             }
         }
         kh_end(&c);
     }
     expect("attention, 16-bit weights", &fine, 1, 0.01);
     expect("attention, 8-bit weights", &coarse, 4, 0.5);
+    expect("attention, 16-bit operands and weights", &wide, 1, 0.06);
 }
 
 static void softmax_and_mean_are_the_real_formulas(void **state)

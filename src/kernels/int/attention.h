@@ -12,20 +12,38 @@ enum { CYG_ATTENTION_ROWS = 64 };
 typedef struct cyg_attention_item {
     int64_t group;        /* (image, entry, head): items of one group share keys and values */
     int64_t first, count; /* query rows */
-    const int8_t *q, *k,
-        *v;       /* channels of this head in row 0 of the entry (with rows: of the image) */
-    int64_t y_at; /* likewise, elements */
+    const uint8_t *q, *k,
+        *v; /* channels of this head in row 0 of the entry (with rows: of the image) */
+    int64_t q_row, k_row, v_row; /* bytes of a row of each */
+    int64_t y_at;                /* likewise, elements */
     int64_t head;
     const int64_t *rows; /* [tokens] or NULL */
     const float *bias;   /* [tokens, tokens] or NULL */
 } cyg_attention_item;
 
 cyg_attention_item cyg_attention_item_of(const cyg_kcall *call, int64_t item);
-int64_t cyg_attention_squares(const int8_t *row, int64_t n);
+/* Sum of the squares, or (power 1) of the elements, of a row. */
+int64_t cyg_attention_sum(int32_t type, const void *row, int64_t n, int power);
 
 CYG_INLINE int64_t cyg_attention_row(const cyg_attention_item *it, int64_t token)
 {
     return it->rows != NULL ? it->rows[token] : token;
+}
+
+/* Rows of the operands by token. */
+CYG_INLINE const uint8_t *cyg_attention_q(const cyg_attention_item *it, int64_t token)
+{
+    return it->q + cyg_attention_row(it, token) * it->q_row;
+}
+
+CYG_INLINE const uint8_t *cyg_attention_k(const cyg_attention_item *it, int64_t token)
+{
+    return it->k + cyg_attention_row(it, token) * it->k_row;
+}
+
+CYG_INLINE const uint8_t *cyg_attention_v(const cyg_attention_item *it, int64_t token)
+{
+    return it->v + cyg_attention_row(it, token) * it->v_row;
 }
 
 void cyg_attention_ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch);

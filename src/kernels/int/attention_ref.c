@@ -11,26 +11,39 @@ size_t cyg_attention_ref_scratch(const cyg_kcall *call)
     return ((size_t)p->at.tokens * 8 + 63) / 64 * 64;
 }
 
-static int64_t dot(const int8_t *a, const int8_t *b, int64_t n)
+CYG_INLINE int64_t dot_of(int32_t a_type, const void *a, int32_t b_type, const void *b, int64_t n)
 {
     int64_t sum = 0;
     for (int64_t i = 0; i < n; i++)
-        sum += a[i] * b[i];
+        sum += (int64_t)cyg_load_int(a_type, a, i) * cyg_load_int(b_type, b, i);
     return sum;
 }
 
+/* The types are constants in each loop. */
+static int64_t dot(int32_t a_type, const void *a, int32_t b_type, const void *b, int64_t n)
+{
+    if (a_type == CYG_TYPE_S8)
+        return b_type == CYG_TYPE_S8 ? dot_of(CYG_TYPE_S8, a, CYG_TYPE_S8, b, n)
+                                     : dot_of(CYG_TYPE_S8, a, CYG_TYPE_S16, b, n);
+    return b_type == CYG_TYPE_S8 ? dot_of(CYG_TYPE_S16, a, CYG_TYPE_S8, b, n)
+                                 : dot_of(CYG_TYPE_S16, a, CYG_TYPE_S16, b, n);
+}
+
 /* t of query i against all keys; returns the maximum. */
-static float scores(const cyg_kp_attention *at, const cyg_attention_item *it, float c, int64_t i,
+static float scores(const cyg_kcall *call, const cyg_attention_item *it, float c, int64_t i,
                     float *t)
 {
-    const int8_t *q = it->q + cyg_attention_row(it, i) * at->q_stride;
-    const float q_norm = cyg_inverse_norm(cyg_attention_squares(q, at->head_dim));
+    const cyg_kp_attention *at = &((const cyg_kp_iattention *)call->params)->at;
+    const int32_t q_type = call->in[0].type, k_type = call->in[1].type;
+    const int64_t n = at->head_dim;
+    const uint8_t *q = cyg_attention_q(it, i);
+    const float q_norm = cyg_inverse_norm(cyg_attention_sum(q_type, q, n, 2));
     float t_max = -CYG_INFINITY;
     for (int64_t j = 0; j < at->tokens; j++) {
-        const int8_t *k = it->k + cyg_attention_row(it, j) * at->k_stride;
-        float f = (float)(int32_t)dot(q, k, at->head_dim);
+        const uint8_t *k = cyg_attention_k(it, j);
+        float f = (float)(double)dot(q_type, q, k_type, k, n);
         if (at->cosine)
-            f = (f * q_norm) * cyg_inverse_norm(cyg_attention_squares(k, at->head_dim));
+            f = (f * q_norm) * cyg_inverse_norm(cyg_attention_sum(k_type, k, n, 2));
         t[j] = cyg_fmaf(f, c, it->bias == NULL ? 0.0f : it->bias[i * at->tokens + j]);
         t_max = cyg_maxf(t[j], t_max);
     }
@@ -41,6 +54,7 @@ void cyg_attention_ref(const cyg_kcall *call, int64_t begin, int64_t end, void *
 {
     const cyg_kp_iattention *p = call->params;
     const cyg_kp_attention *at = &p->at;
+    const int32_t v_type = call->in[2].type;
     float *t = scratch;
     int32_t *e = (int32_t *)(void *)(t + at->tokens);
     for (int64_t item = begin; item < end; item++) {
@@ -48,7 +62,7 @@ void cyg_attention_ref(const cyg_kcall *call, int64_t begin, int64_t end, void *
         const float c = ((const float *)call->in[3].data)[it.head],
                     a = ((const float *)call->in[4].data)[it.head];
         for (int64_t i = it.first; i < it.first + it.count; i++) {
-            const float t_max = scores(at, &it, c, i, t);
+            const float t_max = scores(call, &it, c, i, t);
             int64_t sum = 0;
             for (int64_t j = 0; j < at->tokens; j++) {
                 e[j] = cyg_exp_int(t[j] - t_max, p->e_bits == 8 ? 255.0f : 65535.0f);
@@ -59,8 +73,9 @@ void cyg_attention_ref(const cyg_kcall *call, int64_t begin, int64_t end, void *
             for (int64_t d = 0; d < at->head_dim; d++) {
                 int64_t o = 0;
                 for (int64_t j = 0; j < at->tokens; j++)
-                    o += (int64_t)e[j] * it.v[cyg_attention_row(&it, j) * at->v_stride + d];
-                cyg_store_out(call->out[0].type, call->out[0].data, to + d, &p->sat, (float)o * k);
+                    o += (int64_t)e[j] * cyg_load_int(v_type, cyg_attention_v(&it, j), d);
+                cyg_store_out(call->out[0].type, call->out[0].data, to + d, &p->sat,
+                              (float)(double)o * k);
             }
         }
     }

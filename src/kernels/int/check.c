@@ -1,6 +1,8 @@
 /* Shared parts of the integer operators' validation: see check.h. */
 #include "kernels/int/check.h"
 
+#include <string.h>
+
 const char *cyg_check_counts(const cyg_kcall *call, uint32_t min_in, uint32_t max_in)
 {
     CYG_WANT(call->in_count >= min_in && call->in_count <= max_in, "wrong number of inputs");
@@ -17,6 +19,19 @@ const char *cyg_check_constant(const cyg_kbuf *b, int32_t type, int64_t elements
     CYG_WANT(b->type == type, "a constant has the wrong type");
     CYG_WANT(cyg_elements(b) == elements, "a constant has the wrong number of elements");
     CYG_WANT(b->is_const && (b->data != NULL || elements == 0), "an operand must be a constant");
+    return NULL;
+}
+
+const char *cyg_check_bias(const cyg_kbuf *b, int32_t x_type, int64_t elements)
+{
+    const int64_t limit = (int64_t)1 << 52;
+    CYG_WANT_OK(
+        cyg_check_constant(b, cyg_is_16bit(x_type) ? CYG_TYPE_S64 : CYG_TYPE_S32, elements));
+    for (int64_t i = 0; cyg_is_16bit(x_type) && i < elements; i++) {
+        int64_t v;
+        memcpy(&v, (const uint8_t *)b->data + 8 * i, sizeof v);
+        CYG_WANT(v > -limit && v < limit, "a bias is 2^52 or more");
+    }
     return NULL;
 }
 

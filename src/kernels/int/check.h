@@ -79,6 +79,9 @@ const char *cyg_check_counts(const cyg_kcall *call, uint32_t min_in, uint32_t ma
 const char *cyg_check_constant(const cyg_kbuf *b, int32_t type, int64_t elements);
 /* The limits of an output: whole numbers, lo <= hi, inside y's type with the zero point added. */
 const char *cyg_check_sat(const cyg_isat *sat, int32_t y_type);
+/* The bias of a product: s32, or for a 16-bit x s64 below 2^52 in size, which keeps every sum exact
+ * in binary64. */
+const char *cyg_check_bias(const cyg_kbuf *b, int32_t x_type, int64_t elements);
 const char *cyg_check_ilinear(const cyg_kp_ilinear *p, int32_t y_type, const cyg_kbuf *residual,
                               int64_t rows, int64_t columns);
 

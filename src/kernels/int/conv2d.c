@@ -6,7 +6,8 @@
  * rows are packed for the tile kernel, and the product is i_linear's. Windows whose taps are
  * neighbours in memory are copied in runs of kw * C; a patch embedding (stride = kernel, no pads)
  * is nothing but such runs. Depthwise convolutions have rows too short for that: those of U8 pixels
- * have kernels of their own (depthwise.c), others sum taps channel by channel in plain C. */
+ * have kernels of their own (depthwise.c), others sum taps channel by channel in plain C. 16-bit
+ * weights come as two operands of 8 bits: w + 256 w_high. */
 #include <string.h>
 
 #include "kernels/int/arith.h"
@@ -14,7 +15,7 @@
 #include "kernels/int/depthwise.h"
 #include "kernels/int/gemm.h"
 
-enum { X, W, BIAS, M, RESIDUAL };
+enum { X, W, BIAS, M, RESIDUAL, W_HIGH };
 enum { DEPTHWISE_CHUNK = 64 };
 
 typedef struct conv_shape {
@@ -65,7 +66,7 @@ static const char *check(const cyg_kcall *call)
 {
     const cyg_kp_iconv2d *p = call->params;
     const cyg_kp_conv *g = &p->geometry;
-    CYG_WANT_OK(cyg_check_counts(call, 4, 5));
+    CYG_WANT_OK(cyg_check_counts(call, 4, 6));
     const cyg_kbuf *x = &call->in[X], *w = &call->in[W], *y = &call->out[0];
     CYG_WANT(cyg_is_activation(x->type), "x's type is not supported");
     CYG_WANT(x->rank == 4 && w->rank == 4 && y->rank == 4, "x, w and y must have four dimensions");
@@ -86,8 +87,12 @@ static const char *check(const cyg_kcall *call)
     CYG_WANT(n <= INT32_MAX && elements > 0 && elements / n <= CYG_IGEMM_MAX_K,
              "w's shape is out of range");
     CYG_WANT_OK(cyg_check_constant(w, CYG_TYPE_S8, elements));
-    CYG_WANT_OK(cyg_check_constant(&call->in[BIAS],
-                                   cyg_is_16bit(x->type) ? CYG_TYPE_S64 : CYG_TYPE_S32, n));
+    CYG_WANT_OK(cyg_check_bias(&call->in[BIAS], x->type, n));
+    const cyg_kbuf *high = cyg_optional(call, W_HIGH);
+    if (high != NULL) {
+        CYG_WANT(cyg_is_16bit(x->type), "16-bit weights need a 16-bit x");
+        CYG_WANT_OK(cyg_check_constant(high, CYG_TYPE_S8, elements));
+    }
     CYG_WANT_OK(cyg_check_constant(&call->in[M], CYG_TYPE_F32, n));
     const int32_t lo = x->type == CYG_TYPE_U8 || x->type == CYG_TYPE_U16 ? 0 : -32768;
     CYG_WANT(p->x_zero >= (x->type == CYG_TYPE_S8 ? -128 : lo) &&
@@ -111,26 +116,40 @@ static int64_t items(const cyg_kcall *call)
     return s.row_blocks * s.column_blocks;
 }
 
-/* ---- depthwise: weights as [taps][channels] s16
+/* ---- prepared weights
  * --------------------------------------------------------------- */
 
+static size_t block_size(const cyg_kcall *call, const conv_shape *s)
+{
+    return cyg_igemm_layout_of(call->isa->igemm(), call->in[X].type, s->group_n, s->k).size;
+}
+
+/* Of a group, the weights' lower bytes (or all of them) and the upper ones; of a depthwise
+ * convolution [taps][channels] s32. */
 static size_t prepare_size(const cyg_kcall *call)
 {
     const conv_shape s = shape_of(call);
     if (cyg_depthwise_fits(call))
         return cyg_depthwise_prepared(call);
     if (is_depthwise(&s))
-        return (size_t)(s.k * s.out_c) * sizeof(int16_t);
+        return (size_t)(s.k * s.out_c) * sizeof(int32_t);
     const cyg_kp_iconv2d *p = call->params;
-    return cyg_igemm_layout_of(call->isa->igemm(), call->in[X].type, s.group_n, s.k).size *
-           (size_t)p->geometry.group;
+    return block_size(call, &s) * (size_t)p->geometry.group *
+           (cyg_optional(call, W_HIGH) != NULL ? 2 : 1);
+}
+
+static int32_t weight_at(const int8_t *low, const int8_t *high, int64_t i)
+{
+    return low[i] + (high != NULL ? 256 * high[i] : 0);
 }
 
 static void prepare(const cyg_kcall *call, void *out_prepared)
 {
     const conv_shape s = shape_of(call);
     const cyg_kp_iconv2d *p = call->params;
-    const int8_t *w = call->in[W].data;
+    const cyg_igemm *g = call->isa->igemm();
+    const int32_t type = call->in[X].type;
+    const int8_t *w = call->in[W].data, *high = cyg_optional_data(call, W_HIGH);
     if (cyg_depthwise_fits(call)) {
         cyg_depthwise_prepare(call, out_prepared);
         return;
@@ -138,18 +157,20 @@ static void prepare(const cyg_kcall *call, void *out_prepared)
     if (is_depthwise(&s)) {
         for (int64_t n = 0; n < s.out_c; n++)
             for (int64_t tap = 0; tap < s.k; tap++)
-                ((int16_t *)out_prepared)[tap * s.out_c + n] = w[n * s.k + tap];
+                ((int32_t *)out_prepared)[tap * s.out_c + n] = weight_at(w, high, n * s.k + tap);
         return;
     }
-    const size_t size =
-        cyg_igemm_layout_of(call->isa->igemm(), call->in[X].type, s.group_n, s.k).size;
-    const int64_t bias_bytes = cyg_is_16bit(call->in[X].type) ? 8 : 4;
-    for (int64_t group = 0; group < p->geometry.group; group++) {
+    const size_t size = block_size(call, &s);
+    const int64_t bias_bytes = cyg_is_16bit(type) ? 8 : 4;
+    uint8_t *to = out_prepared;
+    for (int64_t group = 0; group < p->geometry.group; group++, to += size) {
         const int64_t first = group * s.group_n;
-        cyg_igemm_prepare(call->isa->igemm(), call->in[X].type, w + first * s.k,
-                          (const uint8_t *)call->in[BIAS].data + first * bias_bytes,
-                          (const float *)call->in[M].data + first, s.group_n, s.k,
-                          (uint8_t *)out_prepared + (size_t)group * size);
+        const float *m = (const float *)call->in[M].data + first;
+        cyg_igemm_prepare(g, type, w + first * s.k,
+                          (const uint8_t *)call->in[BIAS].data + first * bias_bytes, m, s.group_n,
+                          s.k, to);
+        if (high != NULL)
+            cyg_igemm_prepare(g, type, high + first * s.k, NULL, m, s.group_n, s.k, to += size);
     }
 }
 
@@ -171,9 +192,35 @@ static int is_inside(const conv_shape *s, int64_t row, int64_t column)
     return row >= 0 && row < s->in_h && column >= 0 && column < s->in_w;
 }
 
+/* acc += x[channel of result first + j] * w[j], type a constant where this is inlined. */
+CYG_INLINE void add_tap(int32_t type, const void *x, int64_t pixel_at, int64_t first, int64_t width,
+                        int64_t per_channel, const int32_t *w, int64_t *acc)
+{
+    if (per_channel == 1) {
+        for (int64_t j = 0; j < width; j++)
+            acc[j] += (int64_t)cyg_load_int(type, x, pixel_at + first + j) * w[j];
+        return;
+    }
+    for (int64_t j = 0; j < width; j++)
+        acc[j] += (int64_t)cyg_load_int(type, x, pixel_at + (first + j) / per_channel) * w[j];
+}
+
+static void add_inside(int32_t type, const void *x, int64_t pixel_at, int64_t first, int64_t width,
+                       int64_t per_channel, const int32_t *w, int64_t *acc)
+{
+    if (type == CYG_TYPE_S16)
+        add_tap(CYG_TYPE_S16, x, pixel_at, first, width, per_channel, w, acc);
+    else if (type == CYG_TYPE_U16)
+        add_tap(CYG_TYPE_U16, x, pixel_at, first, width, per_channel, w, acc);
+    else if (type == CYG_TYPE_S8)
+        add_tap(CYG_TYPE_S8, x, pixel_at, first, width, per_channel, w, acc);
+    else
+        add_tap(CYG_TYPE_U8, x, pixel_at, first, width, per_channel, w, acc);
+}
+
+/* Sums stay below 2^63: 65,000 taps of 2^32, and a bias below 2^52. */
 static void depthwise_chunk(const cyg_kcall *call, const conv_shape *s, int64_t pixel,
-                            int64_t first, int64_t width, const int16_t *w, int64_t w_stride,
-                            int64_t w_step)
+                            int64_t first, int64_t width)
 {
     const cyg_kp_iconv2d *p = call->params;
     const cyg_kbuf *x = &call->in[X], *y = &call->out[0], *r = cyg_optional(call, RESIDUAL);
@@ -188,14 +235,12 @@ static void depthwise_chunk(const cyg_kcall *call, const conv_shape *s, int64_t 
         const int64_t row = at.top + tap / g->kw * g->dilation_h,
                       column = at.left + tap % g->kw * g->dilation_w;
         const int64_t pixel_at = ((at.image * s->in_h + row) * s->in_w + column) * s->in_c;
-        const int inside = is_inside(s, row, column);
-        for (int64_t j = 0; j < width; j++) {
-            const int64_t v =
-                inside ? cyg_load_int(x->type, x->data, pixel_at + (first + j) / s->group_n)
-                       : p->x_zero;
-            acc[j] = (int64_t)((uint64_t)acc[j] +
-                               (uint64_t)(v * w[tap * w_stride + (first + j) * w_step]));
-        }
+        const int32_t *w = (const int32_t *)call->prepared + tap * s->out_c + first;
+        if (is_inside(s, row, column))
+            add_inside(x->type, x->data, pixel_at, first, width, s->group_n, w, acc);
+        else
+            for (int64_t j = 0; j < width; j++)
+                acc[j] += (int64_t)p->x_zero * w[j];
     }
     const int64_t r_count = has_r ? cyg_elements(r) : 1;
     for (int64_t j = 0; j < width; j++) {
@@ -211,12 +256,10 @@ static void depthwise_chunk(const cyg_kcall *call, const conv_shape *s, int64_t 
 
 static void run_depthwise(const cyg_kcall *call, const conv_shape *s, int64_t first, int64_t last)
 {
-    for (int64_t pixel = first; pixel < last; pixel++) {
-        for (int64_t c = 0; c < s->out_c; c += DEPTHWISE_CHUNK) {
-            const int64_t width = s->out_c - c < DEPTHWISE_CHUNK ? s->out_c - c : DEPTHWISE_CHUNK;
-            depthwise_chunk(call, s, pixel, c, width, call->prepared, s->out_c, 1);
-        }
-    }
+    for (int64_t pixel = first; pixel < last; pixel++)
+        for (int64_t c = 0; c < s->out_c; c += DEPTHWISE_CHUNK)
+            depthwise_chunk(call, s, pixel, c,
+                            s->out_c - c < DEPTHWISE_CHUNK ? s->out_c - c : DEPTHWISE_CHUNK);
 }
 
 /* ---- rows of taps
@@ -331,7 +374,7 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
     const int32_t type = call->in[X].type;
     cyg_igemm_job job = {
         .isa = call->isa,
-        .prepared = call->prepared,
+        .prepared = call->prepared, /* of the first group */
         .layout = cyg_igemm_layout_of(g, type, s.group_n, s.k),
         .x_type = type,
         .y_type = call->out[0].type,
@@ -343,6 +386,9 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
         .r = has_r ? r->data : NULL,
         .r_rows = has_r ? cyg_elements(r) / s.out_c : 1,
     };
+    const uint8_t *prepared = call->prepared;
+    const int has_high = cyg_optional(call, W_HIGH) != NULL;
+    const size_t group_size = job.layout.size * (has_high ? 2 : 1);
     const int64_t stride = job.layout.groups * 4;
     const int as_it_is = s.is_pointwise && cyg_igemm_a_is_direct(g, type, s.k);
     uint8_t *lo = scratch_memory, *hi = lo + align64(stride * s.item_rows);
@@ -360,7 +406,8 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
             if (packed != block || p->geometry.group > 1)
                 pack_rows(call, &s, first, rows, group, lo, hi);
             packed = block;
-            job.prepared = (const uint8_t *)call->prepared + (size_t)group * job.layout.size;
+            job.prepared = prepared + (size_t)group * group_size;
+            job.high = has_high ? prepared + (size_t)group * group_size + job.layout.size : NULL;
             job.y_column = group * s.group_n;
             cyg_igemm_block(&job, lo, hi, stride, first, rows, column, column_end(&s, column));
         }
@@ -375,7 +422,7 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
     const cyg_kp_iconv2d *p = call->params;
     const cyg_kp_conv *g = &p->geometry;
     const cyg_kbuf *x = &call->in[X], *y = &call->out[0], *r = cyg_optional(call, RESIDUAL);
-    const int8_t *w = call->in[W].data;
+    const int8_t *w = call->in[W].data, *high = cyg_optional_data(call, W_HIGH);
     const float *m = call->in[M].data;
     const int wide = cyg_is_16bit(x->type), has_r = r != NULL && r->data != NULL;
     const int64_t r_count = has_r ? cyg_elements(r) : 1;
@@ -399,7 +446,7 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
                         ? cyg_load_int(x->type, x->data,
                                        ((at.image * s.in_h + row) * s.in_w + column) * s.in_c + c)
                         : p->x_zero;
-                acc += (uint64_t)(v * w[n * s.k + k]);
+                acc += (uint64_t)(v * weight_at(w, high, n * s.k + k));
             }
             const float f = wide ? (float)(double)(int64_t)acc : (float)(int32_t)(uint32_t)acc;
             const int64_t to = pixel * s.out_c + n;

@@ -27,8 +27,8 @@ cyg_igemm_layout cyg_igemm_layout_of(const cyg_igemm *g, int32_t x_type, int64_t
     l.groups = groups_of(g, k);
     l.padded = (n + g->nr - 1) / g->nr * g->nr;
     l.m_at = align64((size_t)l.padded * 4);
-    l.bias64_at = align64(l.m_at + (size_t)l.padded * 4);
-    l.panels_at = l.bias64_at + (cyg_is_16bit(x_type) ? align64((size_t)l.padded * 8) : 0);
+    l.wide_bias_at = align64(l.m_at + (size_t)l.padded * 4);
+    l.panels_at = l.wide_bias_at + (cyg_is_16bit(x_type) ? align64((size_t)l.padded * 8) : 0);
     l.size = align64(l.panels_at + (size_t)l.padded * (size_t)l.groups * 4);
     return l;
 }
@@ -131,7 +131,7 @@ void cyg_igemm_prepare(const cyg_igemm *g, int32_t x_type, const int8_t *w, cons
     uint8_t *base = out_prepared;
     int32_t *bias32 = (int32_t *)(void *)base;
     float *scale = (float *)(void *)(base + l.m_at);
-    int64_t *bias64 = (int64_t *)(void *)(base + l.bias64_at);
+    double *wide_bias = (double *)(void *)(base + l.wide_bias_at);
     const cyg_igemm_source from = {w, k, NULL};
     cyg_igemm_pack_b(g, &from, n, k, base + l.panels_at);
     const int is_offset = !g->wide && (x_type == CYG_TYPE_S8 || x_type == CYG_TYPE_S16);
@@ -141,7 +141,7 @@ void cyg_igemm_prepare(const cyg_igemm *g, int32_t x_type, const int8_t *w, cons
             correction += 128 * w[i * k + j];
         if (cyg_is_16bit(x_type)) {
             const int64_t b = i < n && bias != NULL ? ((const int64_t *)bias)[i] : 0;
-            bias64[i] = (int64_t)((uint64_t)b - 256 * (uint64_t)correction);
+            wide_bias[i] = (double)(b - 256 * correction);
             bias32[i] = 0;
         } else {
             const int32_t b = i < n && bias != NULL ? ((const int32_t *)bias)[i] : 0;
@@ -251,35 +251,6 @@ void cyg_igemm_signed_bias(const cyg_igemm *g, int64_t groups, const uint8_t *pa
         out_bias[j] = -sums[j];
 }
 
-/* The sums of one tile's planes, and their join acc = 256 H + L + bias. */
-typedef struct plane_sums {
-    CYG_ALIGNED(64) int32_t low[CYG_IGEMM_MAX_TILE];
-    CYG_ALIGNED(64) int32_t high[CYG_IGEMM_MAX_TILE];
-} plane_sums;
-
-static int64_t joined(const plane_sums *s, int64_t at, int64_t bias)
-{
-    return (int64_t)(256 * (uint64_t)(int64_t)s->high[at] + (uint64_t)(int64_t)s->low[at] +
-                     (uint64_t)bias);
-}
-
-/* acc of both sets of weights (w = 256 upper + lower), its float by way of binary64 (exact below
- * 2^53), to where the high sums of the lower ones were. */
-static void join_planes(int64_t rows, int64_t columns, int64_t stride, plane_sums *lower,
-                        const int64_t *bias, const plane_sums *upper, const int64_t *upper_bias)
-{
-    for (int64_t r = 0; r < rows; r++) {
-        for (int64_t c = 0; c < columns; c++) {
-            const int64_t at = r * stride + c;
-            int64_t acc = joined(lower, at, bias[c]);
-            if (upper != NULL)
-                acc = (int64_t)((uint64_t)acc + 256 * (uint64_t)joined(upper, at, upper_bias[c]));
-            const float f = (float)(double)acc;
-            memcpy(&lower->high[at], &f, 4);
-        }
-    }
-}
-
 /* The epilogue over tile rows, split where the residual's rows wrap around. */
 static void finish_tile(const cyg_igemm_job *job, int32_t acc_type, const void *acc,
                         int64_t acc_stride, const float *m, int64_t row0, int64_t rows,
@@ -304,10 +275,16 @@ static void finish_tile(const cyg_igemm_job *job, int32_t acc_type, const void *
     }
 }
 
+/* The sums of a tile of 16-bit A, by plane of A, and of one set of weights. */
+typedef struct plane_tile {
+    CYG_ALIGNED(64) int32_t low[CYG_IGEMM_MAX_TILE];
+    CYG_ALIGNED(64) int32_t high[CYG_IGEMM_MAX_TILE];
+} plane_tile;
+
 /* Both planes of a 16-bit A times one panel. */
 static void multiply_planes(const cyg_igemm_job *job, const uint8_t *prepared, int64_t column,
                             const void *a_lo, const void *a_hi, int64_t a_stride, int64_t rows,
-                            int64_t columns, plane_sums *out)
+                            int64_t columns, plane_tile *out)
 {
     const cyg_igemm *g = job->isa->igemm();
     const cyg_igemm_layout *l = &job->layout;
@@ -317,23 +294,35 @@ static void multiply_planes(const cyg_igemm_job *job, const uint8_t *prepared, i
     g->tile(l->groups, a_hi, a_stride, panel, zeros, out->high, g->nr, rows, columns);
 }
 
+/* acc = 256 H + L + bias, of both sets of weights w = 256 upper + lower; as floats to where the
+ * lower sums were. */
 static void wide_tile(const cyg_igemm_job *job, const void *a_lo, const void *a_hi,
                       int64_t a_stride, int64_t row, int64_t rows, int64_t column, int64_t columns)
 {
-    plane_sums lower, upper;
+    plane_tile lower, upper;
     const cyg_igemm_layout *l = &job->layout;
     const int64_t nr = job->isa->igemm()->nr;
     const uint8_t *base = job->prepared, *high = job->high;
     const float *m = (const float *)(const void *)(base + l->m_at) + column;
-    const int64_t *bias = (const int64_t *)(const void *)(base + l->bias64_at) + column,
-                  *high_bias = NULL;
+    const double *bias = (const double *)(const void *)(base + l->wide_bias_at) + column;
+    double both[CYG_IGEMM_MAX_NR];
     multiply_planes(job, base, column, a_lo, a_hi, a_stride, rows, columns, &lower);
     if (high != NULL) {
+        const double *more = (const double *)(const void *)(high + l->wide_bias_at) + column;
         multiply_planes(job, high, column, a_lo, a_hi, a_stride, rows, columns, &upper);
-        high_bias = (const int64_t *)(const void *)(high + l->bias64_at) + column;
+        for (int64_t c = 0; c < columns; c++)
+            both[c] = bias[c] + 256.0 * more[c];
+        bias = both;
     }
-    join_planes(rows, columns, nr, &lower, bias, high != NULL ? &upper : NULL, high_bias);
-    finish_tile(job, CYG_TYPE_F32, lower.high, nr, m, row, rows, column, columns);
+    for (int64_t r = 0; r < rows; r++) {
+        int32_t *low = lower.low + r * nr;
+        const cyg_plane_sums sums = {
+            low,
+            {lower.high + r * nr, high != NULL ? upper.low + r * nr : NULL},
+            high != NULL ? upper.high + r * nr : NULL};
+        job->isa->i_join(&sums, columns, bias, 0.0, (float *)(void *)low);
+    }
+    finish_tile(job, CYG_TYPE_F32, lower.low, nr, m, row, rows, column, columns);
 }
 
 void cyg_igemm_block(const cyg_igemm_job *job, const void *a_lo, const void *a_hi, int64_t a_stride,

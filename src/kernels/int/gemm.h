@@ -10,7 +10,8 @@
  * 16-bit weights: two prepared blocks, w = 256 high + low, both s8; four products, and
  * acc = 65536 HH + 256 (HL + LH) + LL.
  *
- * Prepared weights: [bias s32, padded][M f32, padded][bias s64, padded, 16-bit A only][panels].
+ * Prepared weights: [bias s32, padded][M f32, padded][bias f64, padded, 16-bit A only][panels].
+ * Whole numbers below 2^52, so that sums with them are exact in binary64.
  * Everything padded to whole panels, 64-byte aligned. */
 #ifndef CYG_KERNELS_INT_GEMM_H
 #define CYG_KERNELS_INT_GEMM_H
@@ -23,6 +24,7 @@
 enum {
     CYG_IGEMM_COLUMNS = 192,     /* columns of an item: a multiple of every nr */
     CYG_IGEMM_MAX_ROWS = 64,     /* rows of an item, fewer when K is long */
+    CYG_IGEMM_MAX_NR = 64,       /* columns of the widest tile */
     CYG_IGEMM_MAX_TILE = 8 * 64, /* elements of the largest tile */
     CYG_IGEMM_MAX_K = 65000,     /* planes stay exact: 255 * 128 * K < 2^31 */
 };
@@ -30,7 +32,7 @@ enum {
 typedef struct cyg_igemm_layout {
     int64_t groups; /* k-groups */
     int64_t padded; /* columns, whole panels */
-    size_t m_at, bias64_at, panels_at, size;
+    size_t m_at, wide_bias_at, panels_at, size;
 } cyg_igemm_layout;
 
 /* x_type: A's element type. */

@@ -40,8 +40,7 @@ static const char *check(const cyg_kcall *call)
              "w's shape is out of range");
     CYG_WANT_OK(cyg_check_constant(w, CYG_TYPE_S8, n * k));
     CYG_WANT(x->rank >= 1 && cyg_last_dim(x) == k, "x's last dimension is not w's K");
-    CYG_WANT_OK(cyg_check_constant(&call->in[BIAS],
-                                   cyg_is_16bit(x->type) ? CYG_TYPE_S64 : CYG_TYPE_S32, n));
+    CYG_WANT_OK(cyg_check_bias(&call->in[BIAS], x->type, n));
     CYG_WANT_OK(cyg_check_constant(&call->in[M], CYG_TYPE_F32, n));
     const cyg_kbuf *high = cyg_optional(call, W_HIGH);
     if (high != NULL) {

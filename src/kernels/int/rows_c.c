@@ -92,12 +92,29 @@ void cyg_i_layernorm__c(const cyg_kp_ilayernorm *p, int32_t x_type, const void *
     }
 }
 
-float cyg_i_scores__c(const int32_t *a, int64_t n, float c, const float *bias,
+static double plane(const int32_t *sums, int64_t j)
+{
+    return sums == NULL ? 0.0 : (double)sums[j];
+}
+
+void cyg_i_join__c(const cyg_plane_sums *sums, int64_t n, const double *base, double offset,
+                   float *y)
+{
+    for (int64_t j = 0; j < n; j++) {
+        const double high = plane(sums->by_256[0], j) + plane(sums->by_256[1], j);
+        const float f = (float)((base == NULL ? 0.0 : base[j]) + offset + plane(sums->by_1, j) +
+                                256.0 * high + 65536.0 * plane(sums->by_65536, j));
+        memcpy(&y[j], &f, sizeof f); /* where a sum was */
+    }
+}
+
+float cyg_i_scores__c(int32_t a_type, const void *a, int64_t n, float c, const float *bias,
                       const float *key_norms, float query_norm, float *t)
 {
     float t_max = -CYG_INFINITY;
     for (int64_t j = 0; j < n; j++) {
-        const float f = key_norms == NULL ? (float)a[j] : ((float)a[j] * query_norm) * key_norms[j];
+        const float g = cyg_load_centred(a_type, a, j, 0);
+        const float f = key_norms == NULL ? g : (g * query_norm) * key_norms[j];
         t[j] = cyg_fmaf(f, c, bias == NULL ? 0.0f : bias[j]);
         t_max = cyg_maxf(t[j], t_max);
     }

@@ -75,7 +75,7 @@ static float norm_of(const cyg_kcall *call, uint32_t operand, uint32_t table, in
 {
     const int64_t row = cyg_part_row(cyg_optional(call, table), at);
     const int8_t *x = (const int8_t *)call->in[operand].data + row * stride + channel;
-    return cyg_inverse_norm(cyg_attention_squares(x, channels));
+    return cyg_inverse_norm(cyg_attention_sum(CYG_TYPE_S8, x, channels, 2));
 }
 
 /* The table of one (entry, head), or NULL. */
@@ -116,10 +116,10 @@ static void run_with(const struct cyg_kernels *isa, const cyg_kcall *call, int64
                                    ? norm_of(call, Q, Q_ROWS, it.entry * queries + i, at->q_stride,
                                              at->q_offset + channel, at->head_dim)
                                    : 1.0f;
-            const float t_max = isa->i_scores((const int32_t *)call->in[SUMS].data + row * n, n,
-                                              ((const float *)call->in[C].data)[it.head],
-                                              bias == NULL ? NULL : bias + i * n,
-                                              at->cosine ? norms : NULL, norm, t);
+            const float t_max = isa->i_scores(
+                CYG_TYPE_S32, (const int32_t *)call->in[SUMS].data + row * n, n,
+                ((const float *)call->in[C].data)[it.head], bias == NULL ? NULL : bias + i * n,
+                at->cosine ? norms : NULL, norm, t);
             const int64_t sum =
                 isa->i_exp(t, n, t_max, q_full, e_type,
                            (uint8_t *)call->out[E].data + row * n * cyg_int_bytes(e_type));

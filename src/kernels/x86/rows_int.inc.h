@@ -218,22 +218,42 @@ void ISA(cyg_i_layernorm)(const cyg_kp_ilayernorm *p, int32_t x_type, const void
     }
 }
 
-float ISA(cyg_i_scores)(const int32_t *a, int64_t n, float c, const float *bias,
-                        const float *key_norms, float query_norm, float *t)
+/* n lanes of s32 sums as binary64, n <= VD; NULL = zeros. */
+CYG_INLINE vd plane(const int32_t *sums, int64_t j, int64_t n)
+{
+    return sums == NULL ? vd_set(0.0) : vd_load_s32(sums + j, n);
+}
+
+void ISA(cyg_i_join)(const cyg_plane_sums *sums, int64_t n, const double *base, double offset,
+                     float *y)
+{
+    for (int64_t j = 0; j < n; j += VD) {
+        const int64_t left = n - j;
+        const vd high = vd_add(plane(sums->by_256[0], j, left), plane(sums->by_256[1], j, left));
+        vd g = base == NULL ? vd_set(offset) : vd_add(vd_load(base + j, left), vd_set(offset));
+        g = vd_add(g, plane(sums->by_1, j, left));
+        g = vd_add(g, vd_mul(vd_set(256.0), high));
+        g = vd_add(g, vd_mul(vd_set(65536.0), plane(sums->by_65536, j, left)));
+        vd_store_f32(y + j, left, g);
+    }
+}
+
+CYG_INLINE float scores(const int32_t a_type, const void *sums, int64_t n, float c,
+                        const float *bias, const float *key_norms, float query_norm, float *t)
 {
     const vf lowest = vf_set(-CYG_INFINITY), scale = vf_set(c), norm = vf_set(query_norm);
     vf largest = lowest;
     int64_t j = 0;
     if (key_norms == NULL && bias != NULL)
         for (; j + VN <= n; j += VN) {
-            const vf f = vf_from_vi(vi_load(CYG_TYPE_S32, a + j, VN));
+            const vf f = v_load_centred(a_type, sums, j, VN, 0);
             const vf v = vf_fma(f, scale, vf_load(bias + j, VN));
             vf_store(t + j, VN, v);
             largest = vf_max(v, largest);
         }
     for (; j < n; j += VN) {
         const int64_t left = n - j;
-        vf f = vf_from_vi(vi_load(CYG_TYPE_S32, a + j, left));
+        vf f = v_load_centred(a_type, sums, j, left, 0);
         if (key_norms != NULL)
             f = vf_mul(vf_mul(f, norm), vf_load(key_norms + j, left));
         const vf v = vf_fma(f, scale, bias == NULL ? vf_set(0.0f) : vf_load(bias + j, left));
@@ -241,6 +261,13 @@ float ISA(cyg_i_scores)(const int32_t *a, int64_t n, float c, const float *bias,
         largest = vf_max(left >= VN ? v : vf_keep(v, left, lowest), largest);
     }
     return vf_largest(largest);
+}
+
+float ISA(cyg_i_scores)(int32_t a_type, const void *a, int64_t n, float c, const float *bias,
+                        const float *key_norms, float query_norm, float *t)
+{
+    return a_type == CYG_TYPE_F32 ? scores(CYG_TYPE_F32, a, n, c, bias, key_norms, query_norm, t)
+                                  : scores(CYG_TYPE_S32, a, n, c, bias, key_norms, query_norm, t);
 }
 
 CYG_INLINE int64_t exp_row(const float *t, int64_t n, float t_max, float q, const int32_t e_type,

@@ -122,4 +122,39 @@ CYG_INLINE void vi_store(int32_t type, void *p, int64_t n, vi v)
     }
 }
 
+/* binary64, VD lanes */
+enum { VD = 4 };
+typedef __m256d vd;
+#define vd_set(x) _mm256_set1_pd(x)
+#define vd_add(a, b) _mm256_add_pd(a, b)
+#define vd_mul(a, b) _mm256_mul_pd(a, b)
+
+CYG_INLINE vd vd_load(const double *p, int64_t n)
+{
+    double part[4] = {0};
+    if (n < VD) {
+        memcpy(part, p, (size_t)n * sizeof *p);
+        p = part;
+    }
+    return _mm256_loadu_pd(p);
+}
+
+CYG_INLINE vd vd_load_s32(const int32_t *p, int64_t n)
+{
+    int32_t part[4] = {0};
+    if (n < VD) {
+        memcpy(part, p, (size_t)n * sizeof *p);
+        p = part;
+    }
+    return _mm256_cvtepi32_pd(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
+CYG_INLINE void vd_store_f32(float *p, int64_t n, vd v)
+{
+    float part[4];
+    _mm_storeu_ps(n >= VD ? p : part, _mm256_cvtpd_ps(v));
+    if (n < VD)
+        memcpy(p, part, (size_t)n * sizeof *p);
+}
+
 #include "kernels/x86/rows_int.inc.h"

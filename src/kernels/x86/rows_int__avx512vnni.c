@@ -92,4 +92,35 @@ CYG_INLINE void vi_store(int32_t type, void *p, int64_t n, vi v)
     }
 }
 
+/* binary64, VD lanes */
+enum { VD = 8 };
+typedef __m512d vd;
+#define vd_set(x) _mm512_set1_pd(x)
+#define vd_add(a, b) _mm512_add_pd(a, b)
+#define vd_mul(a, b) _mm512_mul_pd(a, b)
+
+CYG_INLINE __mmask8 first_doubles(int64_t n)
+{
+    return (__mmask8)((1u << n) - 1);
+}
+
+CYG_INLINE vd vd_load(const double *p, int64_t n)
+{
+    return n >= VD ? _mm512_loadu_pd(p) : _mm512_maskz_loadu_pd(first_doubles(n), p);
+}
+
+CYG_INLINE vd vd_load_s32(const int32_t *p, int64_t n)
+{
+    return _mm512_cvtepi32_pd(n >= VD ? _mm256_loadu_si256((const __m256i *)p)
+                                      : _mm256_maskz_loadu_epi32(first_doubles(n), p));
+}
+
+CYG_INLINE void vd_store_f32(float *p, int64_t n, vd v)
+{
+    if (n >= VD)
+        _mm256_storeu_ps(p, _mm512_cvtpd_ps(v));
+    else
+        _mm256_mask_storeu_ps(p, first_doubles(n), _mm512_cvtpd_ps(v));
+}
+
 #include "kernels/x86/rows_int.inc.h"
