@@ -6,8 +6,10 @@
  *
  *   MatMul, Gemm, Conv   of a linear or convolution   its input
  *   any other            of a linear or convolution   its output (sums inside are exact integers)
+ *   the first MatMul     of an attention              q and k
+ *   its other MatMul     of an attention              v and the probabilities
  *   Softmax              of an attention              the probabilities, in 8 or 16 bits
- *   any other            of an attention              q, k and v
+ *   any other            of an attention              q, k and v (16 bits: the probabilities too)
  *   any                  of another step              the step
  *
  * FP32 makes a float step of it, whichever part of it was named. */
@@ -15,7 +17,7 @@
 
 #include "app/build.h"
 
-enum role { ROLE_STEP, ROLE_OUTPUT, ROLE_PROBABILITIES, ROLES };
+enum role { ROLE_STEP, ROLE_OUTPUT, ROLE_SCORES, ROLE_CONTEXT, ROLE_PROBABILITIES, ROLES };
 
 typedef struct layer_matcher {
     cyg_build *b;
@@ -115,10 +117,22 @@ static bool in_range(void *user, size_t entry)
  * ------------------------------------------------------------------------------------------------
  */
 
-static enum role role_of(const cyg_node *n, const char *kind)
+/* No other MatMul of the source model that went into n stands before this one. */
+static bool is_first_product(const cyg_graph *g, const cyg_node *n, uint32_t source)
 {
+    for (uint32_t k = 0; k < n->source_count; k++)
+        if (n->sources[k].i < source && strcmp(g->sources[n->sources[k].i].kind, "MatMul") == 0)
+            return false;
+    return true;
+}
+
+static enum role role_of(const cyg_graph *g, const cyg_node *n, uint32_t source)
+{
+    const char *kind = g->sources[source].kind;
     const bool product = strcmp(kind, "MatMul") == 0 || strcmp(kind, "Gemm") == 0 ||
                          strcmp(kind, "Conv") == 0 || strcmp(kind, "tensor") == 0;
+    if (n->op == CYG_OP_attention && strcmp(kind, "MatMul") == 0)
+        return is_first_product(g, n, source) ? ROLE_SCORES : ROLE_CONTEXT;
     if (n->op == CYG_OP_attention)
         return strcmp(kind, "Softmax") == 0 ? ROLE_PROBABILITIES : ROLE_STEP;
     if (n->op == CYG_OP_linear || n->op == CYG_OP_conv2d)
@@ -137,6 +151,7 @@ static cyg_type type_of(cyg_config_data_type t)
 {
     return t == CYG_CONFIG_DTYPE_FP32                               ? CYG_TYPE_F32
            : t == CYG_CONFIG_DTYPE_U16 || t == CYG_CONFIG_DTYPE_S16 ? CYG_TYPE_S16
+           : t == CYG_CONFIG_DTYPE_S8                               ? CYG_TYPE_S8
                                                                     : CYG_TYPE_U8;
 }
 
@@ -152,7 +167,8 @@ static unsigned apply(const cyg_node *n, enum role role, const cyg_config_layer 
     unsigned parts = 0;
     if (l->weight_data_type == CYG_CONFIG_DTYPE_FP32)
         type = CYG_TYPE_F32;
-    if (type == CYG_TYPE_F32 || role == ROLE_STEP) {
+    const bool wide = type == CYG_TYPE_S16;
+    if (type == CYG_TYPE_F32 || role == ROLE_STEP || role == ROLE_SCORES) {
         p->data = type != CYG_TYPE_NONE ? type : p->data;
         p->insist = rank_of(l) > 1;
         parts |= type == CYG_TYPE_F32    ? CYG_FLOAT_AS_ASKED
@@ -161,13 +177,16 @@ static unsigned apply(const cyg_node *n, enum role role, const cyg_config_layer 
     } else if (role == ROLE_OUTPUT && type != CYG_TYPE_NONE) {
         p->output = type;
         parts |= CYG_PART_OUTPUT;
-    } else if (role == ROLE_PROBABILITIES && type != CYG_TYPE_NONE) {
-        p->e_bits = type == CYG_TYPE_S16 ? 16 : 8;
-        parts |= CYG_PART_PROBABILITIES;
+    } else if (role == ROLE_CONTEXT && type != CYG_TYPE_NONE) {
+        p->value = type;
+        parts |= CYG_PART_VALUE;
     }
-    /* A sub-graph says of an attention what it has a form for too: probabilities. */
-    if (n->op == CYG_OP_attention && role == ROLE_STEP && rank_of(l) == 1 && type == CYG_TYPE_S16) {
-        p->e_bits = 16;
+    /* The probabilities: of their own, as an input of the second product, and where all of an
+     * attention is to have 16 bits. */
+    if (type != CYG_TYPE_NONE && type != CYG_TYPE_F32 &&
+        (role == ROLE_PROBABILITIES || role == ROLE_CONTEXT ||
+         (n->op == CYG_OP_attention && role == ROLE_STEP && wide))) {
+        p->e_bits = wide ? 16 : 8;
         parts |= CYG_PART_PROBABILITIES;
     }
     if (is_set(&l->weight_data_type_at) && role == ROLE_STEP &&
@@ -209,7 +228,7 @@ static void match_node(layer_matcher *m)
         const bool own = k == n->source_count;
         const cyg_source *source = own ? NULL : &m->g->sources[n->sources[k].i];
         const char *kind = own ? cyg_op_schema_of(n->op)->onnx : source->kind;
-        const enum role role = own ? ROLE_STEP : role_of(n, kind);
+        const enum role role = own ? ROLE_STEP : role_of(m->g, n, n->sources[k].i);
         const cyg_config_layer *l =
             cyg_config_pick_layer(q, own ? n->name : source->name, kind, own ? in_range : NULL, m);
         /* A step is called after one of its operators: that name means the operator. */

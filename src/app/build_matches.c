@@ -70,7 +70,7 @@ static unsigned unmet_of(const cyg_build *b, const cyg_build_match *m)
 static const char *data_part(const cyg_build *b, const cyg_build_match *m)
 {
     const cyg_op op = cyg_nod(b->graph, m->node)->op;
-    return op == CYG_OP_attention                       ? "q, k, v"
+    return op == CYG_OP_attention ? ((m->parts & CYG_PART_VALUE) != 0 ? "q, k" : "q, k, v")
            : op == CYG_OP_linear || op == CYG_OP_conv2d ? "input"
                                                         : "step";
 }
@@ -81,6 +81,7 @@ static const char *part(const cyg_build *b, const cyg_build_match *m, unsigned b
            : bit == CYG_PART_OUTPUT        ? "output"
            : bit == CYG_PART_WEIGHT        ? "weights"
            : bit == CYG_PART_PROBABILITIES ? "probabilities"
+           : bit == CYG_PART_VALUE         ? "v"
                                            : "whole step";
 }
 
@@ -95,7 +96,7 @@ void cyg_build_tell_unmet(cyg_build *b)
         for (size_t k = 0; k < b->match_count; k++) {
             const cyg_build_match *m = &b->matches[k];
             const unsigned unmet = m->entry == i ? unmet_of(b, m) : 0;
-            for (unsigned bit = 1; bit <= CYG_PART_PROBABILITIES; bit *= 2)
+            for (unsigned bit = 1; bit < CYG_FLOAT_AS_ASKED; bit *= 2)
                 if ((unmet & bit) != 0 && count++ < MOST_TOLD)
                     cyg_strbuf_printf(&text, "%s\"%s\" (%s)", count > 1 ? ", " : "",
                                       node_name(b, m), part(b, m, bit));

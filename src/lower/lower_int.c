@@ -141,12 +141,12 @@ static cyg_status channel_constants(cyg_lowering *l, const cyg_kp_ilinear *p, in
     return CYG_OK;
 }
 
-static cyg_status weights_ok(cyg_lowering *l, bool wide_too)
+static cyg_status weights_ok(cyg_lowering *l)
 {
     const cyg_value *w = cyg_lowering_in(l, 1), *b = cyg_lowering_in(l, 2);
     CYG_DO(cyg_lower_one_scale(l, cyg_lowering_in(l, 0)));
-    wide_too = wide_too && w != NULL && w->type == CYG_TYPE_S16 && is_wide(cyg_lowering_in(l, 0));
-    if (w == NULL || !w->is_const || !cyg_is_quantised(w) || (w->type != CYG_TYPE_S8 && !wide_too))
+    const bool wide = w != NULL && w->type == CYG_TYPE_S16 && is_wide(cyg_lowering_in(l, 0));
+    if (w == NULL || !w->is_const || !cyg_is_quantised(w) || (w->type != CYG_TYPE_S8 && !wide))
         return cyg_lowering_unsupported(l, "its weights are not quantised constants");
     if (b != NULL && (!b->is_const || b->type != CYG_TYPE_F32))
         return cyg_lowering_unsupported(l, "its bias is not a float constant");
@@ -185,7 +185,7 @@ static cyg_status split_weights(cyg_lowering *l, const cyg_value *w)
 
 static cyg_status rule_linear(cyg_lowering *l)
 {
-    CYG_DO(weights_ok(l, true));
+    CYG_DO(weights_ok(l));
     const cyg_value *w = cyg_lowering_in(l, 1);
     const cyg_node *n = l->node;
     cyg_kp_ilinear p;
@@ -203,7 +203,7 @@ static cyg_status rule_linear(cyg_lowering *l)
 
 static cyg_status rule_conv2d(cyg_lowering *l)
 {
-    CYG_DO(weights_ok(l, false));
+    CYG_DO(weights_ok(l));
     const cyg_value *x = cyg_lowering_in(l, 0), *w = cyg_lowering_in(l, 1);
     cyg_kp_iconv2d p = {.x_zero = x->quant.zero_point};
     CYG_DO(cyg_lower_conv_geometry(l, &p.geometry));
@@ -212,7 +212,10 @@ static cyg_status rule_conv2d(cyg_lowering *l)
     CYG_DO(epilogue(l, p.geometry.act, p.geometry.post_act, p.geometry.act_lo, p.geometry.act_hi,
                     &p.out));
     CYG_DO(cyg_lowering_op(l, CYG_KOP_i_conv2d, &p, sizeof p));
-    CYG_DO(cyg_lowering_operands(l, linear_operands, 5));
+    const bool split = w->type == CYG_TYPE_S16;
+    CYG_DO(cyg_lowering_operands(l, linear_operands, split ? 6 : 5));
+    if (split)
+        CYG_DO(split_weights(l, w));
     return channel_constants(l, &p.out, w->dims[0],
                              cyg_value_elements(w) / (w->dims[0] > 0 ? w->dims[0] : 1));
 }

@@ -7,10 +7,10 @@
 
 typedef struct assignment {
     cyg_scheme *s;
-    cyg_quant *params;            /* by class; type NONE = float */
-    float *lo, *hi;               /* by class: the range to store */
-    float *least, *most;          /* by class: the extremes, for 16 bits */
-    cyg_value_id (*converted)[4]; /* by value and cyg_store: the value as that type */
+    cyg_quant *params;                     /* by class; type NONE = float */
+    float *lo, *hi;                        /* by class: the range to store */
+    float *least, *most;                   /* by class: the extremes, for 16 bits */
+    cyg_value_id (*converted)[CYG_STORES]; /* by value and cyg_store: the value as that type */
     cyg_quant_report *report;
 } assignment;
 
@@ -94,7 +94,12 @@ static cyg_status convert(assignment *a, cyg_value_id v, cyg_store store, cyg_no
     if (cyg_value_is_none(*known)) {
         const uint32_t c = s->class_of[v.i];
         cyg_quant q = {0};
-        if (store != CYG_STORE_FLOAT)
+        const cyg_quant *now = &cyg_val(g, v)->quant;
+        const bool bytes = (now->type == CYG_TYPE_U8 || now->type == CYG_TYPE_S8) &&
+                           now->count == 1 && !cyg_val(g, v)->is_const;
+        if (store == CYG_STORE_S16 && bytes) /* in the same steps: nothing is rounded again */
+            q = (cyg_quant){.type = CYG_TYPE_S16, .axis = -1, .count = 1, .scales = now->scales};
+        else if (store != CYG_STORE_FLOAT)
             CYG_DO(params_of(a, c, store, &q));
         if (cyg_val(g, v)->is_const) {
             CYG_DO(cyg_quant_constant(s, v, &q, known));
@@ -210,8 +215,7 @@ static cyg_status resolve_weights(assignment *a, cyg_node_id id)
     const cyg_node *n = cyg_nod(g, id);
     const cyg_value_id w = n->in[1], b = cyg_node_in(n, 2);
     const cyg_quant x = cyg_val(g, n->in[0])->quant;
-    const bool wide = n->op == CYG_OP_linear && x.type == CYG_TYPE_S16 &&
-                      cyg_quant_asked(s, n).weight == CYG_TYPE_S16;
+    const bool wide = x.type == CYG_TYPE_S16 && cyg_quant_asked(s, n).weight == CYG_TYPE_S16;
     const cyg_type type = wide ? CYG_TYPE_S16 : CYG_TYPE_S8;
     cyg_value_id now;
     CYG_DO(cyg_quant_weights(s, w, cyg_value_is_none(b) ? NULL : cyg_val(g, b), &x, type, &now));
@@ -318,7 +322,7 @@ cyg_status cyg_quant_assign(cyg_scheme *s, cyg_quant_report *report)
         a.converted == NULL || order == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     for (uint32_t v = 0; v < count; v++)
-        for (int k = 0; k < 4; k++)
+        for (int k = 0; k < CYG_STORES; k++)
             a.converted[v][k] = CYG_NO_VALUE;
     class_ranges(&a);
     CYG_DO(class_params(&a));

@@ -29,8 +29,10 @@ typedef struct cyg_observed {
 typedef enum cyg_store {
     CYG_STORE_FLOAT,
     CYG_STORE_U8,
+    CYG_STORE_S8,       /* z = 0, one scale; only where it is asked for */
     CYG_STORE_S8_HEADS, /* S8, one scale a head (or one for the tensor when heads are not known) */
     CYG_STORE_S16,
+    CYG_STORES
 } cyg_store;
 
 typedef struct cyg_scheme {
@@ -68,6 +70,16 @@ cyg_status cyg_quant_normalize_input(cyg_scheme *s) CYG_MUST_USE;
 
 /* What the options ask of node n, highest precision included. */
 cyg_asked cyg_quant_asked(const cyg_scheme *s, const cyg_node *n);
+/* How a type that is asked for is stored: U16 as S16. */
+CYG_INLINE cyg_store cyg_quant_store_of(cyg_type t)
+{
+    return t == CYG_TYPE_S16 || t == CYG_TYPE_U16 ? CYG_STORE_S16
+           : t == CYG_TYPE_U8                     ? CYG_STORE_U8
+           : t == CYG_TYPE_S8                     ? CYG_STORE_S8
+                                                  : CYG_STORE_FLOAT;
+}
+/* What is asked of operand i of n, or NONE: of an attention q and k are `data`, v is `value`. */
+cyg_type cyg_quant_asked_operand(const cyg_scheme *s, const cyg_node *n, uint32_t i);
 /* What a consumer wants for operand i of node n: the type that serves it best. */
 cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i);
 /* A function of one operand that is looked up: not relu and clip, which are clamps. */

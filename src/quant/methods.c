@@ -92,7 +92,8 @@ static void narrow_class(const cyg_scheme *s, uint32_t class, bool widen)
     }
     if (h == NULL)
         return;
-    const cyg_span now = choose(s, h, all, s->store[class] == CYG_STORE_S8_HEADS, widen);
+    const cyg_span now = choose(
+        s, h, all, s->store[class] == CYG_STORE_S8_HEADS || s->store[class] == CYG_STORE_S8, widen);
     for (uint32_t v = class; v < s->value_count; v++)
         if (s->class_of[v] == class && s->observed[v].seen)
             cyg_quant_narrow(&s->observed[v], now.lo, now.hi);

@@ -3,45 +3,46 @@
  * reaches everything between them), but nobody should take it for granted. */
 #include "quant/internal.h"
 
-static cyg_store store_of(cyg_type t)
+/* Whether its data operands first..end-1 are stored as they were asked for. */
+static bool reads_as_asked(const cyg_scheme *s, const cyg_node *n, uint32_t first, uint32_t end)
 {
-    return t == CYG_TYPE_S16 ? CYG_STORE_S16 : t == CYG_TYPE_U8 ? CYG_STORE_U8 : CYG_STORE_FLOAT;
-}
-
-static bool reads_as(const cyg_scheme *s, const cyg_node *n, cyg_store want)
-{
-    for (uint32_t k = 0; k < n->in_count; k++) {
+    for (uint32_t k = first; k < n->in_count && k < end; k++) {
         if (cyg_value_is_none(n->in[k]) || !cyg_quant_reads_data(n, k) || k == 3)
             continue; /* operand 3 is a residual, which is no part of the wish */
         const cyg_value *v = cyg_val(s->g, n->in[k]);
-        if (v->type != CYG_TYPE_F32 || v->is_const)
+        const cyg_type asked = cyg_quant_asked_operand(s, n, k);
+        if (v->type != CYG_TYPE_F32 || v->is_const || asked == CYG_TYPE_NONE)
             continue;
-        const cyg_store stored = s->store[s->class_of[n->in[k].i]];
-        if ((cyg_quant_accepts(s, n, k, stored) ? stored : cyg_quant_demand(s, n, k)) != want)
-            return false;
+        const cyg_store stored = s->store[s->class_of[n->in[k].i]],
+                        now =
+                            cyg_quant_accepts(s, n, k, stored) ? stored : cyg_quant_demand(s, n, k);
+        const bool as_bytes = n->op == CYG_OP_attention && now != CYG_STORE_S16;
+        if (as_bytes ? asked == CYG_TYPE_S16 : now != cyg_quant_store_of(asked))
+            return false; /* 8 bits of an attention are S8, in scales of its own */
     }
     return true;
 }
 
-static bool data_met(const cyg_scheme *s, const cyg_node *n, bool integer, cyg_type data)
+/* apart: v of an attention was asked for on its own. */
+static bool data_met(const cyg_scheme *s, const cyg_node *n, bool integer, cyg_type data,
+                     bool apart)
 {
     if (data == CYG_TYPE_F32)
         return !integer;      /* the choice of nodes sees to that */
     if (cyg_quant_is_move(n)) /* as what it moves */
-        return s->store[s->class_of[n->out[0].i]] == store_of(data);
+        return s->store[s->class_of[n->out[0].i]] == cyg_quant_store_of(data);
     if (!integer)
         return false;
-    if (n->op == CYG_OP_attention) /* S8, in scales of its own */
-        return data == CYG_TYPE_U8;
     if (cyg_quant_is_table(n))
-        return s->store[s->class_of[n->out[0].i]] == store_of(data);
-    return reads_as(s, n, store_of(data));
+        return s->store[s->class_of[n->out[0].i]] == cyg_quant_store_of(data);
+    return reads_as_asked(s, n, 0, n->op == CYG_OP_attention && apart ? 2 : n->in_count);
 }
 
 static bool output_met(const cyg_scheme *s, const cyg_node *n, cyg_type output)
 {
     for (uint32_t k = 0; k < n->out_count; k++)
-        if (!cyg_value_is_none(n->out[k]) && s->store[s->class_of[n->out[k].i]] != store_of(output))
+        if (!cyg_value_is_none(n->out[k]) &&
+            s->store[s->class_of[n->out[k].i]] != cyg_quant_store_of(output))
             return false;
     return true;
 }
@@ -53,11 +54,14 @@ static uint8_t outcome_of(const cyg_scheme *s, uint32_t id)
     const bool integer = s->integer[id], to_float = p.data == CYG_TYPE_F32,
                weighted = n->op == CYG_OP_linear || n->op == CYG_OP_conv2d;
     unsigned bits = to_float ? CYG_FLOAT_AS_ASKED : 0;
-    if (p.data != CYG_TYPE_NONE && !data_met(s, n, integer, p.data))
+    const bool apart = p.value != CYG_TYPE_NONE;
+    if (p.data != CYG_TYPE_NONE && !data_met(s, n, integer, p.data, apart))
         bits |= CYG_PART_DATA;
+    if (apart && n->op == CYG_OP_attention && !(integer && reads_as_asked(s, n, 2, 3)))
+        bits |= CYG_PART_VALUE;
     if (p.output != CYG_TYPE_NONE && !output_met(s, n, p.output))
         bits |= CYG_PART_OUTPUT;
-    if (p.weight == CYG_TYPE_S16 && weighted && !(n->op == CYG_OP_linear && integer))
+    if (p.weight == CYG_TYPE_S16 && weighted && !integer)
         bits |= CYG_PART_WEIGHT;
     if (p.e_bits != 0 && n->op == CYG_OP_attention && !integer && !to_float)
         bits |= CYG_PART_PROBABILITIES;

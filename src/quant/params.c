@@ -36,6 +36,7 @@ cyg_quant cyg_quant_range(cyg_store store, double lo, double hi, float *scale)
         q.zero_point = (int32_t)rint(-low / (double)*scale);
         q.zero_point = q.zero_point > 255 ? 255 : q.zero_point;
         break;
+    case CYG_STORE_S8:
     case CYG_STORE_S8_HEADS:
         q.type = CYG_TYPE_S8;
         *scale = usable(reach / 127.0);
@@ -45,6 +46,7 @@ cyg_quant cyg_quant_range(cyg_store store, double lo, double hi, float *scale)
         *scale = usable(2.0 * reach / 32767.0);
         break;
     case CYG_STORE_FLOAT:
+    case CYG_STORES:
         break;
     }
     return q;

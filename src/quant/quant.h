@@ -37,9 +37,10 @@ typedef enum cyg_range_method {
 
 /* What is asked of one node. NONE and 0 = as the scheme chooses. */
 typedef struct cyg_asked {
-    cyg_type data;   /* what it reads: U8, S16, or F32 = it runs in float */
-    cyg_type output; /* what it writes: U8, S16 or F32 */
-    cyg_type weight; /* S8, or S16 for a linear that reads 16 bits */
+    cyg_type data; /* what it reads: U8, S8, S16, or F32 = it runs in float; q and k of attention */
+    cyg_type value;  /* v of attention: S8 or S16; NONE = as data */
+    cyg_type output; /* what it writes: U8, S8, S16 or F32 */
+    cyg_type weight; /* S8, or S16 for a linear or convolution that reads 16 bits */
     int32_t e_bits;  /* attention's unnormalised probabilities: 8 or 16 */
     bool insist;     /* data names this node alone: without such a form there is an error */
 } cyg_asked;
@@ -51,7 +52,8 @@ enum {
     CYG_PART_OUTPUT = 2,
     CYG_PART_WEIGHT = 4,
     CYG_PART_PROBABILITIES = 8,
-    CYG_FLOAT_AS_ASKED = 16, /* FP32, or the highest precision where 16 bits have no form */
+    CYG_PART_VALUE = 16,     /* v of attention, where it is asked for apart from q and k */
+    CYG_FLOAT_AS_ASKED = 32, /* FP32, or the highest precision where 16 bits have no form */
 };
 
 /* One correction that was kept: where, and what it did to the layer's error on sampled rows. */
@@ -66,7 +68,7 @@ double cyg_quant_gain_db(const cyg_quant_gain *gain);
 typedef struct cyg_quant_options {
     int transformer_level;  /* 1: 16-bit residual stream and LayerNorm input; 2: 8 bits there too */
     const cyg_asked *asked; /* by node id, or NULL; goes before everything else */
-    bool highest;           /* 16 bits wherever there is a form for it, attention in float */
+    bool highest;           /* 16 bits wherever there is a form for it, float elsewhere */
     size_t max_samples;     /* 0 = all of the source */
     cyg_smooth_mode smooth;
     float smooth_strength, smooth_threshold; /* 0..1, for CYG_SMOOTH_STATED */

@@ -155,10 +155,8 @@ cyg_asked cyg_quant_asked(const cyg_scheme *s, const cyg_node *n)
     if (s->options->asked != NULL && id < s->node_count)
         p = s->options->asked[id];
     if (s->options->highest) {
-        /* q, k and v and a convolution's weights have no 16-bit form. */
-        if (p.data == CYG_TYPE_NONE || (n->op == CYG_OP_attention && p.data == CYG_TYPE_S16))
-            p.data =
-                n->op == CYG_OP_attention || n->op == CYG_OP_conv2d ? CYG_TYPE_F32 : CYG_TYPE_S16;
+        if (p.data == CYG_TYPE_NONE)
+            p.data = CYG_TYPE_S16;
         if (p.weight == CYG_TYPE_NONE && p.data == CYG_TYPE_S16)
             p.weight = CYG_TYPE_S16;
         p.e_bits = p.e_bits != 0 ? p.e_bits : 16;
@@ -166,22 +164,26 @@ cyg_asked cyg_quant_asked(const cyg_scheme *s, const cyg_node *n)
     return p;
 }
 
+cyg_type cyg_quant_asked_operand(const cyg_scheme *s, const cyg_node *n, uint32_t i)
+{
+    const cyg_asked p = cyg_quant_asked(s, n);
+    const bool weighted = n->op == CYG_OP_linear || n->op == CYG_OP_conv2d;
+    if (n->op == CYG_OP_attention && i == 2 && p.value != CYG_TYPE_NONE)
+        return p.value;
+    return weighted && p.weight == CYG_TYPE_S16 ? CYG_TYPE_S16 : p.data;
+}
+
 /* A type that names this node and that it has no form for must not be passed over. */
 static cyg_status check_form(const cyg_scheme *s, const cyg_node *n, bool integer)
 {
     const cyg_asked p = cyg_quant_asked(s, n);
-    if (p.insist && p.weight == CYG_TYPE_S16 && n->op != CYG_OP_linear)
-        return CYG_FAIL(
-            s->ctx, CYG_E_UNSUPPORTED,
-            "layer_configs: node \"%s\" (%s) has no form with S16 weights; linears have", n->name,
-            cyg_op_schema_of(n->op)->onnx);
+    if (p.insist && p.weight == CYG_TYPE_S16 && n->op != CYG_OP_linear && n->op != CYG_OP_conv2d)
+        return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED,
+                        "layer_configs: node \"%s\" (%s) has no form with S16 weights; linears and "
+                        "convolutions have",
+                        n->name, cyg_op_schema_of(n->op)->onnx);
     if (!p.insist || p.data == CYG_TYPE_NONE || p.data == CYG_TYPE_F32)
         return CYG_OK;
-    if (n->op == CYG_OP_attention && integer && p.data == CYG_TYPE_S16)
-        return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED,
-                        "layer_configs: attention \"%s\" reads q, k and v in 8 bits or in FP32, "
-                        "there is no 16-bit form; its Softmax has one",
-                        n->name);
     if (!integer && !cyg_quant_is_move(n))
         return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED,
                         "layer_configs: node \"%s\" (%s) has no integer form: it runs in FP32",
@@ -254,35 +256,36 @@ static cyg_store default_demand(const cyg_scheme *s, const cyg_node *n)
 
 cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i)
 {
+    const cyg_type asked = cyg_quant_asked_operand(s, n, i);
     if (n->op == CYG_OP_attention)
-        return CYG_STORE_S8_HEADS;
+        return asked == CYG_TYPE_S16 ? CYG_STORE_S16 : CYG_STORE_S8_HEADS;
     if ((n->op == CYG_OP_linear || n->op == CYG_OP_conv2d) && i == 3) /* the residual */
         return s->options->transformer_level > 1 && !s->options->highest ? CYG_STORE_U8
                                                                          : CYG_STORE_S16;
     if (cyg_quant_is_table(n)) /* what is asked of it, its result has: apply_outputs */
         return default_demand(s, n);
-    const cyg_asked p = cyg_quant_asked(s, n);
-    const bool wide_weights = n->op == CYG_OP_linear && p.weight == CYG_TYPE_S16;
-    const cyg_type asked = wide_weights ? CYG_TYPE_S16 : p.data;
-    return asked == CYG_TYPE_S16  ? CYG_STORE_S16
-           : asked == CYG_TYPE_U8 ? CYG_STORE_U8
-                                  : default_demand(s, n);
+    const cyg_store wanted = cyg_quant_store_of(asked);
+    return wanted != CYG_STORE_FLOAT ? wanted : default_demand(s, n);
 }
 
 bool cyg_quant_accepts(const cyg_scheme *s, const cyg_node *n, uint32_t i, cyg_store store)
 {
     if (store == CYG_STORE_FLOAT)
         return false;
-    if (n->op == CYG_OP_attention)
-        return store == CYG_STORE_S8_HEADS;
+    if (n->op == CYG_OP_attention) /* 16 bits cost it four times the work: only where asked for */
+        return store == CYG_STORE_S8_HEADS || store == CYG_STORE_S8 ||
+               (store == CYG_STORE_S16 && cyg_quant_demand(s, n, i) == CYG_STORE_S16);
     if (cyg_quant_keeps_store(n))
         return true;
     if (store == CYG_STORE_S8_HEADS)
         return false; /* several scales */
-    if ((n->op == CYG_OP_linear || n->op == CYG_OP_conv2d) && i == 0)
-        return store == CYG_STORE_U8 || cyg_quant_demand(s, n, i) == CYG_STORE_S16;
+    const bool narrow = store == CYG_STORE_U8 || store == CYG_STORE_S8;
+    if ((n->op == CYG_OP_linear || n->op == CYG_OP_conv2d) && i == 0 && narrow)
+        return cyg_quant_asked(s, n).weight != CYG_TYPE_S16; /* those want 16 bits on both sides */
+    if (n->op == CYG_OP_linear || n->op == CYG_OP_conv2d)
+        return i != 0 || cyg_quant_demand(s, n, i) == CYG_STORE_S16;
     if (cyg_quant_is_table(n)) /* from 16 bits only to 16 bits */
-        return store == CYG_STORE_U8 || cyg_quant_demand(s, n, i) == CYG_STORE_S16;
+        return narrow || cyg_quant_demand(s, n, i) == CYG_STORE_S16;
     return true;
 }
 
@@ -318,8 +321,8 @@ static cyg_status count_readers(cyg_scheme *s)
     return CYG_OK;
 }
 
-/* Raises classes to what integer consumers want; FLOAT < U8 < S8_HEADS < S16. Repeats, since an
- * element-wise node's demand follows its result. */
+/* Raises classes to what integer consumers want; FLOAT < U8 < S8 < S8_HEADS < S16. Repeats, since
+ * an element-wise node's demand follows its result. */
 static void raise_by_consumers(cyg_scheme *s)
 {
     const cyg_graph *g = s->g;
@@ -388,9 +391,7 @@ static void apply_outputs(cyg_scheme *s)
         const cyg_type output = table ? p.data : p.output;
         if (!s->integer[g->order[i].i] || output == CYG_TYPE_NONE || n->out_count != 1)
             continue;
-        s->store[s->class_of[n->out[0].i]] = output == CYG_TYPE_S16  ? CYG_STORE_S16
-                                             : output == CYG_TYPE_U8 ? CYG_STORE_U8
-                                                                     : CYG_STORE_FLOAT;
+        s->store[s->class_of[n->out[0].i]] = cyg_quant_store_of(output);
     }
 }
 

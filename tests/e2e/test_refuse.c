@@ -101,8 +101,8 @@ static void wrong_configs(void **state)
          "AX650|not built yet|CPU"},
         {"\"quant\": {",
          "\"quant\": {\"layer_configs\": [{\"op_type\": \"Add\","
-         " \"data_type\": \"S8\"}],",
-         5, "layer_configs[0].data_type|S8|not built yet"},
+         " \"data_type\": \"S32\"}],",
+         2, "layer_configs[0].data_type|S32"},
         {"\"quant\": {",
          "\"quant\": {\"layer_configs\": [{\"op_type\": \"Sofmax\","
          " \"data_type\": \"U16\"}],",

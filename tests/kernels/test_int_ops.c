@@ -232,7 +232,7 @@ static void attention_wide_extremes(void **state)
                                 .entries = 1,
                                 .heads = 1,
                                 .dim = pattern % 2 ? 515 : 4096,
-                                .tokens = pattern % 2 ? 700 : 21,
+                                .tokens = pattern % 2 ? 300 : 11,
                                 .cosine = pattern == KH_ALTERNATING,
                                 .e_bits = pattern == KH_SMALL ? 8 : 16,
                                 .y_type = CYG_TYPE_S16,

@@ -65,6 +65,12 @@ static void test_types(void **unused)
         {"fc1", {.weight = CYG_TYPE_S16}, "n2", CYG_TYPE_S16},
         {"attention", {.data = CYG_TYPE_F32}, "qkv", CYG_TYPE_NONE},
         {"attention", {.e_bits = 16}, "qkv", CYG_TYPE_S8},
+        {"attention", {.data = CYG_TYPE_S16}, "qkv", CYG_TYPE_S16},
+        {"attention", {.value = CYG_TYPE_S16}, "qkv", CYG_TYPE_S16},
+        {"attention", {.data = CYG_TYPE_S8}, "qkv", CYG_TYPE_S8},
+        {"fc1", {.data = CYG_TYPE_S8}, "n2", CYG_TYPE_S8},
+        {"fc1", {.output = CYG_TYPE_S8}, "h", CYG_TYPE_S8},
+        {"patch", {.data = CYG_TYPE_S16, .weight = CYG_TYPE_S16}, "p", CYG_TYPE_S16},
         {"head", {.data = CYG_TYPE_U8}, "logits", CYG_TYPE_NONE},
         {"head", {.output = CYG_TYPE_F32}, "logits", CYG_TYPE_NONE},
     };
@@ -78,7 +84,7 @@ static void test_types(void **unused)
         if (cases[i].asked.e_bits != 0)
             assert_int_equal(cyg_node_int(node_named(g, "attention"), CYG_ATTR_e_bits, 0), 16);
         if (cases[i].asked.weight != CYG_TYPE_NONE)
-            assert_int_equal(cyg_val(g, node_named(g, "fc1")->in[1])->type, CYG_TYPE_S16);
+            assert_int_equal(cyg_val(g, node_named(g, cases[i].node)->in[1])->type, CYG_TYPE_S16);
         cyg_graph_destroy(g);
     }
 }
@@ -89,15 +95,16 @@ static void test_runs(void **unused)
     (void)unused;
     const cyg_asked wide = {.data = CYG_TYPE_S16, .weight = CYG_TYPE_S16}, none = {0};
     const double plain = sqnr(NULL, none, false), highest = sqnr(NULL, none, true);
-    static const char *const nodes[] = {"qkv", "proj", "fc1", "fc2", "head"};
+    static const char *const nodes[] = {"patch", "qkv", "attention", "proj", "fc1", "fc2", "head"};
     for (size_t i = 0; i < CYG_COUNT(nodes); i++) {
         const double db = sqnr(nodes[i], wide, false);
         if (!(db > plain - 1.0))
             fail_msg("%s at 16 bits: %.1f dB, was %.1f", nodes[i], db, plain);
         assert_true(sqnr(nodes[i], (cyg_asked){.data = CYG_TYPE_F32}, false) > plain - 1.0);
         assert_true(sqnr(nodes[i], (cyg_asked){.output = CYG_TYPE_U8}, false) > 15.0);
+        assert_true(sqnr(nodes[i], (cyg_asked){.data = CYG_TYPE_S8}, false) > 15.0);
     }
-    if (!(highest > plain + 20.0))
+    if (!(highest > plain + 36.0))
         fail_msg("everything at 16 bits: %.1f dB, at 8: %.1f", highest, plain);
 }
 
@@ -133,9 +140,11 @@ static void test_outcomes(void **unused)
         {"fc1", {.data = CYG_TYPE_S16, .output = CYG_TYPE_S16, .weight = CYG_TYPE_S16}, 0},
         {"fc1", {.data = CYG_TYPE_F32}, CYG_FLOAT_AS_ASKED},
         {"head", {.output = CYG_TYPE_U8}, 0},
-        {"attention", {.data = CYG_TYPE_S16, .e_bits = 16}, CYG_PART_DATA},
+        {"attention", {.data = CYG_TYPE_S16, .e_bits = 16}, 0},
+        {"attention", {.data = CYG_TYPE_S8}, 0},
+        {"fc1", {.data = CYG_TYPE_S8}, 0},
         {"attention", {.data = CYG_TYPE_U8}, 0},
-        {"patch", {.data = CYG_TYPE_S16, .weight = CYG_TYPE_S16}, CYG_PART_WEIGHT},
+        {"patch", {.data = CYG_TYPE_S16, .weight = CYG_TYPE_S16}, 0},
         {"tokens", {.data = CYG_TYPE_U8}, CYG_PART_DATA},
         {"ln1", {.output = CYG_TYPE_S16}, 0},
         {"fc1",
@@ -164,8 +173,8 @@ static void test_refused(void **unused)
         cyg_asked asked;
         const char *says;
     } cases[] = {
-        {"attention", {.data = CYG_TYPE_S16, .insist = true}, "there is no 16-bit form"},
-        {"patch", {.weight = CYG_TYPE_S16, .insist = true}, "no form with S16 weights"},
+        {"attention", {.weight = CYG_TYPE_S16, .insist = true}, "no form with S16 weights"},
+        {"ln1", {.weight = CYG_TYPE_S16, .insist = true}, "no form with S16 weights"},
     };
     for (size_t i = 0; i < CYG_COUNT(cases); i++) {
         assert_int_equal(quantise(&ctx, cases[i].node, cases[i].asked, false, &g),
