@@ -217,7 +217,7 @@ static void sum_up(const run *r, cyg_npu_timing *t)
             t->cycles = r->spans[i].end;
     }
     t->cycles += r->m->call - (r->p->instr_count == 0 ? 0 : r->m->call / 2);
-    const double most = (double)(r->m->conv_in * r->m->conv_out * r->m->conv_pixels) *
+    const double most = (double)(r->m->conv_in * r->m->conv_out) *
                         cyg_npu_engines_of(r->m, CYG_NPU_CONV) * (double)t->cycles;
     t->conv_utilisation = most > 0 ? (double)r->p->macs / most : 0;
 }

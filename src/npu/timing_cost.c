@@ -1,11 +1,11 @@
 /* What one instruction costs on its engine: formulas of its shapes and the machine, no tables.
  * docs/npu-model.md derives them and says how well they fit.
  *
- * CONV: an array of conv_in x conv_out x conv_pixels multipliers works through a loop nest of
- * ceil(channels in / conv_in) x ceil(channels out / conv_out) x ceil(pixels / conv_pixels) x taps
- * steps, one a cycle; 16-bit activations or weights take conv_s16 times as long. TENG: elements
- * over a rate by kind of work. CV: bytes over a rate. SDMA: a start, then bytes at what the DDR
- * gives (timing.c). */
+ * CONV: an array of conv_in x conv_out multipliers makes conv_out sums of one pixel at once,
+ * conv_in channels of one tap a cycle; with few channels several taps share the input lanes.
+ * Finished sums leave at conv_post a cycle, beside the products: what is slower counts. 16-bit
+ * operands take conv_s16 times as long. TENG: elements over a rate by kind of work. CV: bytes over
+ * a rate. SDMA: a start, then bytes at what the DDR gives (timing.c). */
 #include <math.h>
 
 #include "base/type.h"
@@ -41,14 +41,23 @@ static bool is_wide(const cyg_npu_view *v)
     return v->type == CYG_TYPE_S16 || v->type == CYG_TYPE_U16;
 }
 
-/* A matrix product of `rows` rows, `taps` times `depth` deep, `columns` wide, `count` of them. */
-static void conv_cost(const cyg_npu_machine *m, int64_t count, int64_t rows, int64_t taps,
-                      int64_t depth, int64_t columns, double width, cyg_npu_cost *cost)
+/* Cycles for one sum of `taps` times `depth` products in each output lane. */
+static int64_t sum_cycles(const cyg_npu_machine *m, int64_t taps, int64_t depth)
 {
-    const int64_t steps = count * taps * ceil_div(rows, m->conv_pixels) *
-                          ceil_div(depth, m->conv_in) * ceil_div(columns, m->conv_out);
-    cost->cycles = m->conv_start + over_rate((double)steps * width, 1);
-    cost->macs = count * rows * taps * depth * columns;
+    if (depth <= m->conv_few && m->conv_few < m->conv_in)
+        return ceil_div(taps * m->conv_few, m->conv_in);
+    return taps * ceil_div(depth, m->conv_in);
+}
+
+/* `sums` = sums of each of `columns` output channels, `taps` times `depth` products each. */
+static void conv_cost(const cyg_npu_machine *m, int64_t sums, int64_t taps, int64_t depth,
+                      int64_t columns, double width, cyg_npu_cost *cost)
+{
+    const int64_t one = sum_cycles(m, taps, depth) * ceil_div(columns, m->conv_out);
+    const int64_t products = over_rate((double)(sums * one) * width, 1);
+    const int64_t post = over_rate((double)(sums * columns), m->conv_post);
+    cost->cycles = m->conv_start + (products > post ? products : post);
+    cost->macs = sums * taps * depth * columns;
 }
 
 /* x [.., K], w [N, K] -> y [.., N] */
@@ -57,7 +66,7 @@ static void linear_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cy
     const cyg_npu_view *x = &instr->operands[0], *w = &instr->operands[1];
     const int64_t columns = dims(w, 0, 1), depth = dims(w, 1, 2);
     const int64_t rows = depth == 0 ? 0 : cyg_npu_view_elements(x) / depth;
-    conv_cost(m, 1, rows, 1, depth, columns, is_wide(x) ? m->conv_s16 : 1, cost);
+    conv_cost(m, rows, 1, depth, columns, is_wide(x) ? m->conv_s16 : 1, cost);
 }
 
 /* x [B, H, W, C], w [O, kh, kw, C / groups] -> y [B, h, w, O] */
@@ -68,11 +77,11 @@ static void conv2d_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cy
     const int64_t taps = dims(w, 1, 3), depth = dims(w, 3, 4), columns = dims(w, 0, 1);
     const int64_t groups = depth == 0 ? 1 : ceil_div(dims(x, 3, 4), depth);
     const double width = is_wide(x) ? m->conv_s16 : 1;
-    /* Depth-wise: the array's input lanes hold one channel each, so that groups share them. */
+    /* Depth-wise: each output lane has input lanes of its own, so that groups share a pass. */
     if (depth == 1 && groups > 1)
-        conv_cost(m, 1, dims(y, 0, 3), taps, depth, columns, width, cost);
+        conv_cost(m, dims(y, 0, 3), taps, depth, columns, width, cost);
     else
-        conv_cost(m, groups, dims(y, 0, 3), taps, depth, columns / groups, width, cost);
+        conv_cost(m, groups * dims(y, 0, 3), taps, depth, columns / groups, width, cost);
 }
 
 /* q, k -> sums [G, H, Q, N]; e [G, H, Q, N], v -> y: G x H products of Q rows, N keys and as many
@@ -88,20 +97,8 @@ static void attention_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr,
     const int64_t channels = ((const cyg_kp_attention *)instr->params)->head_dim;
     const int64_t rows = square->dims[square->rank - 2], keys = square->dims[square->rank - 1];
     const int64_t count = rows * keys == 0 ? 0 : cyg_npu_view_elements(square) / (rows * keys);
-    conv_cost(m, count, rows, 1, is_qk ? channels : keys, is_qk ? keys : channels,
+    conv_cost(m, count * rows, 1, is_qk ? channels : keys, is_qk ? keys : channels,
               is_wide(square) ? m->conv_s16 : 1, cost);
-}
-
-static double pool_work(const cyg_npu_instr *instr)
-{
-    const cyg_npu_view *x = &instr->operands[0], *y = &instr->operands[instr->in_count];
-    int64_t window[2] = {1, 1};
-    if (instr->params != NULL && instr->params_size >= sizeof(cyg_kp_ipool)) {
-        window[0] = ((const cyg_kp_ipool *)instr->params)->geometry.kh;
-        window[1] = ((const cyg_kp_ipool *)instr->params)->geometry.kw;
-    }
-    const double taps = elements(y) * (double)window[0] * (double)window[1];
-    return taps > elements(x) ? taps : elements(x);
 }
 
 static void teng_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cyg_npu_cost *cost)
@@ -130,8 +127,8 @@ static void teng_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cyg_
     case CYG_NPU_OP_TENG_REDUCE:
         simple = elements(x);
         break;
-    case CYG_NPU_OP_TENG_POOL:
-        simple = pool_work(instr);
+    case CYG_NPU_OP_TENG_POOL: /* a row of windows slides: each element is read once */
+        simple = elements(x) > elements(y) ? elements(x) : elements(y);
         break;
     default:
         simple = elements(y);

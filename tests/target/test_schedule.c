@@ -12,10 +12,10 @@
 #include "base/type.h"
 #include "target/npu/schedule.h"
 
-#define OK(ctx, call)                                                                             \
-    do {                                                                                          \
-        if ((call) != CYG_OK)                                                                     \
-            fail_msg("%s", cyg_ctx_message(ctx, 0));                                              \
+#define OK(ctx, call)                                                                              \
+    do {                                                                                           \
+        if ((call) != CYG_OK)                                                                      \
+            fail_msg("%s", cyg_ctx_message(ctx, 0));                                               \
     } while (0)
 
 enum { CELL = 64, MOST_ROWS = 64 };
@@ -317,7 +317,8 @@ static const cyg_npu_machine machine = {.chip = "test",
                                         .sdmas = 1,
                                         .conv_in = 32,
                                         .conv_out = 32,
-                                        .conv_pixels = 1,
+                                        .conv_few = 8,
+                                        .conv_post = 8,
                                         .conv_s16 = 4,
                                         .conv_start = 20,
                                         .teng_simple = 16,
