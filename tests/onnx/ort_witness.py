@@ -292,12 +292,8 @@ def quantised_cases():
 
 def check_cases(tool, folder):
     count = 0
-<<<<<<< HEAD
-    for cases in (linear_cases, conv_cases, attention_cases, gather_cases, standard_cases, chain_cases, channels_first_cases,
-                  quantised_cases):
-=======
-    for cases in (linear_cases, conv_cases, attention_cases, run_time_cases, gather_cases, standard_cases, chain_cases, quantised_cases):
->>>>>>> 438034a (optimiser: attention with masks made at run time and other keys)
+    for cases in (linear_cases, conv_cases, attention_cases, run_time_cases, gather_cases, standard_cases, chain_cases,
+                  channels_first_cases, quantised_cases):
         for name, text, feeds, want in cases():
             source, out = os.path.join(folder, "case.txt"), os.path.join(folder, "case.onnx")
             with open(source, "w") as f:
