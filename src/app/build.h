@@ -134,8 +134,15 @@ void cyg_build_tell_matches(cyg_build *b);
 void cyg_build_tell_unmet(cyg_build *b);
 void cyg_build_write_matches(const cyg_build *b, cyg_json *j);
 
-/* build_quant.c: calibrates and quantises, then binds inputs to what the runtime feeds. */
+/* build_quant.c: calibrates and quantises. */
 cyg_status cyg_build_quantise(cyg_build *b) CYG_MUST_USE;
+
+/* build_bind.c. _check_sources: what the runtime is to feed, against what there is, and what the
+ * package does to pixels (b->quant_normalize); _tell_sources: what that means for the caller;
+ * _bind_inputs: nodes in front of a quantised graph for it. */
+cyg_status cyg_build_check_sources(cyg_build *b) CYG_MUST_USE;
+void cyg_build_tell_sources(cyg_build *b);
+cyg_status cyg_build_bind_inputs(cyg_build *b, cyg_graph *g) CYG_MUST_USE;
 
 /* build_feed.c: calibration samples as the package takes them. */
 typedef struct cyg_build_feed {

@@ -190,6 +190,8 @@ static cyg_status quantise(cyg_build *b)
     CYG_DO(cyg_build_open_data(b));
     cyg_build_print_table(b);
     CYG_DO(cyg_build_quantise(b));
+    cyg_build_tell_sources(b);
+    CYG_DO(cyg_build_bind_inputs(b, b->graph));
     CYG_DO(write_qdq(b));
     cyg_text_bytes((uint64_t)b->quantised.weight_bytes_float, before);
     cyg_text_bytes((uint64_t)b->quantised.weight_bytes_quantised, after);

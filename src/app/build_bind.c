@@ -1,0 +1,126 @@
+/* The ends of the package: what the runtime feeds, against what the model takes. */
+#include "app/build.h"
+
+/* The runtime feeds pixels, and what happens to them is inside the package; false: it feeds what
+ * the model takes. Without mean and std the two are the same, and pixels are the better name for
+ * it: they are bytes, and their channels can be swapped. */
+static bool feeds_pixels(const cyg_build_input *in)
+{
+    return in->is_image && (in->config.processor.normalize || !in->preprocess.normalize);
+}
+
+static bool is_bgr(cyg_config_color c)
+{
+    return c == CYG_CONFIG_COLOR_BGR;
+}
+
+static bool swaps_channels(const cyg_build_input *in)
+{
+    const cyg_config_color fed = in->config.processor.src_format;
+    return in->is_image && cyg_preprocess_channels(&in->preprocess) == 3 &&
+           fed != CYG_CONFIG_COLOR_AutoColorSpace &&
+           is_bgr(fed) != (in->preprocess.order == CYG_ORDER_BGR);
+}
+
+/* Value c of a list of one or one a channel. An empty list says nothing: a merged configuration
+ * that is read again spells every list out. */
+static float pick(const cyg_float_list *list, uint32_t c, float otherwise)
+{
+    return list->count == 0 ? otherwise : (float)list->items[list->count == 1 ? 0 : c];
+}
+
+static void fill_normalize(cyg_build *b, const cyg_build_input *in, cyg_normalize *out)
+{
+    const cyg_preprocess *p = &in->preprocess;
+    const cyg_config_input_processor *c = &in->config.processor;
+    bool differs = false;
+    out->enabled = feeds_pixels(in);
+    if (!out->enabled)
+        return;
+    out->channels = (uint32_t)cyg_preprocess_channels(p);
+    out->swap_channels = swaps_channels(in);
+    for (uint32_t i = 0; i < out->channels && i < 3; i++) {
+        const float mean = p->normalize ? p->mean[i] : 0.0f, std = p->normalize ? p->std[i] : 1.0f;
+        out->mean[i] = c->normalize ? pick(&c->mean, i, mean) : mean;
+        out->std[i] = c->normalize ? pick(&c->std, i, std) : std;
+        differs = differs || out->mean[i] < mean || out->mean[i] > mean || out->std[i] < std ||
+                  out->std[i] > std;
+    }
+    if (differs)
+        cyg_warn(&b->app->ctx,
+                 "input \"%s\": mean and std of input_processors differ from those of the "
+                 "calibration: the package normalises by the former",
+                 in->name);
+}
+
+/* What the runtime is to feed, against what there is. */
+static cyg_status check_source(cyg_build *b, const cyg_build_input *in)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    const cyg_config_input_processor *c = &in->config.processor;
+    if (c->src_dtype == CYG_CONFIG_DTYPE_U8 && !feeds_pixels(in))
+        return CYG_FAIL(
+            ctx, CYG_E_CONFIG,
+            "input \"%s\": src_dtype U8 is for pixels that the package normalises; %s", in->name,
+            in->is_image ? "here `normalize` is false" : "this input takes what the model takes");
+    if (!in->is_image && c->mean.count + c->std.count > 0) {
+        if (in->config.quant.calibration_format != CYG_CONFIG_FORMAT_Image)
+            return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
+                            "input \"%s\": mean and std with calibration data that are arrays are "
+                            "not built yet: calibrate on pictures, or feed what the model takes",
+                            in->name);
+        cyg_note(ctx,
+                 "input \"%s\": with several inputs the package takes what the model takes: "
+                 "normalise outside",
+                 in->name);
+    }
+    if (!in->is_image)
+        return CYG_OK;
+    if (c->src_format != CYG_CONFIG_COLOR_AutoColorSpace &&
+        (c->src_format == CYG_CONFIG_COLOR_GRAY) != (in->preprocess.order == CYG_ORDER_GRAY))
+        return CYG_FAIL(ctx, CYG_E_CONFIG,
+                        "input \"%s\": between grey and colour there is no conversion: src_format "
+                        "and tensor_format have to be of one kind",
+                        in->name);
+    if (swaps_channels(in) && !feeds_pixels(in))
+        return CYG_FAIL(ctx, CYG_E_CONFIG,
+                        "input \"%s\": src_format differs from tensor_format, but channels are "
+                        "swapped by the normalisation inside the package, and `normalize` is false",
+                        in->name);
+    return CYG_OK;
+}
+
+cyg_status cyg_build_check_sources(cyg_build *b)
+{
+    for (uint32_t i = 0; i < b->input_count; i++)
+        CYG_DO(check_source(b, &b->inputs[i]));
+    fill_normalize(b, &b->inputs[0], &b->quant_normalize);
+    return CYG_OK;
+}
+
+void cyg_build_tell_sources(cyg_build *b)
+{
+    for (uint32_t i = 0; i < b->input_count; i++) {
+        const cyg_build_input *in = &b->inputs[i];
+        const bool bgr = is_bgr(in->config.processor.src_format);
+        if (swaps_channels(in))
+            cyg_note(&b->app->ctx,
+                     "input \"%s\": the runtime feeds %s, the model wants %s: channels are swapped "
+                     "inside the package",
+                     in->name, bgr ? "BGR" : "RGB", bgr ? "RGB" : "BGR");
+    }
+}
+
+cyg_status cyg_build_bind_inputs(cyg_build *b, cyg_graph *g)
+{
+    for (uint32_t i = 0; i < b->input_count; i++) {
+        const cyg_build_input *in = &b->inputs[i];
+        const cyg_config_input_processor *c = &in->config.processor;
+        const bool u8 = c->src_dtype == CYG_CONFIG_DTYPE_U8;
+        const bool nhwc = c->src_layout == CYG_CONFIG_LAYOUT_NHWC;
+        if (cyg_val(g, g->inputs[i])->type != CYG_TYPE_F32)
+            continue;
+        CYG_DO(cyg_quant_bind_input(&b->app->ctx, g, i, u8 ? CYG_TYPE_U8 : CYG_TYPE_F32, nhwc));
+    }
+    return CYG_OK;
+}
