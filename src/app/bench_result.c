@@ -68,7 +68,8 @@ void cyg_bench_print_header(const cyg_bench *b)
     cyg_app_print_result(app, "  %11s: %u threads\n", "affinity", cyg_engine_threads(b->engine));
     cyg_app_print_result(app, "  %11s: %lld\n", "warmup", (long long)f->warmup);
     cyg_app_print_result(app, "  %11s: %lld\n", "repeat", (long long)f->repeat);
-    cyg_app_print_result(app, "  %11s: { auto: 1 }\n", "batch");
+    cyg_app_print_result(app, f->batch > 0 ? "  %11s: %u\n" : "  %11s: { auto: %u }\n", "batch",
+                         cyg_engine_batch(b->engine));
     cyg_app_print_result(app, "  %11s: false\n", "parallel");
     cyg_app_print_result(app, "  %11s: cygnet %s\n", "tool ver", CYG_VERSION);
     cyg_app_print_result(app, "  %11s: %zu Bytes\n", "cmm size", cyg_engine_memory(b->engine));

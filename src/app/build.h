@@ -14,7 +14,10 @@
 #include "report/picture.h"
 #include "target/cpu/cpu.h"
 
-enum { CYG_BUILD_STAGES = 12 };
+enum {
+    CYG_BUILD_STAGES = 12,
+    CYG_BUILD_ENDS = 64, /* inputs, or outputs, of a model with several batch sizes */
+};
 
 typedef struct cyg_build_stage {
     const char *name;
@@ -79,7 +82,15 @@ typedef struct cyg_build {
     size_t match_count;
     cyg_quant_report quantised;
     cyg_cpu_report compiled;
-    cyg_program program;
+    cyg_program program; /* at batch 1 */
+
+    bool has_batches;        /* several were asked for, or one other than 1 */
+    const uint32_t *batches; /* [batch_count], falling */
+    size_t batch_count;
+    cyg_program *programs; /* [program_count]: what the package holds */
+    uint32_t program_count;
+    cyg_graph **variants; /* [variant_count]: that they lend from */
+    size_t variant_count;
 
     cyg_build_input *inputs; /* one a model input */
     uint32_t input_count;
@@ -167,6 +178,15 @@ void cyg_build_advise(const cyg_build *b, cyg_strbuf *out);
 cyg_status cyg_build_precision_table(cyg_build *b, cyg_strbuf *out) CYG_MUST_USE;
 /* "equalise +3.2 dB, bias +0.4 dB": the corrections that were kept on a layer; "" = none. */
 void cyg_build_corrections(const cyg_build *b, const char *layer, char *out, size_t size);
+
+/* build_variants.c: batch sizes from the configuration; the package's programs; the proof that a
+ * batch gives what its samples give alone (model: of the finished package; alone: a session of
+ * batch 1). */
+cyg_status cyg_build_choose_batches(cyg_build *b) CYG_MUST_USE;
+cyg_status cyg_build_compile_variants(cyg_build *b) CYG_MUST_USE;
+cyg_status cyg_build_check_variants(cyg_build *b, const cyg_model *model,
+                                    cyg_session *alone) CYG_MUST_USE;
+void cyg_build_drop_variants(cyg_build *b);
 
 /* build_check.c: the golden check, on the finished package. */
 cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path) CYG_MUST_USE;

@@ -68,12 +68,13 @@ cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path)
     cyg_session_options_init(&options);
     options.patient = 1; /* takes turns with the float model and the decoder */
     options.threads = cyg_pool_threads(b->app->ctx.pool);
+    options.batch = 1;
     cyg_status status = cyg_app_rt(b->app, cyg_model_open(package_path, &model));
     if (status == CYG_OK)
         status = cyg_app_rt(b->app, cyg_session_create(model, &options, &session));
     if (status == CYG_OK) {
         cyg_tensor_info info = {.struct_size = sizeof info};
-        status = cyg_app_rt(b->app, cyg_model_output_info(model, 0, &info));
+        status = cyg_app_rt(b->app, cyg_session_output_info(session, 0, &info));
         if (status == CYG_OK &&
             (info.type != CYG_TYPE_F32 || info.bytes != b->golden.count * sizeof(float)))
             status = CYG_FAIL(&b->app->ctx, CYG_E_INTERNAL,
@@ -88,6 +89,8 @@ cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path)
                                        cyg_similarity_agreement(&similarity)};
         status = judge(b);
     }
+    if (status == CYG_OK)
+        status = cyg_build_check_variants(b, model, session);
     cyg_session_destroy(session);
     cyg_model_close(model);
     return status;

@@ -99,9 +99,9 @@ cyg_status cyg_build_write_package(cyg_build *b, const char *path)
 {
     cyg_strbuf meta = {0};
     write_meta(b, &meta);
-    const cyg_status status =
-        meta.failed ? CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory")
-                    : cyg_package_write(&b->app->ctx, path, &b->program, 1, meta.data);
+    const cyg_status status = meta.failed ? CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory")
+                                          : cyg_package_write(&b->app->ctx, path, b->programs,
+                                                              b->program_count, meta.data);
     cyg_strbuf_deinit(&meta);
     return status;
 }

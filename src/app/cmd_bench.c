@@ -145,10 +145,9 @@ static cyg_status check_flags(cyg_bench *b, const cyg_config_mark *affinity)
     if (f->verify && parts == 0)
         return CYG_FAIL(&b->app->ctx, CYG_E_USAGE,
                         "--verify compares the files of a data test: give -i, -o and -l too");
-    if (f->batch > 1 || f->group != 0)
-        return CYG_FAIL(&b->app->ctx, CYG_E_UNSUPPORTED,
-                        "packages of several batches or size groups are not built yet: "
-                        "--batch and --group must be left out");
+    if (f->input != NULL && f->batch > 1)
+        return CYG_FAIL(&b->app->ctx, CYG_E_USAGE,
+                        "--input holds one sample: --batch must be left out or 1");
     if (affinity->origin != CYG_CONFIG_DEFAULT)
         cyg_warn(&b->app->ctx,
                  "--affinity has no effect: it chooses virtual NPUs; --threads chooses threads");
@@ -161,8 +160,11 @@ static cyg_status check_flags(cyg_bench *b, const cyg_config_mark *affinity)
 
 static cyg_status open_engine(cyg_bench *b)
 {
-    cyg_engine_options options = {
-        .threads = (unsigned)b->flags.threads, .isa = b->flags.isa, .settings = &b->flags.settings};
+    cyg_engine_options options = {.threads = (unsigned)b->flags.threads,
+                                  .isa = b->flags.isa,
+                                  .batch = b->flags.input != NULL ? 1 : (uint32_t)b->flags.batch,
+                                  .group = (uint32_t)b->flags.group,
+                                  .settings = &b->flags.settings};
     if (b->flags.profile) {
         enum { MOST_STEPS = 65536 };
         b->steps = calloc(MOST_STEPS, sizeof *b->steps);
@@ -232,10 +234,10 @@ cyg_status cyg_cmd_bench(cyg_app *app, int argc, const char *const *argv)
          "min, max, avg as JSON into this file", NULL},
         {"sleep", 's', false, VALUE(INT, "0..60000"), &f->sleep_ms, NULL, "0", NULL,
          "milliseconds to wait between runs", NULL},
-        {"batch", 'b', false, VALUE(INT, "0.."), &f->batch, NULL, "0", NULL,
-         "batch to run; 0 = the package's", "built: 0 1"},
-        {"group", 'g', false, VALUE(INT, "0.."), &f->group, NULL, "0", NULL,
-         "size group of the package", "built: 0"},
+        {"batch", 'b', false, VALUE(INT, "0..65536"), &f->batch, NULL, "0", NULL,
+         "samples a run; 0 = the largest batch that the package was compiled for", NULL},
+        {"group", 'g', false, VALUE(INT, "0..63"), &f->group, NULL, "0", NULL,
+         "size group of the package", NULL},
         {"affinity", 'a', false, VALUE(INT, "1..7"), &f->affinity, &affinity, "1", NULL,
          "mask of virtual NPUs", "no effect on the CPU"},
         {"vnpu", 'v', false, VALUE(INT, "0..3"), &f->vnpu, NULL, "0", NULL, "virtual NPU mode",

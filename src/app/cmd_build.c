@@ -50,6 +50,7 @@ static cyg_status configure(cyg_build *b, int argc, const char *const *argv)
     CYG_DO(cyg_config_require(ctx, m, &b->config));
     CYG_DO(cyg_config_validate(ctx, &b->config));
     CYG_DO(cyg_config_check_supported(ctx, m, &b->config));
+    CYG_DO(cyg_build_choose_batches(b));
     b->package_name = strcmp(b->config.output_name, "compiled.axmodel") == 0
                           ? "compiled.cyg"
                           : b->config.output_name;
@@ -213,6 +214,7 @@ static cyg_status compile(cyg_build *b, const char **out_path)
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
                         "%u operators have no integer form and cpu_fallback is off",
                         b->quantised.float_nodes);
+    CYG_DO(cyg_build_compile_variants(b));
     CYG_DO(cyg_build_path(b, b->package_name, out_path));
     CYG_DO(cyg_build_write_package(b, *out_path));
     cyg_build_end(b, "compile", "%u steps · %.2f GMAC · activations %s · weights %s",
@@ -350,6 +352,7 @@ cyg_status cyg_cmd_build(cyg_app *app, int argc, const char *const *argv)
             status = build_into_folders(b);
     }
     cyg_build_close_data(b);
+    cyg_build_drop_variants(b);
     cyg_graph_destroy(b->before);
     cyg_graph_destroy(b->quantised.reference);
     cyg_float_model_close(&b->source);

@@ -51,7 +51,8 @@ static cyg_status check_size(classify_job *job)
 static cyg_status open_model(classify_job *job)
 {
     cyg_ctx *ctx = &job->app->ctx;
-    const cyg_engine_options options = {.threads = (unsigned)job->threads, .patient = true};
+    const cyg_engine_options options = {
+        .threads = (unsigned)job->threads, .batch = 1, .patient = true};
     size_t size = 0;
     CYG_DO(cyg_engine_open(job->app, job->package, &options, &job->engine));
     const char *meta = cyg_engine_meta(job->engine, &size);

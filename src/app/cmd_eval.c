@@ -62,6 +62,7 @@ static cyg_status open_package(eval_job *e)
     cyg_session_options options;
     size_t size;
     cyg_session_options_init(&options);
+    options.batch = 1;
     options.patient = 1; /* takes turns with the float model and the decoder */
     options.threads = (unsigned)e->threads;
     CYG_DO(cyg_app_rt(e->app, cyg_model_open(e->package, &e->model)));

@@ -95,12 +95,15 @@ static cyg_status run_all(run_job *job)
 static cyg_status run_model(cyg_app *app, const cyg_config_run *config)
 {
     run_job job = {.app = app, .config = config};
-    const cyg_engine_options options = {.patient = true};
+    const cyg_engine_options options = {.patient = true,
+                                        .batch = (uint32_t)config->batch_size,
+                                        .group = (uint32_t)config->group_index};
     CYG_DO(cyg_engine_open(app, config->model, &options, &job.engine));
     cyg_status status = cyg_sample_layout_open(app, job.engine, config->list, &job.layout);
     cyg_json_init(&job.json, &job.text, 2);
     cyg_json_begin_object(&job.json);
     cyg_json_key_int(&job.json, "samples", (int64_t)job.layout.samples.count);
+    cyg_json_key_int(&job.json, "batch", cyg_engine_batch(job.engine));
     cyg_json_key(&job.json, "outputs");
     cyg_json_begin_array(&job.json);
     if (status == CYG_OK)

@@ -78,17 +78,19 @@ static cyg_status open_package(cyg_app *app, cyg_engine *e, const char *path,
     o.on_step = options->on_step;
     o.user = options->user;
     o.patient = options->patient;
+    o.batch = options->batch;
+    o.group = options->group;
     CYG_DO(cyg_app_rt(app, cyg_model_open(path, &e->model)));
     CYG_TRY(&app->ctx, cyg_app_rt(app, cyg_session_create(e->model, &o, &e->session)), "%s", path);
     CYG_DO(make_lists(app, e, cyg_model_input_count(e->model), cyg_model_output_count(e->model)));
     for (uint32_t i = 0; i < e->input_count; i++) {
         cyg_tensor_info info = {.struct_size = sizeof info};
-        CYG_DO(cyg_app_rt(app, cyg_model_input_info(e->model, i, &info)));
+        CYG_DO(cyg_app_rt(app, cyg_session_input_info(e->session, i, &info)));
         take_info(&info, &e->inputs[i]);
     }
     for (uint32_t i = 0; i < e->output_count; i++) {
         cyg_tensor_info info = {.struct_size = sizeof info};
-        CYG_DO(cyg_app_rt(app, cyg_model_output_info(e->model, i, &info)));
+        CYG_DO(cyg_app_rt(app, cyg_session_output_info(e->session, i, &info)));
         take_info(&info, &e->outputs[i]);
     }
     return CYG_OK;
@@ -133,6 +135,9 @@ static cyg_status open_float(cyg_app *app, cyg_engine *e, const char *path,
     if (options->isa != NULL)
         return CYG_FAIL(&app->ctx, CYG_E_USAGE, "%s: an ISA level can be chosen for packages only",
                         path);
+    if (options->batch > 1 || options->group > 0)
+        return CYG_FAIL(&app->ctx, CYG_E_USAGE,
+                        "%s: only packages have batches and size groups to choose from", path);
     CYG_DO(cyg_app_use_threads(app, options->threads));
     e->threads = cyg_pool_threads(app->ctx.pool);
     CYG_DO(cyg_float_model_open_fused(app, path, options->settings, &e->source));
@@ -257,6 +262,11 @@ const void *cyg_engine_output(const cyg_engine *e, uint32_t i)
 const char *cyg_engine_meta(const cyg_engine *e, size_t *out_size)
 {
     return e->model != NULL ? cyg_model_meta(e->model, out_size) : NULL;
+}
+
+uint32_t cyg_engine_batch(const cyg_engine *e)
+{
+    return e->session != NULL ? cyg_session_batch(e->session) : 1;
 }
 
 const char *cyg_engine_isa(const cyg_engine *e)

@@ -25,6 +25,7 @@ typedef struct cyg_engine_options {
     void (*on_step)(void *user, uint32_t step, const char *name,
                     double seconds); /* packages only */
     void *user;
+    uint32_t batch, group; /* packages only; batch 0 = the largest that it was compiled for */
     const cyg_source_settings *settings; /* of a checkpoint; an error for packages; may be NULL */
     bool patient; /* waiting threads sleep: right for everything that is not a measurement */
 } cyg_engine_options;
@@ -52,6 +53,7 @@ const char *cyg_engine_meta(const cyg_engine *engine, size_t *out_size);
 const char *cyg_engine_isa(const cyg_engine *engine);
 unsigned cyg_engine_threads(const cyg_engine *engine);
 size_t cyg_engine_memory(const cyg_engine *engine); /* activations, packed weights, scratch */
+uint32_t cyg_engine_batch(const cyg_engine *engine);
 /* Element i of an output as a real number; f32 and the quantised types. */
 double cyg_engine_value(const cyg_engine_tensor *info, const void *data, size_t i);
 /* Elements of a tensor. */

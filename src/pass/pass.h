@@ -37,8 +37,9 @@ cyg_status cyg_optimise(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *
 /* Folds constants and infers shapes, in turn, until nothing changes: no value gets another id,
  * type or shape than it had, but more shapes are known. */
 cyg_status cyg_fold(cyg_ctx *ctx, cyg_graph *g) CYG_MUST_USE;
-/* A static graph takes `times` its batch: shapes follow, constants and quantisation parameters stay.
- * CYG_E_UNSUPPORTED when an output does not grow with it. */
-cyg_status cyg_multiply_batch(cyg_ctx *ctx, cyg_graph *g, int64_t times) CYG_MUST_USE;
+/* A static graph, optimised and perhaps quantised, takes `times` its batch: shapes follow,
+ * constants and quantisation parameters stay. repair: constants that hold the batch give way
+ * (rebatch.c). CYG_E_UNSUPPORTED when an output does not grow with it; g is of no use then. */
+cyg_status cyg_multiply_batch(cyg_ctx *ctx, cyg_graph *g, int64_t times, bool repair) CYG_MUST_USE;
 
 #endif

@@ -26,7 +26,9 @@ run 0 bench -m p.cyg --inputs-is-folder --outputs-is-folder --use-tensor-name
 refused 2 'unknown ISA' bench -m p.cyg --isa z80
 refused 2 '--input-folder' bench -m p.cyg -i in
 refused 2 '--verify' bench -m p.cyg --verify
-refused 5 '--batch' bench -m p.cyg -b 4
+run 0 bench -m p.cyg -b 4
+says 'batch: 4'
+refused 2 'group' bench -m p.cyg -g 1
 
 # A .npy in, a .npy out: the package hands its input through.
 if [ -n "$python" ]; then

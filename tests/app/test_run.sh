@@ -58,6 +58,7 @@ refused 4 'expected 768 bytes' run --model p.cyg --input_dir in --output_dir o -
 refused 3 'list.txt' run --model p.cyg --input_dir in --output_dir list.txt --quiet
 refused 2 '--input_dir' run --model p.cyg --output_dir o
 refused 3 'first' run --model p.cyg --input_dir in --output_dir first/o --quiet
-refused 5 'not built' run --model p.cyg --input_dir in --output_dir o --batch_size 4
+refused 4 'expected 3072 bytes' run --model p.cyg --input_dir in/0 --output_dir o --batch_size 4
+refused 2 'group' run --model p.cyg --input_dir in/0 --output_dir o --group_index 1
 [ -e o ] && fail 'a refused run left its output folder'
 finish

@@ -315,8 +315,8 @@ static void test_supported(void **state)
                    "--model_type QuantONNX is not built yet");
     assert_support("--target_hardware CPU --quant.enable_adaround",
                    "--quant.enable_adaround is not built yet");
-    assert_support("--target_hardware CPU --compiler.static_batch_sizes 1 2",
-                   "--compiler.static_batch_sizes is not built");
+    assert_support("--target_hardware CPU --compiler.enable_data_soft_compression",
+                   "--compiler.enable_data_soft_compression is not built");
     assert_support("--target_hardware CPU --quant.device cuda:0",
                    "--quant.device cuda:0 is not built yet (built: cpu)");
     /* A value equal to the default asks for nothing that is missing. */

@@ -26,7 +26,7 @@ static void add_program(variants *v, uint32_t group, uint32_t batch)
     cyg_cpu_report report;
     cyg_graph *g = v->clones[v->count] = cyg_graph_clone(v->graph);
     assert_non_null(g);
-    OK(&ctx, cyg_multiply_batch(&ctx, g, batch));
+    OK(&ctx, cyg_multiply_batch(&ctx, g, batch, true));
     cyg_program *p = &v->programs[v->count++];
     OK(&ctx, cyg_target_cpu_compile(&ctx, g, &v->arena, p, &report));
     p->group = group;

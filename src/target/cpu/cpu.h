@@ -10,7 +10,8 @@ typedef struct cyg_cpu_report {
     int64_t macs;
     uint64_t arena_bytes, weight_bytes;
 } cyg_cpu_report;
-/* Lowers and places (one program, group 0, batch 1: the caller numbers variants); the program lives in arena and lends g's constants. */
+/* Lowers and places (one program, group 0, batch 1: the caller numbers variants); the program lives
+ * in arena and lends g's constants. */
 cyg_status cyg_target_cpu_compile(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *arena,
                                   cyg_program *out_program,
                                   cyg_cpu_report *out_report) CYG_MUST_USE;
