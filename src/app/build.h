@@ -7,6 +7,7 @@
 #include "app/model_source.h"
 #include "base/samples.h"
 #include "config/config.h"
+#include "format/package.h"
 #include "cygnet/runtime.h"
 #include "pass/pass.h"
 #include "precision/precision.h"
@@ -63,6 +64,12 @@ typedef struct cyg_golden_result {
         agreement; /* agreement: share of samples with the same largest output, 0..1 */
 } cyg_golden_result;
 
+/* A further input size. */
+typedef struct cyg_build_group {
+    cyg_float_model source; /* optimised at this size */
+    cyg_graph *graph;       /* quantised, bound */
+} cyg_build_group;
+
 typedef struct cyg_build {
     cyg_app *app;
     cyg_config_build config;
@@ -87,6 +94,9 @@ typedef struct cyg_build {
     bool has_batches;        /* several were asked for, or one other than 1 */
     const uint32_t *batches; /* [batch_count], falling */
     size_t batch_count;
+    cyg_graph *first_size;   /* the float graph as optimised; NULL without groups */
+    cyg_build_group *groups; /* [group_count]: groups 1 and up of the package */
+    size_t group_count;
     cyg_program *programs; /* [program_count]: what the package holds */
     uint32_t program_count;
     cyg_graph **variants; /* [variant_count]: that they lend from */
@@ -187,6 +197,17 @@ cyg_status cyg_build_compile_variants(cyg_build *b) CYG_MUST_USE;
 cyg_status cyg_build_check_variants(cyg_build *b, const cyg_model *model,
                                     cyg_session *alone) CYG_MUST_USE;
 void cyg_build_drop_variants(cyg_build *b);
+
+/* build_groups.c: opens the model at further input sizes, once the data is open; makes the
+ * quantised graph for each; checks each against float. */
+cyg_status cyg_build_open_groups(cyg_build *b) CYG_MUST_USE;
+cyg_status cyg_build_size_groups(cyg_build *b) CYG_MUST_USE;
+cyg_status cyg_build_check_groups(cyg_build *b, const cyg_model *model) CYG_MUST_USE;
+void cyg_build_drop_groups(cyg_build *b);
+/* cmd_build.c: the model at these shapes (NULL = as it is), with what the configuration changes in
+ * it. */
+cyg_status cyg_build_open_source(cyg_build *b, const char *input_shapes,
+                                 cyg_float_model *out_source) CYG_MUST_USE;
 
 /* build_check.c: the golden check, on the finished package. */
 cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path) CYG_MUST_USE;

@@ -91,6 +91,8 @@ cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path)
     }
     if (status == CYG_OK)
         status = cyg_build_check_variants(b, model, session);
+    if (status == CYG_OK)
+        status = cyg_build_check_groups(b, model);
     cyg_session_destroy(session);
     cyg_model_close(model);
     return status;

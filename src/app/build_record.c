@@ -60,6 +60,27 @@ static void write_meta_input(const cyg_build *b, cyg_json *j)
     cyg_json_end_object(j);
 }
 
+/* Sizes and batches, in the order of the programs. */
+static void write_variants(const cyg_build *b, cyg_json *j)
+{
+    cyg_json_begin_array(j);
+    for (uint32_t i = 0; i < b->program_count; i++) {
+        const cyg_program *p = &b->programs[i];
+        cyg_json_begin_object(j);
+        cyg_json_key_int(j, "group", p->group);
+        cyg_json_key_int(j, "batch", p->batch);
+        cyg_json_key(j, "shapes");
+        cyg_json_begin_object(j);
+        for (uint32_t k = 0; k < p->input_count; k++) {
+            const cyg_tensor *t = &p->tensors[p->inputs[k]];
+            cyg_json_key_ints(j, t->name, t->dims, (size_t)t->rank);
+        }
+        cyg_json_end_object(j);
+        cyg_json_end_object(j);
+    }
+    cyg_json_end_array(j);
+}
+
 static void write_meta(cyg_build *b, cyg_strbuf *out)
 {
     const cyg_build_input *in = &b->inputs[0];
@@ -77,6 +98,8 @@ static void write_meta(cyg_build *b, cyg_strbuf *out)
         cyg_json_null(&j);
     cyg_json_key(&j, "input");
     write_meta_input(b, &j);
+    cyg_json_key(&j, "variants");
+    write_variants(b, &j);
     cyg_json_key(&j, "labels");
     if (in->label_count > 0) {
         cyg_json_begin_array(&j);

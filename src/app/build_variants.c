@@ -1,8 +1,9 @@
-/* The programs of the package: one for each batch size that the configuration asks for.
+/* The programs of the package: one for each input size and batch size that the configuration asks
+ * for.
  *
- * All come from the one quantised graph, which has batch 1 and is calibrated, analysed and checked
- * so: for each size its shapes are inferred again and everything else stays. The package stores the
- * weights once.
+ * Batches of one size all come from the one quantised graph, which has batch 1 and is calibrated,
+ * analysed and checked so: for each size its shapes are inferred again and everything else stays.
+ * The package stores the weights once.
  *
  * That samples of a batch do not touch each other is not assumed: calibration samples run side by
  * side have to give the bytes that they give alone. */
@@ -45,44 +46,60 @@ cyg_status cyg_build_choose_batches(cyg_build *b)
     return CYG_OK;
 }
 
-static cyg_status compile_batch(cyg_build *b, uint32_t batch, cyg_program *out_program)
+/* Program of a quantised graph at another batch. */
+static cyg_status compile_batch(cyg_build *b, const cyg_graph *of, uint32_t batch,
+                                cyg_program *out_program)
 {
     cyg_ctx *ctx = &b->app->ctx;
     cyg_cpu_report report;
-    if (batch == 1) {
+    if (batch == 1 && of == b->graph) {
         *out_program = b->program;
-        out_program->batch = 1;
         return CYG_OK;
     }
-    cyg_graph *g = cyg_graph_clone(b->graph);
+    cyg_graph *g = cyg_graph_clone(of);
     if (g == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     b->variants[b->variant_count++] = g; /* programs lend names and constants from it */
-    CYG_DO(cyg_multiply_batch(ctx, g, batch, !b->config.compiler.disable_ir_fix));
-    CYG_DO(cyg_target_cpu_compile(ctx, g, &b->app->arena, out_program, &report));
-    out_program->batch = batch;
+    if (batch > 1)
+        CYG_DO(cyg_multiply_batch(ctx, g, batch, !b->config.compiler.disable_ir_fix));
+    return cyg_target_cpu_compile(ctx, g, &b->app->arena, out_program, &report);
+}
+
+static cyg_status compile_group(cyg_build *b, uint32_t group)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    const cyg_graph *g = group == 0 ? b->graph : b->groups[group - 1].graph;
+    for (size_t i = 0; i < b->batch_count; i++) {
+        cyg_program *p = &b->programs[b->program_count];
+        CYG_TRY(ctx, compile_batch(b, g, b->batches[i], p),
+                "while compiling size group %u for a batch of %u", group, b->batches[i]);
+        p->group = group;
+        p->batch = b->batches[i];
+        b->program_count++;
+    }
     return CYG_OK;
+}
+
+static void tell_batches(cyg_build *b)
+{
+    cyg_strbuf text = {0};
+    for (size_t i = b->batch_count; i-- > 0;)
+        cyg_strbuf_printf(&text, "%u%s", b->batches[i], i > 0 ? ", " : "");
+    cyg_app_print(b->app, "  graph [main] batchs [%s]\n", text.data != NULL ? text.data : "");
+    cyg_strbuf_deinit(&text);
 }
 
 cyg_status cyg_build_compile_variants(cyg_build *b)
 {
-    cyg_ctx *ctx = &b->app->ctx;
-    b->programs = CYG_NEW_ARRAY(&b->app->arena, cyg_program, b->batch_count);
-    b->variants = CYG_NEW_ARRAY(&b->app->arena, cyg_graph *, b->batch_count);
+    const size_t count = (b->group_count + 1) * b->batch_count;
+    b->programs = CYG_NEW_ARRAY(&b->app->arena, cyg_program, count);
+    b->variants = CYG_NEW_ARRAY(&b->app->arena, cyg_graph *, count);
     if (b->programs == NULL || b->variants == NULL)
-        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    for (size_t i = 0; i < b->batch_count; i++) {
-        CYG_TRY(ctx, compile_batch(b, b->batches[i], &b->programs[i]),
-                "while compiling for a batch of %u", b->batches[i]);
-        b->program_count++;
-    }
-    if (b->has_batches) {
-        cyg_strbuf text = {0};
-        for (size_t i = b->batch_count; i-- > 0;)
-            cyg_strbuf_printf(&text, "%u%s", b->batches[i], i > 0 ? ", " : "");
-        cyg_app_print(b->app, "  graph [main] batchs [%s]\n", text.data != NULL ? text.data : "");
-        cyg_strbuf_deinit(&text);
-    }
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t group = 0; group <= b->group_count; group++)
+        CYG_DO(compile_group(b, group));
+    if (b->has_batches)
+        tell_batches(b);
     return CYG_OK;
 }
 

@@ -115,13 +115,18 @@ static cyg_status hash_sources(cyg_build *b)
     return CYG_OK;
 }
 
+cyg_status cyg_build_open_source(cyg_build *b, const char *input_shapes,
+                                 cyg_float_model *out_source)
+{
+    return cyg_float_model_open(b->app, b->config.input, &b->settings, input_shapes, out_source);
+}
+
 /* A checkpoint becomes the same fused graph that import and optimiser make of an ONNX file. */
 static cyg_status read_model(cyg_build *b)
 {
     char nodes[32];
     cyg_build_begin(b);
-    CYG_DO(cyg_float_model_open(b->app, b->config.input, &b->settings, b->config.input_shapes,
-                                &b->source));
+    CYG_DO(cyg_build_open_source(b, b->config.input_shapes, &b->source));
     b->graph = b->source.graph;
     CYG_DO(hash_sources(b));
     b->parameters = count_parameters(b->graph);
@@ -190,8 +195,10 @@ static cyg_status quantise(cyg_build *b)
     char before[32], after[32];
     CYG_DO(cyg_build_open_data(b));
     cyg_build_print_table(b);
+    CYG_DO(cyg_build_open_groups(b));
     CYG_DO(cyg_build_quantise(b));
     cyg_build_tell_sources(b);
+    CYG_DO(cyg_build_size_groups(b));
     CYG_DO(cyg_build_bind_inputs(b, b->graph));
     CYG_DO(write_qdq(b));
     cyg_text_bytes((uint64_t)b->quantised.weight_bytes_float, before);
@@ -353,6 +360,7 @@ cyg_status cyg_cmd_build(cyg_app *app, int argc, const char *const *argv)
     }
     cyg_build_close_data(b);
     cyg_build_drop_variants(b);
+    cyg_build_drop_groups(b);
     cyg_graph_destroy(b->before);
     cyg_graph_destroy(b->quantised.reference);
     cyg_float_model_close(&b->source);

@@ -2,7 +2,8 @@
  *
  * {"cygnet": "0.1.0", "kind": "cpu", "model": {"name": .., "sha256": ..}, "preprocess":
  * {..cyg_preprocess..} or null, "labels": ["..", ..] or null, "input": {"dtype": "u8"|"f32",
- * "layout": "NHWC"|"NCHW", "format": "RGB"|"BGR"|"GRAY", "normalized": false}, "calibration":
+ * "layout": "NHWC"|"NCHW", "format": "RGB"|"BGR"|"GRAY", "normalized": false}, "variants":
+ * [{"group": 0, "batch": 1, "shapes": {"x": [..]}}], "calibration":
  * {"images": n, "sha256": ..}, "config": {..merged configuration..}, "golden_check": {"sqnr_db":
  * .., "cosine": .., "agreement": ..}} Nothing in it depends on the clock, the machine or absolute
  * paths. */

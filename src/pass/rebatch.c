@@ -13,7 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/checked.h"
-#include "pass/pass.h"
+#include "pass/sizes.h"
 
 typedef struct rebatch {
     cyg_ctx *ctx;
@@ -158,29 +158,6 @@ static cyg_status check_output(const rebatch *r, uint32_t i)
                     now->name);
 }
 
-/* Quantised values say f32 and carry their storage beside it; quantised constants have the type of
- * their data, which inference would pass on. */
-static cyg_status infer_as_float(const rebatch *r)
-{
-    cyg_graph *g = r->g;
-    cyg_arena scratch;
-    cyg_arena_init(&scratch);
-    cyg_type *types = CYG_NEW_ARRAY(&scratch, cyg_type, (size_t)g->value_count + 1);
-    const uint32_t count = types != NULL ? g->value_count : 0;
-    for (uint32_t i = 0; i < count; i++) {
-        cyg_value *v = &g->values[i];
-        types[i] = v->type;
-        if (v->is_const && v->quant.type != CYG_TYPE_NONE)
-            v->type = CYG_TYPE_F32;
-    }
-    const cyg_status st = types != NULL ? cyg_graph_infer_shapes(r->ctx, g) : nomem(r);
-    for (uint32_t i = 0; i < count; i++)
-        if (g->values[i].is_const)
-            g->values[i].type = types[i];
-    cyg_arena_deinit(&scratch);
-    return st;
-}
-
 static cyg_status infer(const rebatch *r)
 {
     cyg_graph *g = r->g;
@@ -188,10 +165,7 @@ static cyg_status infer(const rebatch *r)
         if (!grow(cyg_val(g, g->inputs[i]), r->times))
             return CYG_FAIL(r->ctx, CYG_E_UNSUPPORTED, "input \"%s\" has no dimension for a batch",
                             cyg_val(g, g->inputs[i])->name);
-    for (uint32_t i = 0; i < g->value_count; i++)
-        if (!cyg_node_is_none(g->values[i].producer))
-            g->values[i].rank = CYG_RANK_UNKNOWN;
-    CYG_DO(infer_as_float(r));
+    CYG_DO(cyg_infer_again(r->ctx, g));
     for (uint32_t i = 0; i < g->output_count; i++)
         CYG_DO(check_output(r, i));
     return CYG_OK;

@@ -4,6 +4,7 @@
  * scratch folder, which fixture_setup makes and fixture_teardown removes (CYG_KEEP keeps it):
  *
  *     model.onnx            a small window transformer with fixed pseudo-random weights
+ *     cnn.onnx              a small convolutional network of the same ends
  *     calib/                four pictures
  *     val/<class>/          six pictures in three classes, val/labels.tsv names the same
  *     build.json            configuration of a build into out/
@@ -78,6 +79,8 @@ typedef enum model_damage {
 } model_damage;
 
 /* The file's bytes, from malloc. */
+/* A convolutional network of the same ends, which runs at any size of its picture. */
+uint8_t *model_make_cnn(size_t *out_size);
 uint8_t *model_make(model_damage damage, size_t *out_size);
 
 #endif

@@ -178,6 +178,9 @@ int fixture_setup(void **state)
     uint8_t *model = model_make(MODEL_GOOD, &size);
     fixture_write("model.onnx", model, size);
     free(model);
+    model = model_make_cnn(&size);
+    fixture_write("cnn.onnx", model, size);
+    free(model);
     write_pictures();
     fixture_text("build.json",
                  "{\"input\": \"model.onnx\", \"output_dir\": \"out\",\n"

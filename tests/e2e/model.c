@@ -285,3 +285,31 @@ uint8_t *model_make(model_damage damage, size_t *out_size)
     *out_size = model.size;
     return model.data;
 }
+
+uint8_t *model_make_cnn(size_t *out_size)
+{
+    ob graph = {0}, *g = &graph;
+    seed = 7;
+    ob_text(g, 2, "convolutions");
+    INPUT(g, "pixel_values", "1,3,32,32");
+    OUTPUT(g, "logits", "1,7");
+    weight(g, "first.weight", "12,3,3,3", 0.0f, 0.4f);
+    weight(g, "first.bias", "12", 0.0f, 0.1f);
+    weight(g, "second.weight", "12,12,3,3", 0.0f, 0.2f);
+    weight(g, "second.bias", "12", 0.0f, 0.1f);
+    weight(g, "head.weight", "7,12", 0.0f, 0.8f);
+    weight(g, "head.bias", "7", 0.0f, 0.1f);
+    OP("Conv", "first", "conv", "pixel_values,first.weight,first.bias", at_ints("strides", "2,2"),
+       at_ints("kernel_shape", "3,3"), at_ints("pads", "1,1,1,1"));
+    OP("Relu", "first", "out", "first.conv", {0});
+    OP("Conv", "second", "conv", "first.out,second.weight,second.bias",
+       at_ints("kernel_shape", "3,3"), at_ints("pads", "1,1,1,1"));
+    OP("Add", "second", "sum", "second.conv,first.out", {0});
+    OP("Relu", "second", "out", "second.sum", {0});
+    OP("GlobalAveragePool", "head", "pooled", "second.out", {0});
+    OP("Flatten", "head", "flat", "head.pooled", at_int("axis", 1));
+    NODE(g, "Gemm", "head.gemm", "head.flat,head.weight,head.bias", "logits", at_int("transB", 1));
+    ob model = ob_model(graph, 17);
+    *out_size = model.size;
+    return model.data;
+}
