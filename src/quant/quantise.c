@@ -1,6 +1,5 @@
 /* The quantiser's entrance: choose, calibrate, correct, assign. */
 #include "quant/correct.h"
-#include "quant/groups.h"
 
 #include "base/arena.h"
 
@@ -26,8 +25,6 @@ cyg_status cyg_quantise(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *sam
                          "value \"%s\" has no fixed shape: give --input_shapes", g->values[i].name);
     if (status == CYG_OK)
         status = cyg_quant_choose(&s);
-    if (status == CYG_OK)
-        status = cyg_quant_choose_s4(&s);
     if (status == CYG_OK)
         status = cyg_quant_outcomes(&s, out_report);
     if (status == CYG_OK)

@@ -37,12 +37,11 @@ static int32_t multiplier(const cyg_weight_grid *g, int64_t n, int64_t k)
                          : g->multipliers[n * ((g->taps + g->group - 1) / g->group) + k / g->group];
 }
 
-/* rne(x / step) within the grid. */
-static float nearest(const cyg_weight_grid *g, float x, float step)
+/* rne(x / step) within -most..most. */
+static float nearest(float x, float step, float most)
 {
-    const float least = (float)g->least, most = (float)g->most;
     float q = x / step;
-    q = q > least ? q : least;
+    q = q > -most ? q : -most;
     q = q < most ? q : most;
     return (q + 12582912.0f) - 12582912.0f;
 }
@@ -52,7 +51,8 @@ void cyg_quant_round_nearest(const cyg_weight_grid *g, const float *weights, int
     for (int64_t n = 0; n < g->channels; n++)
         for (int64_t k = 0; k < g->taps; k++) {
             const int32_t m = multiplier(g, n, k);
-            const float q = nearest(g, weights[n * g->taps + k], g->scales[n] * (float)m);
+            const float q =
+                nearest(weights[n * g->taps + k], g->scales[n] * (float)m, (float)g->most);
             out[n * g->taps + k] = (int8_t)((int32_t)q * m);
         }
 }
@@ -91,7 +91,8 @@ static void round_block(const rounding *r, int64_t n0, int64_t first, const floa
             float d = 0.0f;
             if (n < columns) {
                 const int32_t m = multiplier(g, n0 + n, tap);
-                const float step = g->scales[n0 + n] * (float)m, q = nearest(g, v[n], step);
+                const float step = g->scales[n0 + n] * (float)m,
+                            q = nearest(v[n], step, (float)g->most);
                 d = w[n] - q * step;
                 r->out[(n0 + n) * g->taps + tap] = (int8_t)((int32_t)q * m);
             }

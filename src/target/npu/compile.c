@@ -1,0 +1,236 @@
+/* The driver: partition, then for each subgraph residency, tasks and schedule, again with less room
+ * and smaller tiles until it fits. A step that fits in no way goes to the CPU and the rest is
+ * compiled anew: slower code is acceptable, a wrong result or an aborted build is not. */
+#include <string.h>
+
+#include "target/npu/legal.h"
+#include "target/npu/residency.h"
+
+enum { MAX_ATTEMPTS = 8, MAX_RETREATS = 24 };
+
+typedef struct compiler {
+    cyg_ctx *ctx;
+    const cyg_program *p;
+    const cyg_npu_options *options;
+    cyg_arena *arena;
+    const char **refused; /* [steps]: why a step stays on the CPU; NULL = it goes to the NPU */
+    cyg_npu_result *out;
+} compiler;
+
+static cyg_status nomem(const compiler *c)
+{
+    return CYG_FAIL(c->ctx, CYG_E_NOMEM, "out of memory while compiling for %s %s",
+                    c->options->machine.chip, c->options->machine.mode);
+}
+
+/* ---- one attempt
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* Parameter blocks and index tables get their place for good, tasks point there. */
+static cyg_status settle_code(cyg_npu_gen *g, cyg_npu_program *program)
+{
+    uint64_t *at = CYG_NEW_ARRAY(g->arena, uint64_t, g->tasks.task_count + 1);
+    if (at == NULL)
+        return cyg_npu_gen_nomem(g);
+    for (uint32_t i = 0; i < g->tasks.task_count; i++)
+        if (g->tasks.tasks[i].params != NULL &&
+            !cyg_npu_code_add(g, g->tasks.tasks[i].params, g->tasks.tasks[i].params_size, &at[i]))
+            return cyg_npu_gen_nomem(g);
+    for (uint32_t i = 0; i < g->tasks.task_count; i++)
+        if (g->tasks.tasks[i].params != NULL)
+            g->tasks.tasks[i].params = g->code.data + at[i];
+    program->code = g->code.data;
+    program->code_bytes = g->code.size;
+    program->params = g->params.data;
+    program->param_bytes = g->params.size;
+    return CYG_OK;
+}
+
+static cyg_status name_steps(cyg_npu_gen *g, cyg_npu_program *program)
+{
+    program->step_count = g->last - g->first + 1;
+    const char **names = CYG_NEW_ARRAY(g->arena, const char *, program->step_count);
+    if (names == NULL)
+        return cyg_npu_gen_nomem(g);
+    for (uint32_t i = 0; i < program->step_count; i++) {
+        names[i] = g->p->steps[g->first + i].name;
+        program->macs += g->p->steps[g->first + i].macs;
+    }
+    program->step_names = names;
+    program->io = g->io;
+    program->io_count = g->io_count;
+    program->chip = g->m->chip;
+    program->mode = g->m->mode;
+    program->machine_hash = cyg_npu_machine_hash(g->m);
+    return CYG_OK;
+}
+
+static cyg_status attempt(const compiler *c, uint32_t number, cyg_npu_subgraph *s)
+{
+    static const double rooms[MAX_ATTEMPTS] = {0.97, 0.88, 0.78, 0.66, 0.5, 0.4, 0.3, 0.2};
+    static const uint32_t tighter[MAX_ATTEMPTS] = {0, 0, 0, 0, 1, 2, 4, 16};
+    cyg_npu_gen g = {.ctx = c->ctx,
+                     .arena = c->arena,
+                     .m = &c->options->machine,
+                     .p = c->p,
+                     .options = c->options,
+                     .attempt = {rooms[number], tighter[number]},
+                     .first = s->first,
+                     .last = s->last};
+    CYG_DO(cyg_npu_residency(&g));
+    for (uint32_t i = s->first; i <= s->last; i++) {
+        const cyg_step *step = &c->p->steps[i];
+        g.step = i - s->first;
+        g.tile = 0;
+        g.stored = NULL;
+        CYG_TRY(c->ctx, cyg_npu_family_of(step->op)(&g, step), "while tiling \"%s\"", step->name);
+    }
+    s->program = (cyg_npu_program){0};
+    CYG_DO(settle_code(&g, &s->program));
+    CYG_DO(name_steps(&g, &s->program));
+    const cyg_npu_schedule_options options = {c->options->kind, c->options->tries};
+    return cyg_npu_schedule(c->ctx, &c->options->machine, &g.tasks, &options, c->arena, &s->program,
+                            &s->schedule);
+}
+
+/* ---- reports
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+static void count_bytes(cyg_npu_subgraph *s, const cyg_npu_instr *instr, int64_t bytes)
+{
+    const cyg_npu_view *x = &instr->operands[0], *y = &instr->operands[instr->in_count];
+    const uint8_t space =
+        instr->op == CYG_NPU_OP_ST || instr->op == CYG_NPU_OP_STX ? y->space : x->space;
+    if (space == CYG_NPU_PARAM)
+        s->weight_bytes += (uint64_t)bytes;
+    else if (space == CYG_NPU_SWAP)
+        s->spill_bytes += (uint64_t)bytes;
+    else if (instr->op == CYG_NPU_OP_ST || instr->op == CYG_NPU_OP_STX)
+        s->output_bytes += (uint64_t)bytes;
+    else
+        s->input_bytes += (uint64_t)bytes;
+}
+
+static cyg_status report(const compiler *c, cyg_npu_subgraph *s)
+{
+    const cyg_npu_machine *m = &c->options->machine;
+    const uint32_t steps = s->last - s->first + 1;
+    s->steps = CYG_NEW_ARRAY(c->arena, cyg_npu_step_report, steps);
+    if (s->steps == NULL)
+        return nomem(c);
+    for (uint32_t i = 0; i < steps; i++)
+        s->steps[i].step = s->first + i;
+    for (uint32_t i = 0; i < s->program.instr_count; i++) {
+        const cyg_npu_instr *instr = &s->program.instrs[i];
+        const cyg_npu_cost cost = cyg_npu_cost_of(m, instr);
+        cyg_npu_step_report *r = &s->steps[instr->step];
+        r->busy[cyg_npu_engine_at(m, instr->engine).kind] += cost.cycles;
+        r->ddr_bytes += cost.ddr_bytes;
+        r->macs += cost.macs;
+        r->tasks++;
+        if (cost.ddr_bytes > 0)
+            count_bytes(s, instr, cost.ddr_bytes);
+    }
+    for (uint32_t i = 0; i < steps; i++)
+        for (int k = 0; k < CYG_NPU_ENGINE_KINDS; k++)
+            s->steps[i].busy[k] /= cyg_npu_engines_of(m, (cyg_npu_engine_kind)k);
+    return CYG_OK;
+}
+
+/* ---- subgraphs
+ * -------------------------------------------------------------------------------------------------
+ */
+
+/* A subgraph that fits; or CYG_OK with *out_tight the step that does not. */
+static cyg_status fit(const compiler *c, cyg_npu_subgraph *s, uint32_t *out_tight)
+{
+    *out_tight = UINT32_MAX;
+    for (uint32_t i = 0; i < MAX_ATTEMPTS; i++) {
+        CYG_DO(cyg_ctx_check_cancelled(c->ctx));
+        CYG_DO(attempt(c, i, s));
+        s->attempts = i + 1;
+        if (s->schedule.fits)
+            return report(c, s);
+    }
+    *out_tight = s->first + s->schedule.tight_step;
+    return CYG_OK;
+}
+
+static cyg_status refuse(const compiler *c, uint32_t step, uint64_t bytes)
+{
+    c->refused[step] =
+        cyg_arena_printf(c->arena, "its smallest tiles need %llu bytes of the OCM's %lld",
+                         (unsigned long long)bytes, (long long)c->options->machine.ocm_bytes);
+    return c->refused[step] == NULL ? nomem(c) : CYG_OK;
+}
+
+/* All subgraphs of the present partition; *out_again when one had to give up a step. */
+static cyg_status compile_ranges(const compiler *c, bool *out_again)
+{
+    const cyg_program *p = c->p;
+    cyg_npu_result *out = c->out;
+    out->subgraph_count = 0;
+    *out_again = false;
+    for (uint32_t i = 0; i < p->step_count; i++) {
+        if (c->refused[i] != NULL)
+            continue;
+        cyg_npu_subgraph *s = &out->subgraphs[out->subgraph_count];
+        *s = (cyg_npu_subgraph){.first = i};
+        while (i + 1 < p->step_count && c->refused[i + 1] == NULL)
+            i++;
+        s->last = i;
+        uint32_t tight;
+        CYG_DO(fit(c, s, &tight));
+        if (tight != UINT32_MAX) {
+            CYG_DO(refuse(c, tight, s->schedule.tight_bytes));
+            *out_again = true;
+            return CYG_OK;
+        }
+        out->subgraph_count++;
+    }
+    return CYG_OK;
+}
+
+static cyg_status sum_up(const compiler *c)
+{
+    cyg_npu_result *out = c->out;
+    for (uint32_t i = 0; i < out->subgraph_count; i++) {
+        out->cycles += out->subgraphs[i].schedule.cycles;
+        if (out->subgraphs[i].schedule.ocm_peak_bytes > out->ocm_peak_bytes)
+            out->ocm_peak_bytes = out->subgraphs[i].schedule.ocm_peak_bytes;
+    }
+    out->estimated_ms = (double)out->cycles / (double)c->options->machine.clock_khz;
+    out->refusals = CYG_NEW_ARRAY(c->arena, cyg_npu_refusal, c->p->step_count + 1);
+    if (out->refusals == NULL)
+        return nomem(c);
+    for (uint32_t i = 0; i < c->p->step_count; i++)
+        if (c->refused[i] != NULL)
+            out->refusals[out->refusal_count++] = (cyg_npu_refusal){i, c->refused[i]};
+    return CYG_OK;
+}
+
+cyg_status cyg_target_npu_compile(cyg_ctx *ctx, const cyg_program *p,
+                                  const cyg_npu_options *options, cyg_arena *arena,
+                                  cyg_npu_result *out_result)
+{
+    compiler c = {ctx, p, options, arena, NULL, out_result};
+    *out_result = (cyg_npu_result){0};
+    c.refused = CYG_NEW_ARRAY(arena, const char *, p->step_count + 1);
+    out_result->subgraphs = CYG_NEW_ARRAY(arena, cyg_npu_subgraph, p->step_count + 1);
+    if (c.refused == NULL || out_result->subgraphs == NULL)
+        return nomem(&c);
+    for (uint32_t i = 0; i < p->step_count; i++)
+        c.refused[i] = cyg_npu_refuses(p, i);
+    bool again = true;
+    for (uint32_t i = 0; again && i < MAX_RETREATS; i++)
+        CYG_DO(compile_ranges(&c, &again));
+    if (again) { /* so little fits that none of it is worth an NPU */
+        for (uint32_t i = 0; i < p->step_count; i++)
+            if (c.refused[i] == NULL)
+                c.refused[i] = "too many steps around it do not fit into the OCM";
+        out_result->subgraph_count = 0;
+    }
+    return sum_up(&c);
+}

@@ -1,0 +1,531 @@
+/* The state of generation: buffers, windows, loads and stores; see gen.h. */
+#include "target/npu/gen.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "target/npu/rects.h"
+
+struct cyg_npu_stored {
+    struct cyg_npu_stored *next;
+    uint32_t tensor, buffer; /* of PARAM */
+};
+/* The last window of a tensor that was loaded for a tile, so that neighbours share it. */
+struct cyg_npu_stream {
+    struct cyg_npu_stream *next;
+    uint32_t tensor, buffer, step;
+    cyg_npu_view window;
+};
+
+cyg_status cyg_npu_gen_nomem(cyg_npu_gen *g)
+{
+    return CYG_FAIL(g->ctx, CYG_E_NOMEM, "out of memory while generating tasks");
+}
+
+/* ---- bytes that grow
+ * ----------------------------------------------------------------------------------------------
+ */
+
+/* Room for `size` bytes at a multiple of align; UINT64_MAX = out of memory. */
+static uint64_t blob_take(cyg_npu_gen *g, cyg_npu_blob *b, uint64_t size, uint64_t align)
+{
+    const uint64_t at = (b->size + align - 1) / align * align;
+    if (at + size > b->cap) {
+        const uint64_t cap = (at + size) * 2 + 65536;
+        uint8_t *moved = cyg_arena_alloc(g->arena, (size_t)cap, 64);
+        if (moved == NULL)
+            return UINT64_MAX;
+        if (b->size > 0)
+            memcpy(moved, b->data, (size_t)b->size);
+        b->data = moved;
+        b->cap = cap;
+    }
+    memset(b->data + b->size, 0, (size_t)(at - b->size));
+    b->size = at + size;
+    return at;
+}
+
+struct cyg_npu_known {
+    uint64_t hash, at, size; /* size 0 = an empty slot */
+};
+
+static bool known_grow(cyg_npu_gen *g)
+{
+    const uint32_t cap = g->known_cap == 0 ? 1024 : g->known_cap * 2;
+    struct cyg_npu_known *table = CYG_NEW_ARRAY(g->arena, struct cyg_npu_known, cap);
+    if (table == NULL)
+        return false;
+    for (uint32_t i = 0; i < g->known_cap; i++) {
+        if (g->known[i].size == 0)
+            continue;
+        uint32_t slot = (uint32_t)g->known[i].hash & (cap - 1);
+        while (table[slot].size != 0)
+            slot = (slot + 1) & (cap - 1);
+        table[slot] = g->known[i];
+    }
+    g->known = table;
+    g->known_cap = cap;
+    return true;
+}
+
+bool cyg_npu_code_add(cyg_npu_gen *g, const void *data, uint64_t size, uint64_t *out_at)
+{
+    *out_at = 0;
+    if (size == 0)
+        return true;
+    if (g->known_count * 2 >= g->known_cap && !known_grow(g))
+        return false;
+    const uint64_t hash = cyg_hash64(data, (size_t)size, 0);
+    uint32_t slot = (uint32_t)hash & (g->known_cap - 1);
+    for (; g->known[slot].size != 0; slot = (slot + 1) & (g->known_cap - 1)) {
+        const struct cyg_npu_known *k = &g->known[slot];
+        if (k->hash == hash && k->size == size &&
+            memcmp(g->code.data + k->at, data, (size_t)size) == 0) {
+            *out_at = k->at;
+            return true;
+        }
+    }
+    const uint64_t at = blob_take(g, &g->code, size, 8);
+    if (at == UINT64_MAX)
+        return false;
+    memcpy(g->code.data + at, data, (size_t)size);
+    g->known[slot] = (struct cyg_npu_known){hash, at, size};
+    g->known_count++;
+    *out_at = at;
+    return true;
+}
+
+/* ---- buffers
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+uint32_t cyg_npu_new_tile(cyg_npu_gen *g, uint64_t bytes, uint64_t pitch, const char *name)
+{
+    const cyg_npu_buffer b = {.bytes = bytes, .pitch = pitch, .space = CYG_NPU_OCM, .name = name};
+    return cyg_npu_tasks_add_buffer(&g->tasks, g->arena, &b);
+}
+
+/* A tile buffer for a dense copy of a window. */
+static uint32_t tile_for(cyg_npu_gen *g, const cyg_npu_view *window, const char *name)
+{
+    const int64_t columns = window->rank > 0 ? window->dims[window->rank - 1] : 1;
+    return cyg_npu_new_tile(g, cyg_npu_view_bytes(window),
+                            (uint64_t)(columns * cyg_npu_type_bytes(window->type)), name);
+}
+
+static bool make_operand(cyg_npu_gen *g, uint32_t buffer, const cyg_npu_view *window,
+                         const int64_t *rows, int64_t row_count, cyg_npu_operand *out)
+{
+    const cyg_npu_buffer *b = &g->tasks.buffers[buffer];
+    *out = (cyg_npu_operand){.buffer = buffer, .view = *window};
+    out->view.space = b->space;
+    out->view.buffer = b->io;
+    return cyg_npu_rects_of(g->arena, b, &out->view, rows, row_count, &out->rects,
+                            &out->rect_count);
+}
+
+/* One move from buffer to buffer. */
+static cyg_status add_move(cyg_npu_gen *g, cyg_npu_op op, uint32_t from, const cyg_npu_view *x,
+                           uint32_t to, const cyg_npu_view *y)
+{
+    cyg_npu_operand operands[2];
+    if (!make_operand(g, from, x, NULL, 0, &operands[0]) ||
+        !make_operand(g, to, y, NULL, 0, &operands[1]))
+        return cyg_npu_gen_nomem(g);
+    const cyg_npu_task task = {.op = (uint16_t)op,
+                               .in_count = 1,
+                               .out_count = 1,
+                               .operands = operands,
+                               .step = g->step,
+                               .tile = g->tile};
+    return cyg_npu_tasks_add(&g->tasks, g->arena, &task) ? CYG_OK : cyg_npu_gen_nomem(g);
+}
+
+/* ---- constants
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+static cyg_status add_param(cyg_npu_gen *g, uint64_t bytes, const char *name, uint32_t *out_buffer,
+                            uint8_t **out_data)
+{
+    const uint64_t at = blob_take(g, &g->params, bytes, 64);
+    const cyg_npu_buffer b = {.bytes = bytes,
+                              .pitch = bytes > 0 ? bytes : 1,
+                              .space = CYG_NPU_PARAM,
+                              .address = at,
+                              .name = name};
+    *out_buffer =
+        at == UINT64_MAX ? CYG_NPU_NO_BUFFER : cyg_npu_tasks_add_buffer(&g->tasks, g->arena, &b);
+    if (*out_buffer == CYG_NPU_NO_BUFFER)
+        return cyg_npu_gen_nomem(g);
+    *out_data = g->params.data + at;
+    return CYG_OK;
+}
+
+cyg_status cyg_npu_load_stored(cyg_npu_gen *g, uint32_t stored, uint32_t *out_buffer)
+{
+    const uint64_t bytes = g->tasks.buffers[stored].bytes;
+    const int64_t dims[] = {(int64_t)bytes};
+    const cyg_npu_view all = cyg_npu_dense(CYG_TYPE_U8, 1, dims, 0);
+    *out_buffer = cyg_npu_new_tile(g, bytes, bytes > 0 ? bytes : 1, g->tasks.buffers[stored].name);
+    if (*out_buffer == CYG_NPU_NO_BUFFER)
+        return cyg_npu_gen_nomem(g);
+    g->tasks.buffers[*out_buffer].is_param = 1;
+    return add_move(g, CYG_NPU_OP_LD, stored, &all, *out_buffer, &all);
+}
+
+cyg_status cyg_npu_store_pieces(cyg_npu_gen *g, cyg_npu_piece *pieces, uint32_t count,
+                                const char *name, uint32_t *out_stored)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        pieces[i].offset = size;
+        size += (pieces[i].bytes + 63) / 64 * 64;
+    }
+    uint8_t *data;
+    CYG_DO(add_param(g, size, name, out_stored, &data));
+    memset(data, 0, (size_t)size);
+    for (uint32_t i = 0; i < count; i++)
+        memcpy(data + pieces[i].offset, pieces[i].data, (size_t)pieces[i].bytes);
+    return CYG_OK;
+}
+
+/* The PARAM buffer that holds all of a constant tensor, row-major. */
+static cyg_status stored_constant(cyg_npu_gen *g, uint32_t tensor, uint32_t *out_buffer)
+{
+    const uint32_t owner = cyg_npu_owner(g->p, tensor);
+    for (struct cyg_npu_stored *s = g->stored; s != NULL; s = s->next)
+        if (s->tensor == owner) {
+            *out_buffer = s->buffer;
+            return CYG_OK;
+        }
+    const cyg_tensor *t = &g->p->tensors[owner];
+    uint8_t *data;
+    CYG_DO(add_param(g, cyg_tensor_bytes(t), t->name, out_buffer, &data));
+    memcpy(data, t->data, cyg_tensor_bytes(t));
+    struct cyg_npu_stored *s = CYG_NEW(g->arena, struct cyg_npu_stored);
+    if (s == NULL)
+        return cyg_npu_gen_nomem(g);
+    *s = (struct cyg_npu_stored){g->stored, owner, *out_buffer};
+    g->stored = s;
+    return CYG_OK;
+}
+
+/* ---- windows of tensors
+ * --------------------------------------------------------------------------------------------
+ */
+
+bool cyg_npu_is_streamed(const cyg_npu_gen *g, uint32_t tensor)
+{
+    const uint32_t owner = cyg_npu_owner(g->p, tensor);
+    if (g->p->tensors[owner].kind == CYG_TENSOR_CONST)
+        return true;
+    const cyg_npu_home *h = &g->homes[owner];
+    return h->ocm == CYG_NPU_NO_BUFFER || g->first + g->step > h->until;
+}
+
+static bool same_view(const cyg_npu_view *a, const cyg_npu_view *b)
+{
+    if (a->offset != b->offset || a->type != b->type || a->rank != b->rank)
+        return false;
+    return memcmp(a->dims, b->dims, sizeof a->dims[0] * a->rank) == 0 &&
+           memcmp(a->strides, b->strides, sizeof a->strides[0] * a->rank) == 0;
+}
+
+/* The tile buffer with a copy of the window: the last one of this tensor when it fits, else a load
+ * into a new one. */
+static cyg_status stream_in(cyg_npu_gen *g, uint32_t tensor, const cyg_npu_view *window,
+                            uint32_t *out_buffer)
+{
+    const uint32_t owner = cyg_npu_owner(g->p, tensor);
+    struct cyg_npu_stream *s = g->streams;
+    while (s != NULL && s->tensor != owner)
+        s = s->next;
+    if (s != NULL && s->step == g->step && same_view(&s->window, window)) {
+        *out_buffer = s->buffer;
+        return CYG_OK;
+    }
+    const bool is_const = g->p->tensors[owner].kind == CYG_TENSOR_CONST;
+    uint32_t from = g->homes[owner].ddr;
+    if (is_const)
+        CYG_DO(stored_constant(g, tensor, &from));
+    *out_buffer = tile_for(g, window, g->p->tensors[owner].name);
+    if (*out_buffer == CYG_NPU_NO_BUFFER)
+        return cyg_npu_gen_nomem(g);
+    g->tasks.buffers[*out_buffer].is_param = is_const;
+    const cyg_npu_view to = cyg_npu_dense(window->type, window->rank, window->dims, 0);
+    CYG_DO(add_move(g, CYG_NPU_OP_LD, from, window, *out_buffer, &to));
+    if (s == NULL) {
+        s = CYG_NEW(g->arena, struct cyg_npu_stream);
+        if (s == NULL)
+            return cyg_npu_gen_nomem(g);
+        s->next = g->streams;
+        g->streams = s;
+    }
+    s->tensor = owner;
+    s->buffer = *out_buffer;
+    s->step = g->step;
+    s->window = *window;
+    return CYG_OK;
+}
+
+/* Loads of about this many bytes let the first tiles start before the last have come. */
+enum { FETCH_BYTES = 32768 };
+
+cyg_status cyg_npu_fetch_input(cyg_npu_gen *g, uint32_t owner)
+{
+    cyg_npu_home *h = &g->homes[owner];
+    if (!h->needs_load)
+        return CYG_OK;
+    h->needs_load = false;
+    const cyg_npu_buffer *b = &g->tasks.buffers[h->ocm];
+    const int64_t rows = (int64_t)(b->bytes / b->pitch), pitch = (int64_t)b->pitch;
+    const int64_t step = pitch < FETCH_BYTES ? FETCH_BYTES / pitch : 1;
+    for (int64_t row = 0; row < rows; row += step) {
+        const int64_t n = rows - row < step ? rows - row : step;
+        const cyg_npu_view part = cyg_npu_rows(CYG_TYPE_U8, n, pitch, pitch, row * pitch);
+        CYG_DO(add_move(g, CYG_NPU_OP_LD, h->ddr, &part, h->ocm, &part));
+    }
+    return CYG_OK;
+}
+
+/* ---- calls
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+void cyg_npu_call_begin(cyg_npu_call *c, cyg_npu_gen *g)
+{
+    c->gen = g;
+    c->status = CYG_OK;
+    c->in_count = c->out_count = c->store_count = 0;
+}
+
+static void add_operand(cyg_npu_call *c, uint32_t buffer, const cyg_npu_view *window,
+                        const int64_t *rows, int64_t row_count, bool is_out)
+{
+    if (c->status != CYG_OK)
+        return;
+    CYG_ASSERT(c->in_count + c->out_count < CYG_NPU_MAX_OPERANDS);
+    cyg_npu_operand *o = &c->operands[c->in_count + c->out_count];
+    if (!make_operand(c->gen, buffer, window, rows, row_count, o))
+        c->status = cyg_npu_gen_nomem(c->gen);
+    else if (is_out)
+        c->out_count++;
+    else
+        c->in_count++;
+}
+
+void cyg_npu_call_in_rows(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *window,
+                          const int64_t *rows, int64_t row_count)
+{
+    cyg_npu_gen *g = c->gen;
+    if (c->status != CYG_OK)
+        return;
+    if (tensor == CYG_NO_TENSOR) {
+        cyg_npu_call_absent(c);
+    } else if (cyg_npu_is_streamed(g, tensor)) {
+        uint32_t buffer = CYG_NPU_NO_BUFFER;
+        c->status = stream_in(g, tensor, window, &buffer);
+        const cyg_npu_view dense = cyg_npu_dense(window->type, window->rank, window->dims, 0);
+        add_operand(c, buffer, &dense, rows, row_count, false);
+    } else {
+        const uint32_t owner = cyg_npu_owner(g->p, tensor);
+        c->status = cyg_npu_fetch_input(g, owner);
+        add_operand(c, g->homes[owner].ocm, window, rows, row_count, false);
+    }
+}
+
+void cyg_npu_call_in(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *window)
+{
+    cyg_npu_call_in_rows(c, tensor, window, NULL, 0);
+}
+
+/* Stored behind the call: of the rows named one by one only those lie in the buffer, so they go by
+ * runs. */
+static void store_later(cyg_npu_call *c, const cyg_npu_operand *from, uint32_t ddr,
+                        const cyg_npu_view *window)
+{
+    cyg_npu_store *s = &c->stores[c->store_count];
+    s->from = *from;
+    if (!make_operand(c->gen, ddr, window, NULL, 0, &s->to))
+        c->status = cyg_npu_gen_nomem(c->gen);
+    else
+        c->store_count++;
+}
+
+void cyg_npu_call_out_rows(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *window,
+                           const int64_t *rows, int64_t row_count)
+{
+    cyg_npu_gen *g = c->gen;
+    const uint32_t owner = cyg_npu_owner(g->p, tensor);
+    const cyg_npu_home *h = &g->homes[owner];
+    if (c->status != CYG_OK)
+        return;
+    if (h->ocm != CYG_NPU_NO_BUFFER) {
+        add_operand(c, h->ocm, window, rows, row_count, true);
+    } else {
+        const uint32_t buffer = tile_for(g, window, g->p->tensors[owner].name);
+        const cyg_npu_view dense = cyg_npu_dense(window->type, window->rank, window->dims, 0);
+        if (buffer == CYG_NPU_NO_BUFFER) {
+            c->status = cyg_npu_gen_nomem(g);
+            return;
+        }
+        add_operand(c, buffer, &dense, rows, row_count, true);
+    }
+    if (c->status != CYG_OK || h->ddr == CYG_NPU_NO_BUFFER)
+        return;
+    const cyg_npu_operand from = c->operands[c->in_count + c->out_count - 1];
+    if (rows == NULL) {
+        store_later(c, &from, h->ddr, window);
+        return;
+    }
+    /* Rows named one by one: a store for each run of them. */
+    for (int64_t i = 0; i < row_count;) {
+        int64_t n = 1;
+        while (i + n < row_count && rows[i + n] == rows[i] + n)
+            n++;
+        cyg_npu_view part = *window, there = from.view;
+        part.dims[0] = there.dims[0] = n;
+        part.offset += (uint64_t)(rows[i] * part.strides[0]);
+        there.offset += (uint64_t)(rows[i] * there.strides[0]);
+        cyg_npu_operand run;
+        if (c->store_count == CYG_NPU_CALL_STORES ||
+            !make_operand(g, from.buffer, &there, NULL, 0, &run)) {
+            c->status = CYG_FAIL(g->ctx, CYG_E_INTERNAL, "too many runs of rows in one tile");
+            return;
+        }
+        store_later(c, &run, h->ddr, &part);
+        i += n;
+    }
+}
+
+void cyg_npu_call_out(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *window)
+{
+    cyg_npu_call_out_rows(c, tensor, window, NULL, 0);
+}
+
+void cyg_npu_call_in_buffer(cyg_npu_call *c, uint32_t buffer, const cyg_npu_view *window)
+{
+    add_operand(c, buffer, window, NULL, 0, false);
+}
+
+void cyg_npu_call_out_buffer(cyg_npu_call *c, uint32_t buffer, const cyg_npu_view *window)
+{
+    add_operand(c, buffer, window, NULL, 0, true);
+}
+
+void cyg_npu_call_absent(cyg_npu_call *c)
+{
+    c->operands[c->in_count++] = (cyg_npu_operand){.buffer = CYG_NPU_NO_BUFFER};
+}
+
+void cyg_npu_call_index(cyg_npu_call *c, const int64_t *index, int rank, const int64_t *dims)
+{
+    cyg_npu_gen *g = c->gen;
+    int64_t count = 1;
+    for (int i = 0; i < rank; i++)
+        count *= dims[i];
+    int32_t *narrow = CYG_NEW_ARRAY(g->arena, int32_t, count + 1);
+    if (c->status != CYG_OK)
+        return;
+    if (narrow == NULL) {
+        c->status = cyg_npu_gen_nomem(g);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++)
+        narrow[i] = (int32_t)index[i];
+    uint64_t at;
+    if (!cyg_npu_code_add(g, narrow, (uint64_t)count * 4, &at)) {
+        c->status = cyg_npu_gen_nomem(g);
+        return;
+    }
+    cyg_npu_operand *o = &c->operands[c->in_count++];
+    *o = (cyg_npu_operand){.buffer = CYG_NPU_NO_BUFFER,
+                           .view = cyg_npu_dense(CYG_TYPE_S32, rank, dims, at)};
+    o->view.space = CYG_NPU_CODE;
+}
+
+cyg_status cyg_npu_call_end(cyg_npu_call *c, cyg_npu_op op, const void *params, size_t params_size)
+{
+    cyg_npu_gen *g = c->gen;
+    if (c->status != CYG_OK)
+        return c->status;
+    cyg_npu_task task = {.op = (uint16_t)op,
+                         .in_count = (uint16_t)c->in_count,
+                         .out_count = (uint16_t)c->out_count,
+                         .operands = c->operands,
+                         .params = params,
+                         .params_size = (uint32_t)params_size,
+                         .step = g->step,
+                         .tile = g->tile};
+    if (!cyg_npu_tasks_add(&g->tasks, g->arena, &task))
+        return cyg_npu_gen_nomem(g);
+    for (uint32_t i = 0; i < c->store_count; i++) {
+        const cyg_npu_operand operands[] = {c->stores[i].from, c->stores[i].to};
+        const cyg_npu_task store = {.op = CYG_NPU_OP_ST,
+                                    .in_count = 1,
+                                    .out_count = 1,
+                                    .operands = operands,
+                                    .step = g->step,
+                                    .tile = g->tile};
+        if (!cyg_npu_tasks_add(&g->tasks, g->arena, &store))
+            return cyg_npu_gen_nomem(g);
+    }
+    g->tile++;
+    return CYG_OK;
+}
+
+/* ---- moves
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+cyg_status cyg_npu_move(cyg_npu_gen *g, uint32_t from, const cyg_npu_view *x, uint32_t to,
+                        const cyg_npu_view *y)
+{
+    const uint32_t source = cyg_npu_owner(g->p, from), target = cyg_npu_owner(g->p, to);
+    const bool is_const = g->p->tensors[source].kind == CYG_TENSOR_CONST;
+    const cyg_npu_home *h = &g->homes[target];
+    uint32_t at = is_const ? CYG_NPU_NO_BUFFER : g->homes[source].ddr;
+    if (is_const)
+        CYG_DO(stored_constant(g, from, &at));
+    if (!cyg_npu_is_streamed(g, from)) {
+        CYG_DO(cyg_npu_fetch_input(g, source));
+        at = g->homes[source].ocm;
+        if (h->ocm == CYG_NPU_NO_BUFFER)
+            CYG_DO(add_move(g, CYG_NPU_OP_ST, at, x, h->ddr, y));
+        else
+            CYG_DO(add_move(g, CYG_NPU_OP_CV_COPY, at, x, h->ocm, y));
+    } else if (h->ocm != CYG_NPU_NO_BUFFER) {
+        CYG_DO(add_move(g, CYG_NPU_OP_LD, at, x, h->ocm, y));
+    } else {
+        const uint32_t tile = tile_for(g, y, g->p->tensors[target].name);
+        const cyg_npu_view dense = cyg_npu_dense(y->type, y->rank, y->dims, 0);
+        if (tile == CYG_NPU_NO_BUFFER)
+            return cyg_npu_gen_nomem(g);
+        CYG_DO(add_move(g, CYG_NPU_OP_LD, at, x, tile, &dense));
+        CYG_DO(add_move(g, CYG_NPU_OP_ST, tile, &dense, h->ddr, y));
+    }
+    if (h->ocm != CYG_NPU_NO_BUFFER && h->ddr != CYG_NPU_NO_BUFFER)
+        CYG_DO(add_move(g, CYG_NPU_OP_ST, h->ocm, y, h->ddr, y));
+    g->tile++;
+    return CYG_OK;
+}
+
+int64_t cyg_npu_room(const cyg_npu_gen *g)
+{
+    const int64_t all = (int64_t)((double)g->m->ocm_bytes * g->attempt.room);
+    const int64_t taken = (int64_t)g->live[g->first + g->step];
+    return all > taken ? all - taken : 0;
+}
+
+int64_t cyg_npu_tighten(const cyg_npu_gen *g, int64_t tile)
+{
+    for (uint32_t i = 0; i < g->attempt.tighter && tile > 1; i++)
+        tile = (tile + 1) / 2;
+    return tile;
+}
+
+uint32_t cyg_npu_engines(const cyg_npu_gen *g, cyg_npu_engine_kind kind)
+{
+    return cyg_npu_engines_of(g->m, kind);
+}

@@ -1,0 +1,391 @@
+/* attention: for sets of entries (windows), heads and query rows: conv.qk makes the sums,
+ * teng.weigh the probabilities and a factor for each row, conv.pv the weighted values. Rows of q,
+ * k, v and y go through the step's row table, which lies in CODE; a tile sees the rows from its
+ * first to its last. */
+#include <math.h>
+#include <string.h>
+
+#include "target/npu/matrix.h"
+
+enum { Q, K, V, C, A, BIAS, MASK, ROWS };
+
+typedef struct attention {
+    cyg_npu_gen *gen;
+    const cyg_step *step;
+    const cyg_kp_iattention *p;
+    int32_t y_type;
+    int64_t entries, heads, queries; /* of a tile, at most */
+    const int64_t *rows, *mask;      /* tables of the step, or NULL */
+    const float *bias;
+    /* c, A and bias by part of heads and queries: in PARAM, in the OCM; pieces: of the present. */
+    uint32_t *stored, *loaded, blob;
+    bool keep; /* all of them stay in the OCM for all entries */
+    cyg_npu_piece pieces[3];
+} attention;
+
+/* One tile. */
+typedef struct part {
+    int64_t image, entry, entries, head, heads, query, queries;
+} part;
+
+/* A window of q, k, v or y: rows from the lowest to the highest that the tile names. */
+typedef struct window {
+    cyg_npu_view view;
+    const int64_t *index; /* [entries, count] relative to the view, NULL = in order */
+    int64_t count;
+} window;
+
+static const void *constant_data(const cyg_npu_gen *g, const cyg_step *s, uint32_t i)
+{
+    if (i >= s->in_count || s->in[i] == CYG_NO_TENSOR)
+        return NULL;
+    return g->p->tensors[cyg_npu_owner(g->p, s->in[i])].data;
+}
+
+static cyg_status window_of(const attention *a, const part *t, int32_t type, int64_t stride,
+                            int64_t channel, int64_t first, int64_t count, window *out)
+{
+    const cyg_kp_attention *at = &a->p->at;
+    const int64_t total = t->entries * count, image = t->image * at->entries * at->tokens;
+    int64_t *index = CYG_NEW_ARRAY(a->gen->arena, int64_t, total + 1);
+    if (index == NULL)
+        return cyg_npu_gen_nomem(a->gen);
+    int64_t low = INT64_MAX, high = -1;
+    for (int64_t i = 0; i < total; i++) {
+        const int64_t token = (t->entry + i / count) * at->tokens + first + i % count;
+        index[i] = a->rows != NULL ? a->rows[token] : token;
+        low = index[i] < low ? index[i] : low;
+        high = index[i] > high ? index[i] : high;
+    }
+    bool in_order = high - low + 1 == total;
+    for (int64_t i = 0; i < total; i++) {
+        index[i] -= low;
+        in_order = in_order && index[i] == i;
+    }
+    out->view = cyg_npu_rows(type, high - low + 1, t->heads * at->head_dim, stride,
+                             (image + low) * stride + channel);
+    out->index = in_order ? NULL : index;
+    out->count = count;
+    return CYG_OK;
+}
+
+static void add_window(cyg_npu_call *c, uint32_t tensor, const window *w, const part *t)
+{
+    cyg_npu_call_in_rows(c, tensor, &w->view, w->index,
+                         w->index != NULL ? t->entries * w->count : 0);
+}
+
+static void add_table(cyg_npu_call *c, const window *w, const part *t)
+{
+    const int64_t dims[] = {t->entries, w->count};
+    if (w->index == NULL)
+        cyg_npu_call_absent(c);
+    else
+        cyg_npu_call_index(c, w->index, 2, dims);
+}
+
+/* ---- constants
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+static int64_t parts(int64_t all, int64_t each)
+{
+    return all / each + (all % each != 0);
+}
+
+/* The bias tables of some heads and queries, [T, heads, queries, N]. */
+static const float *cut_tables(const attention *a, const part *t)
+{
+    const cyg_kp_attention *at = &a->p->at;
+    const int64_t row = at->tokens, piece = t->queries * row;
+    float *tables = cyg_arena_alloc(a->gen->arena, (size_t)(at->tables * t->heads * piece) * 4, 64);
+    for (int64_t i = 0; tables != NULL && i < at->tables; i++)
+        for (int64_t h = 0; h < t->heads; h++)
+            memcpy(tables + (i * t->heads + h) * piece,
+                   a->bias + ((i * at->heads + t->head + h) * at->tokens + t->query) * row,
+                   (size_t)piece * 4);
+    return tables;
+}
+
+/* c, A and the bias tables of the tile's heads and queries. */
+static cyg_status load_constants(attention *a, const part *t)
+{
+    cyg_npu_gen *g = a->gen;
+    const cyg_kp_attention *at = &a->p->at;
+    const int64_t slot = t->head / a->heads * parts(at->tokens, a->queries) + t->query / a->queries;
+    const uint64_t each = (uint64_t)t->heads * 4, step = (each + 63) / 64 * 64;
+    a->pieces[0] = (cyg_npu_piece){(const float *)constant_data(g, a->step, C) + t->head, each, 0};
+    a->pieces[1] =
+        (cyg_npu_piece){(const float *)constant_data(g, a->step, A) + t->head, each, step};
+    a->pieces[2] = (cyg_npu_piece){NULL, 0, 2 * step};
+    if (a->stored[slot] == CYG_NPU_NO_BUFFER) {
+        if (a->bias != NULL) {
+            a->pieces[2].data = cut_tables(a, t);
+            a->pieces[2].bytes = (uint64_t)(at->tables * t->heads * t->queries * at->tokens) * 4;
+            if (a->pieces[2].data == NULL)
+                return cyg_npu_gen_nomem(g);
+        }
+        CYG_DO(cyg_npu_store_pieces(g, a->pieces, a->bias != NULL ? 3 : 2, a->step->name,
+                                    &a->stored[slot]));
+    }
+    if (a->loaded[slot] == CYG_NPU_NO_BUFFER || !a->keep)
+        CYG_DO(cyg_npu_load_stored(g, a->stored[slot], &a->loaded[slot]));
+    a->blob = a->loaded[slot];
+    return CYG_OK;
+}
+
+/* ---- the three calls
+ * --------------------------------------------------------------------------------------------- */
+
+static cyg_kp_attention geometry(const attention *a, const part *t)
+{
+    cyg_kp_attention at = a->p->at;
+    at.heads = t->heads;
+    at.entries = t->entries;
+    at.images = 1;
+    at.q_stride = at.k_stride = at.v_stride = t->heads * at.head_dim;
+    at.q_offset = at.k_offset = at.v_offset = 0;
+    return at;
+}
+
+typedef struct buffers {
+    uint32_t sums, e, f;
+    cyg_npu_view sums_view, e_view, f_view;
+} buffers;
+
+static cyg_status make_buffers(const attention *a, const part *t, buffers *out)
+{
+    const int64_t square[] = {t->entries, t->heads, t->queries, a->p->at.tokens};
+    const int32_t e_type = a->p->e_bits == 8 ? CYG_TYPE_U8 : CYG_TYPE_U16;
+    out->sums_view = cyg_npu_dense(CYG_TYPE_S32, 4, square, 0);
+    out->e_view = cyg_npu_dense(e_type, 4, square, 0);
+    out->f_view = cyg_npu_dense(CYG_TYPE_F32, 3, square, 0);
+    const cyg_npu_view *views[] = {&out->sums_view, &out->e_view, &out->f_view};
+    uint32_t *made[] = {&out->sums, &out->e, &out->f};
+    for (int i = 0; i < 3; i++) {
+        const cyg_npu_view *v = views[i];
+        *made[i] = cyg_npu_new_tile(a->gen, cyg_npu_view_bytes(v),
+                                    (uint64_t)(v->dims[v->rank - 1] * cyg_npu_type_bytes(v->type)),
+                                    a->step->name);
+        if (*made[i] == CYG_NPU_NO_BUFFER)
+            return cyg_npu_gen_nomem(a->gen);
+    }
+    return CYG_OK;
+}
+
+static cyg_status scores(const attention *a, const part *t, const window *q, const window *k,
+                         const buffers *b)
+{
+    const cyg_kp_iattention_part p = {.at = geometry(a, t), .queries = t->queries};
+    cyg_npu_call c;
+    cyg_npu_call_begin(&c, a->gen);
+    add_window(&c, a->step->in[Q], q, t);
+    add_window(&c, a->step->in[K], k, t);
+    add_table(&c, q, t);
+    add_table(&c, k, t);
+    cyg_npu_call_out_buffer(&c, b->sums, &b->sums_view);
+    return cyg_npu_call_end(&c, CYG_NPU_OP_CONV_QK, &p, sizeof p);
+}
+
+static void add_mask(const attention *a, const part *t, cyg_npu_call *c)
+{
+    int64_t *mask = CYG_NEW_ARRAY(a->gen->arena, int64_t, t->entries);
+    if (a->bias == NULL || a->p->at.tables == 1 || mask == NULL) {
+        cyg_npu_call_absent(c);
+        return;
+    }
+    for (int64_t i = 0; i < t->entries; i++)
+        mask[i] = a->mask != NULL ? a->mask[t->entry + i] : t->entry + i;
+    cyg_npu_call_index(c, mask, 1, &t->entries);
+}
+
+static cyg_status weigh(const attention *a, const part *t, const window *q, const window *k,
+                        const buffers *b)
+{
+    const cyg_kp_iattention_part p = {.at = geometry(a, t), .queries = t->queries};
+    const cyg_npu_view c_view = cyg_npu_dense(CYG_TYPE_F32, 1, &t->heads, a->pieces[0].offset);
+    const cyg_npu_view a_view = cyg_npu_dense(CYG_TYPE_F32, 1, &t->heads, a->pieces[1].offset);
+    cyg_npu_call c;
+    cyg_npu_call_begin(&c, a->gen);
+    cyg_npu_call_in_buffer(&c, b->sums, &b->sums_view);
+    cyg_npu_call_in_buffer(&c, a->blob, &c_view);
+    cyg_npu_call_in_buffer(&c, a->blob, &a_view);
+    if (a->bias != NULL) {
+        const int64_t dims[] = {p.at.tables, t->heads, t->queries, p.at.tokens};
+        const cyg_npu_view bias = cyg_npu_dense(CYG_TYPE_F32, 4, dims, a->pieces[2].offset);
+        cyg_npu_call_in_buffer(&c, a->blob, &bias);
+        add_mask(a, t, &c);
+    } else if (p.at.cosine) {
+        cyg_npu_call_absent(&c);
+        cyg_npu_call_absent(&c);
+    }
+    if (p.at.cosine) {
+        add_window(&c, a->step->in[Q], q, t);
+        add_window(&c, a->step->in[K], k, t);
+        add_table(&c, q, t);
+        add_table(&c, k, t);
+    }
+    cyg_npu_call_out_buffer(&c, b->e, &b->e_view);
+    cyg_npu_call_out_buffer(&c, b->f, &b->f_view);
+    return cyg_npu_call_end(&c, CYG_NPU_OP_TENG_WEIGH, &p, sizeof p);
+}
+
+static cyg_status values(const attention *a, const part *t, const window *v, const window *y,
+                         const buffers *b)
+{
+    const cyg_kp_ivalues p = {.at = geometry(a, t), .queries = t->queries, .sat = a->p->sat};
+    cyg_npu_call c;
+    cyg_npu_call_begin(&c, a->gen);
+    cyg_npu_call_in_buffer(&c, b->e, &b->e_view);
+    add_window(&c, a->step->in[V], v, t);
+    cyg_npu_call_in_buffer(&c, b->f, &b->f_view);
+    add_table(&c, v, t);
+    add_table(&c, y, t);
+    cyg_npu_call_out_rows(&c, a->step->out[0], &y->view, y->index,
+                          y->index != NULL ? t->entries * y->count : 0);
+    return cyg_npu_call_end(&c, CYG_NPU_OP_CONV_PV, &p, sizeof p);
+}
+
+static cyg_status tile(attention *a, const part *t)
+{
+    const cyg_kp_attention *at = &a->p->at;
+    const int64_t channel = t->head * at->head_dim;
+    window q, k, v, y;
+    buffers b;
+    CYG_DO(window_of(a, t, CYG_TYPE_S8, at->q_stride, at->q_offset + channel, t->query, t->queries,
+                     &q));
+    CYG_DO(window_of(a, t, CYG_TYPE_S8, at->k_stride, at->k_offset + channel, 0, at->tokens, &k));
+    CYG_DO(window_of(a, t, CYG_TYPE_S8, at->v_stride, at->v_offset + channel, 0, at->tokens, &v));
+    CYG_DO(window_of(a, t, a->y_type, at->heads * at->head_dim, channel, t->query, t->queries, &y));
+    CYG_DO(load_constants(a, t));
+    CYG_DO(make_buffers(a, t, &b));
+    CYG_DO(scores(a, t, &q, &k, &b));
+    CYG_DO(weigh(a, t, &q, &k, &b));
+    return values(a, t, &v, &y, &b);
+}
+
+/* ---- plan
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+typedef struct choice {
+    int64_t entries, heads, queries;
+    double cycles;
+    bool fits, keep;
+} choice;
+
+static void price(const attention *a, choice *c)
+{
+    const cyg_npu_gen *g = a->gen;
+    const cyg_kp_attention *at = &a->p->at;
+    const int32_t e_type = a->p->e_bits == 8 ? CYG_TYPE_U8 : CYG_TYPE_U16;
+    const int64_t square[] = {c->entries, c->heads, c->queries, at->tokens},
+                  deep[] = {c->entries, c->heads, c->queries, at->head_dim};
+    const part t = {.entries = c->entries, .heads = c->heads, .queries = c->queries};
+    const cyg_kp_iattention_part p = {.at = geometry(a, &t), .queries = c->queries};
+    const cyg_npu_view qk[] = {cyg_npu_dense(CYG_TYPE_S8, 4, deep, 0),
+                               cyg_npu_dense(CYG_TYPE_S8, 4, deep, 0),
+                               cyg_npu_dense(CYG_TYPE_S32, 4, square, 0)},
+                       pv[] = {cyg_npu_dense(e_type, 4, square, 0),
+                               cyg_npu_dense(CYG_TYPE_S8, 4, deep, 0),
+                               cyg_npu_dense(a->y_type, 4, deep, 0)},
+                       ew[] = {qk[2], pv[0]};
+    const int64_t count = at->images * parts(at->entries, c->entries) * parts(at->heads, c->heads) *
+                          parts(at->tokens, c->queries);
+    const int64_t convs = cyg_npu_engines(g, CYG_NPU_CONV),
+                  tengs = cyg_npu_engines(g, CYG_NPU_TENG);
+    const double conv = (double)(cyg_npu_price(g, CYG_NPU_OP_CONV_QK, qk, 2, 1, &p, sizeof p) +
+                                 cyg_npu_price(g, CYG_NPU_OP_CONV_PV, pv, 2, 1, &p, sizeof p)),
+                 teng = (double)cyg_npu_price(g, CYG_NPU_OP_TENG_WEIGH, ew, 1, 1, &p, sizeof p);
+    const double conv_all = conv * (double)parts(count, convs),
+                 teng_all = teng * (double)parts(count, tengs);
+    const double share = (double)(c->entries * c->queries) / (double)(at->entries * at->tokens);
+    c->cycles = fmax(conv_all, teng_all) + 0.1 * (conv_all + teng_all) + conv + teng +
+                share * (conv_all + teng_all);
+    const int64_t rows = c->entries * at->tokens * c->heads * at->head_dim;
+    const int64_t tables = a->bias != NULL ? at->tables * at->tokens * 4 : 0;
+    const int64_t all = tables * at->heads * at->tokens, bias = tables * c->heads * c->queries;
+    const int64_t room = cyg_npu_room(g);
+    c->keep = all <= room / 3;
+    int64_t bytes = c->entries * c->heads * c->queries * (at->tokens * (4 + a->p->e_bits / 8) + 4);
+    for (int i = Q; i <= V; i++)
+        bytes += cyg_npu_is_streamed(g, a->step->in[i]) ? rows : 0;
+    if (cyg_npu_is_streamed(g, a->step->out[0]))
+        bytes += rows * cyg_npu_type_bytes(a->y_type);
+    c->fits = 2 * bytes + (c->keep ? all : 2 * bias) <= room;
+}
+
+/* Divisors of n from n down to 1; 0 = no more. */
+static int64_t next_divisor(int64_t n, int64_t d)
+{
+    for (d--; d > 0 && n % d != 0; d--)
+        ;
+    return d;
+}
+
+static void plan(attention *a)
+{
+    const cyg_kp_attention *at = &a->p->at;
+    choice best = {.entries = 1, .heads = 1, .queries = 1};
+    bool any = false;
+    for (int64_t e = at->entries; e > 0; e = next_divisor(at->entries, e))
+        for (int64_t h = at->heads; h > 0; h = next_divisor(at->heads, h))
+            for (int64_t n = 1; n <= at->tokens; n *= 2) {
+                choice c = {e, h, parts(at->tokens, n), 0, false, false};
+                if (n > 1 && e > 1)
+                    break; /* queries are cut only when an entry alone is too much, or too few */
+                price(a, &c);
+                if (c.fits && (!any || c.cycles < best.cycles)) {
+                    best = c;
+                    any = true;
+                }
+            }
+    if (!any)
+        best.queries = at->tokens < 8 ? at->tokens : 8;
+    a->keep = best.keep;
+    a->entries = cyg_npu_tighten(a->gen, best.entries);
+    a->heads = best.entries > 1 ? best.heads : cyg_npu_tighten(a->gen, best.heads);
+    a->queries = a->entries > 1                         ? at->tokens
+                 : best.entries == 1 && best.heads == 1 ? cyg_npu_tighten(a->gen, best.queries)
+                                                        : best.queries;
+}
+
+static int64_t lesser(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+cyg_status cyg_npu_gen_attention(cyg_npu_gen *g, const cyg_step *s)
+{
+    const cyg_kp_iattention *p = s->params;
+    const cyg_kp_attention *at = &p->at;
+    attention a = {.gen = g,
+                   .step = s,
+                   .p = p,
+                   .y_type = cyg_npu_tensor(g, s->out[0])->type,
+                   .rows = constant_data(g, s, ROWS),
+                   .mask = constant_data(g, s, MASK),
+                   .bias = constant_data(g, s, BIAS)};
+    plan(&a);
+    const int64_t slots = parts(at->heads, a.heads) * parts(at->tokens, a.queries);
+    a.stored = CYG_NEW_ARRAY(g->arena, uint32_t, slots);
+    a.loaded = CYG_NEW_ARRAY(g->arena, uint32_t, slots);
+    if (a.stored == NULL || a.loaded == NULL)
+        return cyg_npu_gen_nomem(g);
+    memset(a.stored, 0xff, sizeof(uint32_t) * (size_t)slots);
+    memset(a.loaded, 0xff, sizeof(uint32_t) * (size_t)slots);
+    for (int64_t image = 0; image < at->images; image++)
+        for (int64_t e = 0; e < at->entries; e += a.entries)
+            for (int64_t h = 0; h < at->heads; h += a.heads)
+                for (int64_t q = 0; q < at->tokens; q += a.queries) {
+                    const part t = {image,
+                                    e,
+                                    lesser(a.entries, at->entries - e),
+                                    h,
+                                    lesser(a.heads, at->heads - h),
+                                    q,
+                                    lesser(a.queries, at->tokens - q)};
+                    CYG_DO(tile(&a, &t));
+                }
+    return CYG_OK;
+}

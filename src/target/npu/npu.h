@@ -1,0 +1,60 @@
+/* target/npu: a lowered, unplaced program to programs of an NPU.
+ *
+ * Steps that the NPU can do go to it in maximal ranges (subgraphs), the rest stays on the CPU, each
+ * with its reason. A tile is the step's own kernel call on windows of its operands, so the bytes
+ * are those of the CPU whatever is chosen here; choices only change cycles. */
+#ifndef CYG_TARGET_NPU_NPU_H
+#define CYG_TARGET_NPU_NPU_H
+
+#include "format/program.h"
+#include "npu/timing.h"
+#include "target/npu/schedule.h"
+
+typedef struct cyg_npu_options {
+    cyg_npu_machine machine;
+    cyg_npu_schedule_kind kind;
+    uint32_t tries; /* of the scheduler's refinement */
+} cyg_npu_options;
+
+/* A step that stays on the CPU, and why. */
+typedef struct cyg_npu_refusal {
+    uint32_t step;
+    const char *reason;
+} cyg_npu_refusal;
+
+/* What one step costs by resource, in cycles, were nothing else in its way: its bounds. */
+typedef struct cyg_npu_step_report {
+    uint32_t step;                      /* of the lowered program */
+    int64_t busy[CYG_NPU_ENGINE_KINDS]; /* all engines of a kind together over their number */
+    int64_t ddr_bytes, macs;
+    uint32_t tasks;
+} cyg_npu_step_report;
+
+typedef struct cyg_npu_subgraph {
+    uint32_t first, last; /* steps of the lowered program, both inclusive */
+    cyg_npu_program program;
+    cyg_npu_schedule_report schedule;
+    uint32_t attempts;                                             /* 1 = the first plan fitted */
+    cyg_npu_step_report *steps;                                    /* [last - first + 1] */
+    uint64_t weight_bytes, input_bytes, output_bytes, spill_bytes; /* over the DDR */
+} cyg_npu_subgraph;
+
+typedef struct cyg_npu_result {
+    cyg_npu_subgraph *subgraphs;
+    uint32_t subgraph_count;
+    cyg_npu_refusal *refusals; /* one a step that stays on the CPU */
+    uint32_t refusal_count;
+    int64_t cycles; /* of all subgraphs, one after another */
+    double estimated_ms;
+    uint64_t ocm_peak_bytes;
+} cyg_npu_result;
+
+/* p: of cyg_lower_graph (or of a package of the CPU); lent. Everything hangs on arena. */
+cyg_status cyg_target_npu_compile(cyg_ctx *ctx, const cyg_program *p,
+                                  const cyg_npu_options *options, cyg_arena *arena,
+                                  cyg_npu_result *out_result) CYG_MUST_USE;
+
+/* NULL when the NPU can do step `step`, else why not. */
+const char *cyg_npu_refuses(const cyg_program *p, uint32_t step);
+
+#endif
