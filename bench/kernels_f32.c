@@ -210,7 +210,7 @@ int main(int argc, char **argv)
     conv("depthwise 3x3 192x56 nhwc", true, 192, 192, 56, 3, 1, 192, level);
     attention("swin-t window 64x3x49x32", 64, 3, 49, 32, level);
     attention("deit-s 1x6x197x64", 1, 6, 197, 64, level);
-    const cyg_kp_layernorm ln = {.channels = 96, .epsilon = 1e-5f};
+    const cyg_kp_layernorm ln = {.channels = 96, .inner = 1, .epsilon = 1e-5f};
     const cyg_kbuf ln_in[3] = {T(3136, 96), T(96), T(96)};
     report("layernorm 3136x96 (8 flop an element)", CYG_KOP_f_layernorm, &ln, 3, ln_in, T(3136, 96),
            level, 8.0 * 3136 * 96);

@@ -82,6 +82,8 @@ static const cyg_shape_rule rules[CYG_OP_COUNT] = {
     /* normalisation, softmax, reductions */
     RULE(batch_normalization, normalization),
     RULE(layer_normalization, layer_normalization),
+    RULE(rms_normalization, layer_normalization),
+    RULE(channel_norm, channel_norm),
     RULE(instance_normalization, group_normalization),
     RULE(group_normalization, group_normalization),
     RULE(lp_normalization, axis_same),

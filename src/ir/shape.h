@@ -100,6 +100,7 @@ bool cyg_infer_follow(cyg_infer *s, cyg_ints *out);
     X(global_pool)                                                                                 \
     X(normalization)                                                                               \
     X(layer_normalization)                                                                         \
+    X(channel_norm)                                                                                \
     X(axis_same)                                                                                   \
     X(reduce)                                                                                      \
     X(arg_max)                                                                                     \

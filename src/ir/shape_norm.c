@@ -67,6 +67,23 @@ cyg_status cyg_shape_rule_layer_normalization(cyg_infer *s)
     return cyg_infer_set(s, 0, &x);
 }
 
+cyg_status cyg_shape_rule_channel_norm(cyg_infer *s)
+{
+    const cyg_shape x = cyg_infer_shape_in(s, 0);
+    if (x.rank == CYG_RANK_UNKNOWN)
+        return cyg_infer_set(s, 0, &x);
+    if (x.rank < 2)
+        return CYG_INFER_FAIL(s, "input 0: expected rank 2 or more, found %d", x.rank);
+    for (uint32_t i = 1; i < 3; i++) {
+        const cyg_shape p = cyg_infer_shape_in(s, i);
+        if (p.rank != CYG_RANK_UNKNOWN &&
+            (p.rank != 1 || (p.dims[0] >= 0 && x.dims[1] >= 0 && p.dims[0] != x.dims[1])))
+            return CYG_INFER_FAIL(s, "input %u: expected the %lld channels, found %s", i,
+                                  (long long)x.dims[1], cyg_shape_str(s->g, &p).s);
+    }
+    return cyg_infer_set(s, 0, &x);
+}
+
 cyg_status cyg_shape_rule_axis_same(cyg_infer *s)
 {
     const cyg_shape x = cyg_infer_shape_in(s, 0);

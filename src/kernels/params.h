@@ -90,9 +90,10 @@ typedef struct cyg_kp_windows {
     int64_t group;
 } cyg_kp_windows;
 typedef struct cyg_kp_layernorm {
-    int64_t channels; /* product of the normalised trailing axes */
+    int64_t channels; /* product of the normalised axes */
+    int64_t inner;    /* elements between two neighbours of a row; 1: rows are contiguous */
     float epsilon;
-    int32_t reserved;
+    int32_t rms; /* no mean, no beta: x / sqrt(mean of x^2 + epsilon) * gamma */
 } cyg_kp_layernorm;
 typedef struct cyg_kp_batchnorm {
     float epsilon;

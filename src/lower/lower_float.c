@@ -237,11 +237,25 @@ static cyg_status rule_layernorm(cyg_lowering *l)
     const cyg_value *x = cyg_lowering_in(l, 0);
     const int64_t axis = cyg_lowering_axis(cyg_node_int(l->node, CYG_ATTR_axis, -1), x->rank);
     cyg_kp_layernorm p = {.channels = 1,
+                          .inner = 1,
+                          .rms = l->node->op == CYG_OP_rms_normalization,
                           .epsilon = cyg_node_float(l->node, CYG_ATTR_epsilon, 1e-5f)};
     if (axis < 0)
         return cyg_lowering_unsupported(l, "axis out of range");
     for (int64_t i = axis; i < x->rank; i++)
         p.channels *= x->dims[i];
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_layernorm, &p, sizeof p));
+    return cyg_lowering_first(l, 3);
+}
+
+static cyg_status rule_channel_norm(cyg_lowering *l)
+{
+    const cyg_value *x = cyg_lowering_in(l, 0);
+    cyg_kp_layernorm p = {.channels = x->dims[1],
+                          .inner = 1,
+                          .epsilon = cyg_node_float(l->node, CYG_ATTR_epsilon, 1e-5f)};
+    for (int i = 2; i < x->rank; i++)
+        p.inner *= x->dims[i];
     CYG_DO(cyg_lowering_op(l, CYG_KOP_f_layernorm, &p, sizeof p));
     return cyg_lowering_first(l, 3);
 }
@@ -439,6 +453,9 @@ cyg_lower_rule cyg_lower_float_rule(cyg_op op)
         return rule_group_norm;
     case CYG_OP_lp_normalization:
         return rule_lp_norm;
+    case CYG_OP_channel_norm:
+        return rule_channel_norm;
+    case CYG_OP_rms_normalization:
     case CYG_OP_layer_normalization:
         return rule_layernorm;
     case CYG_OP_batch_normalization:

@@ -113,6 +113,10 @@ cyg_status cyg_expand_linear(cyg_expander *x, cyg_value_id *out_result) CYG_MUST
 cyg_status cyg_expand_conv2d(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
 cyg_status cyg_expand_pool2d(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
 cyg_status cyg_expand_attention(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
+cyg_status cyg_expand_layer_norm(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
+cyg_status cyg_expand_rms_norm(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
+cyg_status cyg_expand_channel_norm(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
+cyg_status cyg_expand_group_norm(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
 cyg_status cyg_expand_gather_rows(cyg_expander *x, cyg_value_id *out_result) CYG_MUST_USE;
 
 #endif

@@ -111,33 +111,6 @@ static cyg_status expand_mish(cyg_expander *x, cyg_value_id *out_result)
     return CYG_OK;
 }
 
-static cyg_status expand_layer_norm(cyg_expander *x, cyg_value_id *out_result)
-{
-    const cyg_value *in = cyg_expand_operand(x, 0);
-    const cyg_value_id a = cyg_expand_in(x, 0);
-    int64_t axis = cyg_node_int(x->n, CYG_ATTR_axis, -1), axes[CYG_MAX_RANK];
-    if (axis >= 0 && in->rank == CYG_RANK_UNKNOWN)
-        return CYG_EXPAND_FAIL(x, "the rank of %s is not known", in->name);
-    axis = axis >= 0 ? axis - in->rank : axis;
-    if (axis >= 0 || axis < -CYG_MAX_RANK)
-        return CYG_EXPAND_FAIL(x, "axis %lld", (long long)axis);
-    for (int64_t i = 0; i < -axis; i++)
-        axes[i] = axis + i;
-    const cyg_value_id over = cyg_expand_ints(x, axes, -axis);
-    const cyg_value_id mean = cyg_emit2(x, CYG_OP_reduce_mean, "Mean", a, over);
-    const cyg_value_id centred = cyg_emit2(x, CYG_OP_sub, "Sub", a, mean);
-    cyg_value_id v = cyg_emit_with(x, CYG_OP_pow, "Pow", centred, 2.0f);
-    v = cyg_emit2(x, CYG_OP_reduce_mean, "Variance", v, over);
-    v = cyg_emit_with(x, CYG_OP_add, "Epsilon", v, cyg_node_float(x->n, CYG_ATTR_epsilon, 1e-5f));
-    v = cyg_emit1(x, CYG_OP_sqrt, "Sqrt", v);
-    v = cyg_emit2(x, CYG_OP_div, "", centred, v);
-    v = cyg_emit2(x, CYG_OP_mul, "Mul", v, cyg_expand_in(x, 1));
-    if (!cyg_value_is_none(cyg_expand_in(x, 2)))
-        v = cyg_emit2(x, CYG_OP_add, "Add", v, cyg_expand_in(x, 2));
-    *out_result = v;
-    return CYG_OK;
-}
-
 static cyg_status expand_cast_like(cyg_expander *x, cyg_value_id *out_result)
 {
     const cyg_type to = cyg_expand_operand(x, 1)->type;
@@ -209,56 +182,6 @@ static cyg_status expand_grid_sample(cyg_expander *x, cyg_value_id *out_result)
     return CYG_OK;
 }
 
-/* A vector of one number, n times. */
-static cyg_value_id constant_vector(cyg_expander *x, int64_t n, float v)
-{
-    float *data = CYG_NEW_ARRAY(&x->to->arena, float, n);
-    for (int64_t i = 0; data != NULL && i < n; i++)
-        data[i] = v;
-    return data == NULL ? CYG_NO_VALUE
-                        : cyg_graph_add_const(x->to, NULL, CYG_TYPE_F32, 1, &n, data,
-                                              (size_t)n * sizeof *data);
-}
-
-/* Groups as channels of an InstanceNormalization, as exporters wrote it; a scale and bias of one
- * number a group go with it, those of one number a channel follow. */
-static cyg_status expand_group_norm(cyg_expander *x, cyg_value_id *out_result)
-{
-    const cyg_value *in = cyg_expand_operand(x, 0), *scale = cyg_expand_operand(x, 1);
-    const int64_t groups = cyg_node_int(x->n, CYG_ATTR_num_groups, 1), split[] = {0, groups, -1};
-    int64_t back[CYG_MAX_RANK], along[CYG_MAX_RANK];
-    if (in->type != CYG_TYPE_F32 || in->rank == CYG_RANK_UNKNOWN || !cyg_expand_target(in, back))
-        return CYG_EXPAND_FAIL(x, "%s is not f32 of a shape known but for one dimension", in->name);
-    const bool by_group = cyg_value_elements(scale) == groups;
-    if (x->opset >= 21 && !by_group) { /* what the operator means since then */
-        const cyg_value_id same[] = {cyg_expand_in(x, 0), cyg_expand_in(x, 1), cyg_expand_in(x, 2)};
-        *out_result = cyg_emit(x, CYG_OP_group_normalization, "", same, 3);
-        if (!cyg_value_is_none(*out_result))
-            CYG_IGNORE(cyg_node_copy_attrs(x->to, cyg_emitted(x, *out_result), x->n));
-        return CYG_OK;
-    }
-    const cyg_value_id operands[] = {
-        cyg_emit_reshape(x, "Groups", cyg_expand_in(x, 0), split, 3),
-        by_group ? cyg_expand_in(x, 1) : constant_vector(x, groups, 1.0f),
-        by_group ? cyg_expand_in(x, 2) : constant_vector(x, groups, 0.0f)};
-    cyg_value_id y = cyg_emit(x, CYG_OP_instance_normalization, "Normalized", operands, 3);
-    if (!cyg_value_is_none(y))
-        CYG_IGNORE(cyg_node_set_float(x->to, cyg_emitted(x, y), CYG_ATTR_epsilon,
-                                      cyg_node_float(x->n, CYG_ATTR_epsilon, 1e-5f)));
-    y = cyg_emit_reshape(x, "Back", y, back, in->rank);
-    for (int i = 1; i < in->rank - 1; i++)
-        along[i] = 1;
-    along[0] = -1;
-    if (!by_group) {
-        y = cyg_emit2(x, CYG_OP_mul, "Scale", y,
-                      cyg_emit_reshape(x, "Scales", cyg_expand_in(x, 1), along, in->rank - 1));
-        y = cyg_emit2(x, CYG_OP_add, "Bias", y,
-                      cyg_emit_reshape(x, "Biases", cyg_expand_in(x, 2), along, in->rank - 1));
-    }
-    *out_result = y;
-    return CYG_OK;
-}
-
 cyg_expand_rule cyg_expand_rule_of(cyg_op op, int opset)
 {
     switch ((int)op) {
@@ -279,13 +202,17 @@ cyg_expand_rule cyg_expand_rule_of(cyg_op op, int opset)
     case CYG_OP_grid_sample:
         return opset < 20 ? expand_grid_sample : NULL;
     case CYG_OP_group_normalization:
-        return expand_group_norm;
+        return cyg_expand_group_norm;
     case CYG_OP_mish:
         return opset < 18 ? expand_mish : NULL;
     case CYG_OP_pad:
         return opset < 18 ? expand_pad : NULL;
     case CYG_OP_layer_normalization:
-        return opset < 17 ? expand_layer_norm : NULL;
+        return opset < 17 ? cyg_expand_layer_norm : NULL;
+    case CYG_OP_rms_normalization:
+        return cyg_expand_rms_norm;
+    case CYG_OP_channel_norm:
+        return cyg_expand_channel_norm;
     case CYG_OP_cast_like:
         return opset < 15 ? expand_cast_like : NULL;
     case CYG_OP_shape:

@@ -111,8 +111,9 @@ void cyg_expand_choose_rows(cyg_expander *x)
 {
     const cyg_node *n = x->n;
     const unsigned flags = cyg_op_schema_of(n->op)->flags;
-    const bool linear = n->op == CYG_OP_linear, norm = n->op == CYG_OP_layer_normalization &&
-                                                       cyg_node_int(n, CYG_ATTR_axis, -1) == -1;
+    const bool linear = n->op == CYG_OP_linear,
+               norm = (n->op == CYG_OP_layer_normalization || n->op == CYG_OP_rms_normalization) &&
+                      cyg_node_int(n, CYG_ATTR_axis, -1) == -1;
     x->by_rows = false;
     if (x->rows == NULL || n->out_count != 1)
         return;

@@ -94,7 +94,7 @@ static cyg_status count_from_end(cyg_rw *rw, cyg_node_id id)
 static cyg_status visit(cyg_rw *rw, cyg_node_id id)
 {
     const cyg_node *n = cyg_nod(rw->g, id);
-    if (n->op == CYG_OP_layer_normalization)
+    if (n->op == CYG_OP_layer_normalization || n->op == CYG_OP_rms_normalization)
         return count_from_end(rw, id);
     if (n->op == CYG_OP_transpose) {
         const cyg_node_id before = cyg_rw_producer(rw, n->in[0], CYG_OP_transpose);

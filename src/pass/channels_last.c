@@ -361,6 +361,16 @@ static cyg_status visit_binary(layout *l, cyg_node_id id)
     return rewrite(l, id, cyg_nod(rw->g, id)->op, in, count, &now);
 }
 
+/* A norm of channels in front is one of the last axis here. */
+static cyg_status visit_channel_norm(layout *l, cyg_node_id id)
+{
+    const cyg_node *n = cyg_nod(l->rw->g, id);
+    const cyg_value_id in[3] = {l->last[n->in[0].i], n->in[1], cyg_node_in(n, 2)};
+    cyg_node_id now;
+    CYG_DO(rewrite(l, id, CYG_OP_layer_normalization, in, n->in_count, &now));
+    return cyg_node_set_int(l->rw->g, now, CYG_ATTR_axis, -1) ? CYG_OK : CYG_RW_NOMEM(l->rw);
+}
+
 /* ---- the walk ---- */
 
 static bool reads_last(const layout *l, const cyg_node *n)
@@ -405,6 +415,8 @@ static cyg_status visit(layout *l, cyg_node_id id)
         return visit_global_average(l, id);
     case CYG_OP_batch_normalization:
         return first ? visit_batchnorm(l, id) : CYG_OK;
+    case CYG_OP_channel_norm:
+        return visit_channel_norm(l, id);
     case CYG_OP_concat:
     case CYG_OP_softmax:
     case CYG_OP_log_softmax:

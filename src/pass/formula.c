@@ -224,11 +224,13 @@ static cyg_op op_named(const char *id)
     return CYG_OP_COUNT;
 }
 
-static cyg_status call(reader *r, const char *word, bool last, bool only, cyg_term **out)
+static cyg_status call(reader *r, const char *word, bool last, bool channel, bool only,
+                       cyg_term **out)
 {
     CYG_DO(new_term(r, CYG_TERM_CALL, out));
     cyg_term *t = *out, **at = &t->child;
     t->last = last;
+    t->channel = channel;
     t->only = only;
     do {
         CYG_DO(sum(r, at));
@@ -259,10 +261,10 @@ static cyg_status atom(reader *r, cyg_term **out)
     const char mark = take(r, "$") ? '$' : take(r, "@") ? '@' : take(r, "#") ? '#' : ' ';
     if (!read_word(r, word))
         return wrong(r, "a term");
-    const bool last = take(r, ".last");
+    const bool last = take(r, ".last"), channel = !last && take(r, ".channel");
     if (mark == ' ' && take(r, "("))
-        return call(r, word, last, only, out);
-    if (last || only)
+        return call(r, word, last, channel, only, out);
+    if (last || channel || only)
         return wrong(r, "(");
     if (mark == ' ' && strcmp(word, "ones") == 0)
         return new_term(r, CYG_TERM_ONES, out);

@@ -13,8 +13,9 @@
  *     @eps          a scalar constant of any value, or a number of an attribute, the same
  * everywhere a + b, a - b, a * b, a / b, a ^ 2 op(a, b)      an operator by its name in ops.def;
  * these operands and no others op.last(a)    a reduction or softmax over exactly the last axis,
- * which stays as 1 only op(a)    nobody else reads its result {key = 1}     attributes that the
- * operator must have: a number, @number or "string" where d = a   d is a value that a describes
+ * which stays as 1 op.channel(a) a reduction over exactly axis 1, which stays as 1 only op(a)
+ * nobody else reads its result {key = 1}     attributes that the operator must have: a number,
+ * @number or "string" where d = a   d is a value that a describes
  *
  * On the right $w is written as [channels], `ones` is a vector of ones, and vectors may be
  * multiplied and added. Private to pass. */
@@ -51,7 +52,7 @@ typedef struct cyg_term {
     double number; /* NUMBER; PRODUCT: the constant factor; SUM: the constant addend */
     double weight; /* in a product: its exponent; in a sum: 1 or -1 */
     cyg_op op;     /* CALL */
-    bool last, only;
+    bool last, channel, only;
     cyg_term_attr *attrs;
     struct cyg_term *child, *next; /* in products and sums: what decides most comes first */
 } cyg_term;

@@ -123,6 +123,23 @@ static bool terms(cyg_match *m, cyg_value_id v, double sign, int depth, parts *p
 
 /* ---- terms of formulas ---- */
 
+static bool in_front(const cyg_match *m)
+{
+    return m->formula->result->op == CYG_OP_channel_norm;
+}
+
+/* A vector that is multiplied or added: of channels in front [C, 1, ..], 1 for each axis behind. */
+static bool spreads(const cyg_match *m, const cyg_term *t, cyg_value_id v)
+{
+    const cyg_graph *g = m->rw->g;
+    const cyg_value *c = cyg_val(g, v), *y = cyg_val(g, cyg_nod(g, m->node[0])->out[0]);
+    if (t->kind != CYG_TERM_CHANNELS || !in_front(m))
+        return true;
+    const int at = c->rank - (y->rank - 1); /* of the channels among c's axes */
+    return c->is_const && c->rank != CYG_RANK_UNKNOWN && c->rank <= y->rank && at >= 0 &&
+           c->dims[at] == m->channels && cyg_value_elements(c) == m->channels;
+}
+
 /* Each child from `t` on has a part of its own; `taken` has a bit for each part. */
 static bool assign(cyg_match *m, const cyg_term *t, const parts *p, unsigned taken)
 {
@@ -132,7 +149,8 @@ static bool assign(cyg_match *m, const cyg_term *t, const parts *p, unsigned tak
     for (int i = 0; i < p->count; i++) {
         if ((taken >> i & 1) != 0 || p->part[i].weight != t->weight)
             continue;
-        if (match_term(m, t, p->part[i].v) && assign(m, t->next, p, taken | 1u << i))
+        if (spreads(m, t, p->part[i].v) && match_term(m, t, p->part[i].v) &&
+            assign(m, t->next, p, taken | 1u << i))
             return true;
         *m = before;
     }
@@ -176,11 +194,24 @@ static bool over_last(cyg_match *m, cyg_node_id id)
     return x->rank != CYG_RANK_UNKNOWN && cyg_rw_axis(axis->u.i, x->rank) == x->rank - 1;
 }
 
+/* f.channel: a Reduce over axis 1 alone, which is not the last, and stays as 1. */
+static bool over_channels(cyg_match *m, cyg_node_id id)
+{
+    const cyg_node *n = cyg_nod(m->rw->g, id);
+    const cyg_value *x = cyg_val(m->rw->g, n->in[0]);
+    const int64_t *axes;
+    size_t count;
+    return x->rank != CYG_RANK_UNKNOWN && x->rank > 2 &&
+           cyg_node_int(n, CYG_ATTR_keepdims, 1) != 0 &&
+           cyg_rw_ints(m->rw, cyg_node_in(n, 1), &axes, &count) && count == 1 &&
+           cyg_rw_axis(axes[0], x->rank) == 1;
+}
+
 static bool match_call(cyg_match *m, const cyg_term *t, cyg_value_id v)
 {
     const cyg_node_id id = cyg_rw_producer(m->rw, v, t->op);
     if (cyg_node_is_none(id) || (t->only && !cyg_rw_single_use(m->rw, v)) ||
-        (t->last && !over_last(m, id)) || !note(m, id))
+        (t->last && !over_last(m, id)) || (t->channel && !over_channels(m, id)) || !note(m, id))
         return false;
     const cyg_node *n = cyg_nod(m->rw->g, id);
     for (const cyg_term_attr *a = t->attrs; a != NULL; a = a->next)
@@ -190,7 +221,8 @@ static bool match_call(cyg_match *m, const cyg_term *t, cyg_value_id v)
     for (const cyg_term *c = t->child; c != NULL; c = c->next)
         count++;
     const bool either = count == 2 && (t->op == CYG_OP_max || t->op == CYG_OP_min);
-    if (t->last ? n->in_count < count : n->in_count != count) /* axes are an operand of Reduce */
+    if (t->last || t->channel ? n->in_count < count
+                              : n->in_count != count) /* axes are an operand of Reduce */
         return false;
     const cyg_match before = *m;
     for (uint32_t turned = 0; turned < (either ? 2u : 1u); turned++) {
@@ -207,13 +239,24 @@ static bool match_call(cyg_match *m, const cyg_term *t, cyg_value_id v)
     return false;
 }
 
+/* One number for each channel; how it broadcasts is assign's to know where channels are in front.
+ */
+static bool is_vector(const cyg_match *m, cyg_value_id v)
+{
+    const cyg_value *c = cyg_val(m->rw->g, v);
+    if (!in_front(m))
+        return cyg_rw_channel_vector(m->rw, v, m->channels);
+    return c->is_const && c->type == CYG_TYPE_F32 && c->data != NULL &&
+           cyg_value_elements(c) == m->channels;
+}
+
 static bool match_value(cyg_match *m, const cyg_term *t, cyg_value_id v)
 {
     cyg_value_id *bound = &m->value[t->slot];
     if (!cyg_value_is_none(*bound))
         return bound->i == v.i;
     if (cyg_rw_is_const(m->rw, v) != (t->kind != CYG_TERM_VALUE) ||
-        (t->kind == CYG_TERM_CHANNELS && !cyg_rw_channel_vector(m->rw, v, m->channels)))
+        (t->kind == CYG_TERM_CHANNELS && !is_vector(m, v)))
         return false;
     *bound = v;
     return m->formula->meaning[t->slot] == NULL || match_term(m, m->formula->meaning[t->slot], v);
@@ -261,6 +304,9 @@ bool cyg_match_at(cyg_rw *rw, const cyg_formula *formula, cyg_node_id root, cyg_
     if (!may_begin(formula->pattern, n->op) || n->out_count != 1)
         return false;
     *m = (cyg_match){.rw = rw, .formula = formula, .channels = cyg_rw_last_dim(rw, n->out[0])};
+    const cyg_value *y = cyg_val(rw->g, n->out[0]);
+    if (in_front(m))
+        m->channels = y->rank != CYG_RANK_UNKNOWN && y->rank > 2 ? y->dims[1] : -1;
     for (int i = 0; i < CYG_FORMULA_SLOTS; i++)
         m->value[i] = CYG_NO_VALUE;
     return note(m, root) && match_term(m, formula->pattern, n->out[0]);

@@ -10,7 +10,8 @@ enum { CYG_MATCH_NODES = 40 };
 typedef struct cyg_match {
     cyg_rw *rw;
     const cyg_formula *formula;
-    int64_t channels;                      /* of the root's result; -1 = not known */
+    int64_t channels; /* of the root's result: its last axis, axis 1 for channel_norm; -1 = not
+                         known */
     cyg_value_id value[CYG_FORMULA_SLOTS]; /* of the names x, $w and #c; none = not met */
     double number[CYG_FORMULA_SLOTS];      /* of @names */
     bool has_number[CYG_FORMULA_SLOTS];

@@ -326,7 +326,7 @@ bool cyg_rw_is_row_wise(const cyg_rw *rw, cyg_node_id id)
     const cyg_node *n = cyg_nod(rw->g, id);
     if (n->op == CYG_OP_linear)
         return true;
-    if (n->op == CYG_OP_layer_normalization)
+    if (n->op == CYG_OP_layer_normalization || n->op == CYG_OP_rms_normalization)
         return cyg_node_int(n, CYG_ATTR_axis, -1) == -1;
     return n->op != CYG_OP_cast && (cyg_op_schema_of(n->op)->flags & CYG_OPF_UNARY) != 0 &&
            n->op != CYG_OP_requant;

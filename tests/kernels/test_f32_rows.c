@@ -12,7 +12,7 @@ static void test_layernorm(void **state)
     for (size_t s = 0; s < CYG_COUNT(sizes); s++)
         for (int beta = 0; beta < 2; beta++) {
             const int64_t n = sizes[s], rows = 5;
-            const cyg_kp_layernorm p = {.channels = n, .epsilon = 1e-5f};
+            const cyg_kp_layernorm p = {.channels = n, .inner = 1, .epsilon = 1e-5f};
             kh_call c;
             kh_begin(&c, CYG_KOP_f_layernorm, &p, sizeof p);
             float *x = kh_in(&c, CYG_TYPE_F32, 0, KH_DIMS(rows, n)),
@@ -41,6 +41,46 @@ static void test_layernorm(void **state)
             free(want);
             kh_end(&c);
         }
+}
+
+/* RMS norm, and both norms along an axis with elements behind it. */
+static void test_rms_and_axes(void **state)
+{
+    (void)state;
+    kh_seed(22);
+    for (int i = 0; i < 24; i++) {
+        const int64_t n = kh_between(1, 70), inner = i & 2 ? kh_between(2, 9) : 1, outer = 3;
+        const int rms = i & 1, beta = !rms && (i & 4);
+        const cyg_kp_layernorm p = {.channels = n, .inner = inner, .epsilon = 1e-3f, .rms = rms};
+        kh_call c;
+        kh_begin(&c, CYG_KOP_f_layernorm, &p, sizeof p);
+        float *x = kh_in(&c, CYG_TYPE_F32, 0, KH_DIMS(outer, n, inner)),
+              *g = kh_in(&c, CYG_TYPE_F32, 1, KH_DIMS(n)),
+              *b = kh_in(&c, beta ? CYG_TYPE_F32 : CYG_TYPE_NONE, 1, KH_DIMS(n));
+        kh_out(&c, CYG_TYPE_F32, KH_DIMS(outer, n, inner));
+        kh_fill_float(x, outer * n * inner, -2, 3);
+        kh_fill_float(g, n, -1, 1);
+        if (beta)
+            kh_fill_float(b, n, -1, 1);
+        kh_run(&c);
+        double *want = malloc((size_t)(outer * n * inner) * sizeof *want);
+        for (int64_t r = 0; r < outer * inner; r++) {
+            const int64_t at = r / inner * n * inner + r % inner;
+            double mean = 0, square = 0;
+            for (int64_t k = 0; k < n && !rms; k++)
+                mean += (double)x[at + k * inner] / (double)n;
+            for (int64_t k = 0; k < n; k++)
+                square += ((double)x[at + k * inner] - mean) * ((double)x[at + k * inner] - mean);
+            for (int64_t k = 0; k < n; k++)
+                want[at + k * inner] = ((double)x[at + k * inner] - mean) /
+                                           sqrt(square / (double)n + (double)p.epsilon) *
+                                           (double)g[k] +
+                                       (beta ? (double)b[k] : 0);
+        }
+        kh_expect_near(&c, want, outer * n * inner, 2e-6, 2e-5, "norm");
+        free(want);
+        kh_end(&c);
+    }
 }
 
 static void test_softmax(void **state)
@@ -478,11 +518,11 @@ static void test_where_clip_cast(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layernorm),       cmocka_unit_test(test_softmax),
-        cmocka_unit_test(test_reduce),          cmocka_unit_test(test_sum_order),
-        cmocka_unit_test(test_argmax),          cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_batchnorm),       cmocka_unit_test(test_binary),
-        cmocka_unit_test(test_where_clip_cast),
+        cmocka_unit_test(test_layernorm), cmocka_unit_test(test_rms_and_axes),
+        cmocka_unit_test(test_softmax),   cmocka_unit_test(test_reduce),
+        cmocka_unit_test(test_sum_order), cmocka_unit_test(test_argmax),
+        cmocka_unit_test(test_pool),      cmocka_unit_test(test_batchnorm),
+        cmocka_unit_test(test_binary),    cmocka_unit_test(test_where_clip_cast),
     };
     return CYG_TEST_MAIN(tests);
 }

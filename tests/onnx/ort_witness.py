@@ -205,6 +205,12 @@ def standard_cases():
     g, b = floats(4), floats(4)
     norm = (x64 - x64.mean(-1, keepdims=True)) / np.sqrt(x64.var(-1, keepdims=True) + 0.001) * g + b
     yield "layer_norm", one + const("g", g) + const("b", b) + "%y: none[*] = layer_normalization(%x, %g, %b) {axis = 2, epsilon = 0.001}\noutput %y\n", {"x": x}, norm
+    norm = x64 / np.sqrt((x64 * x64).mean(-1, keepdims=True) + 0.001) * g
+    yield "rms_norm", one + const("g", g) + "%y: none[*] = rms_normalization(%x, %g) {axis = -1, epsilon = 0.001}\noutput %y\n", {"x": x}, norm
+    c, e = floats(3), floats(3)
+    norm = (x64 - x64.mean(1, keepdims=True)) / np.sqrt(x64.var(1, keepdims=True) + 0.001)
+    yield "channel_norm", one + const("c", c) + const("e", e) + "%y: none[*] = channel_norm(%x, %c, %e) {epsilon = 0.001}\noutput %y\n", {"x": x}, norm * c[:, None] + e[:, None]
+    yield "channel_norm bare", one + const("c", np.ones(3, np.float32)) + "%y: none[*] = channel_norm(%x, %c) {epsilon = 0.001}\noutput %y\n", {"x": x}, norm
     for how in ("none", "tanh"):
         yield "gelu", one + '%%y: none[*] = gelu(%%x) {approximate = "%s"}\noutput %%y\n' % how, {"x": x}, ACTS[3 if how == "tanh" else 2](x64)
     yield "hardswish", one + "%y: none[*] = hardswish(%x)\noutput %y\n", {"x": x}, ACTS[8](x64)

@@ -2,9 +2,10 @@
  *
  * Layer norm: mean, then the mean of squared distances from it (two passes: no cancellation), both
  * with the 16-partial rule; y = fma((x - mean) * (1 / sqrt(variance + epsilon)), gamma, beta).
- * Softmax: exp(x - max) times 1 / sum. Along an axis that isn't the last one, rows are gathered
- * into scratch and scattered back. Batch norm folds a channel into y = fma(x, a, b), a = scale /
- * sqrt(var + epsilon), b = fma(-mean, a, bias). */
+ * RMS norm: x * (1 / sqrt(mean of x^2 + epsilon)) * gamma, the mean with the same rule.
+ * Softmax: exp(x - max) times 1 / sum. Along an axis that isn't the last one, all three gather
+ * rows into scratch and scatter them back. Batch norm folds a channel into y = fma(x, a, b), a =
+ * scale / sqrt(var + epsilon), b = fma(-mean, a, bias). */
 #include "kernels/dispatch.h"
 #include "kernels/f32/math.h"
 #include "kernels/shape.h"
@@ -19,9 +20,11 @@ static const char *check_layernorm(const cyg_kcall *call)
     CYG_REQUIRE(x->type == CYG_TYPE_F32 && gamma->type == CYG_TYPE_F32 &&
                     call->out[0].type == CYG_TYPE_F32,
                 "f_layernorm works on f32");
-    CYG_REQUIRE(p->channels >= 1 && cyg_count_of(x) % p->channels == 0 &&
-                    cyg_count_of(x) == cyg_count_of(&call->out[0]),
+    int64_t block;
+    CYG_REQUIRE(p->channels >= 1 && p->inner >= 1 && cyg_mul_i64(p->channels, p->inner, &block) &&
+                    cyg_count_of(x) % block == 0 && cyg_count_of(x) == cyg_count_of(&call->out[0]),
                 "x and y are not rows of channels");
+    CYG_REQUIRE(p->rms == 0 || !cyg_has_in(call, 2), "RMS norm has no beta");
     CYG_REQUIRE(cyg_count_of(gamma) == p->channels, "gamma is not [channels]");
     if (cyg_has_in(call, 2))
         CYG_REQUIRE(call->in[2].type == CYG_TYPE_F32 && cyg_count_of(&call->in[2]) == p->channels,
@@ -35,15 +38,43 @@ static int64_t items_layernorm(const cyg_kcall *call)
     return cyg_count_of(&call->out[0]) / p->channels;
 }
 
+static size_t scratch_layernorm(const cyg_kcall *call)
+{
+    const cyg_kp_layernorm *p = call->params;
+    return p->inner > 1 || p->rms ? 2 * cyg_align_up((size_t)p->channels * sizeof(float), 64) : 0;
+}
+
+/* `squares` has room for a row. */
+static void rms_row(const cyg_kcall *call, const float *from, float *squares, float *to)
+{
+    const cyg_kp_layernorm *p = call->params;
+    call->isa->f32_binary(CYG_BFN_MUL, p->channels, from, 1, from, 1, squares);
+    const float mean = call->isa->f32_reduce(CYG_REDUCE_MEAN, p->channels, squares);
+    const float by = 1.0f / __builtin_sqrtf(mean + p->epsilon);
+    call->isa->f32_binary(CYG_BFN_MUL, p->channels, from, 1, &by, 0, to);
+    call->isa->f32_binary(CYG_BFN_MUL, p->channels, to, 1, call->in[1].data, 1, to);
+}
+
 static void run_layernorm(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch)
 {
-    (void)scratch;
     const cyg_kp_layernorm *p = call->params;
     const float *beta = cyg_has_in(call, 2) ? call->in[2].data : NULL;
-    for (int64_t i = begin; i < end; i++)
-        call->isa->f32_layernorm(p->channels, (const float *)call->in[0].data + i * p->channels,
-                                 call->in[1].data, beta, p->epsilon,
-                                 (float *)call->out[0].data + i * p->channels);
+    float *row = scratch, *second = row + cyg_align_up((size_t)p->channels, 16);
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t at = i / p->inner * p->channels * p->inner + i % p->inner;
+        const float *from = (const float *)call->in[0].data + at;
+        float *const out = (float *)call->out[0].data + at, *to = out;
+        for (int64_t c = 0; p->inner > 1 && c < p->channels; c++)
+            row[c] = from[c * p->inner];
+        if (p->inner > 1)
+            from = to = row;
+        if (p->rms)
+            rms_row(call, from, second, to);
+        else
+            call->isa->f32_layernorm(p->channels, from, call->in[1].data, beta, p->epsilon, to);
+        for (int64_t c = 0; p->inner > 1 && c < p->channels; c++)
+            out[c * p->inner] = row[c];
+    }
 }
 
 /* ---- softmax ---- */
@@ -148,6 +179,7 @@ const cyg_kop_info cyg_kop_info_f_layernorm = {
     .params_size = sizeof(cyg_kp_layernorm),
     .check = check_layernorm,
     .items = items_layernorm,
+    .scratch = scratch_layernorm,
     .run = run_layernorm,
 };
 const cyg_kop_info cyg_kop_info_f_softmax = {
