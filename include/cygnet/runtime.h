@@ -46,6 +46,10 @@ typedef struct cyg_session_options {
                   */
     uint32_t group; /* size group of the package, 0 = the first */
     uint32_t batch; /* samples that the buffers hold; 0 = the group's largest batch */
+    /* Who runs subgraphs that are not for the CPU (src/rt/executor.h); lent to the session. A
+     * package that needs one that is not here gives no session. */
+    const struct cyg_executor *const *executors;
+    uint32_t executor_count;
 } cyg_session_options;
 CYG_RT_API void cyg_session_options_init(cyg_session_options *options);
 

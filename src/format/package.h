@@ -22,7 +22,9 @@
 #define CYG_SECTIONS(CYG_SECTION)                                                                  \
     CYG_SECTION(META, 1, "meta")                                                                   \
     CYG_SECTION(STRINGS, 2, "strings")                                                             \
-    CYG_SECTION(PROGRAM, 3, "program") CYG_SECTION(WEIGHTS, 4, "weights")
+    CYG_SECTION(PROGRAM, 3, "program")                                                             \
+    CYG_SECTION(WEIGHTS, 4, "weights")                                                             \
+    CYG_SECTION(SUBGRAPH, 5, "subgraph") CYG_SECTION(PARAMETERS, 6, "parameters")
 typedef enum cyg_section_kind {
 #define CYG_SECTION(id, value, name) CYG_SECTION_##id = value,
     CYG_SECTIONS(CYG_SECTION)
@@ -32,12 +34,43 @@ enum {
     CYG_PACKAGE_VERSION = 2,
     CYG_PACKAGE_MOST_PROGRAMS = 64,
     CYG_PACKAGE_MOST_BATCH = 65536,
+    CYG_PACKAGE_MOST_SUBGRAPHS = 64,
 };
+
+/* A range of a program's steps that another executor than the CPU runs (rt/executor.h). The steps
+ * stay in the program as a record of what is computed; their tensors that nobody else needs are of
+ * kind INNER. What stands in machine, code and params is the executor's business. */
+typedef struct cyg_subgraph_tensor {
+    uint32_t tensor; /* of the program: no constant; an output is no view and no input */
+    bool is_output;
+} cyg_subgraph_tensor;
+typedef struct cyg_subgraph {
+    const char *name;     /* "subgraph_npu_0" */
+    const char *executor; /* "npu" */
+    uint32_t program;     /* number in the package */
+    uint32_t first_step, step_count;
+    const cyg_subgraph_tensor *tensors; /* what it reads and writes of the program's */
+    uint32_t tensor_count;
+    const char *machine; /* text, not ended by a zero */
+    size_t machine_size;
+    const uint8_t *code;
+    size_t code_size;
+    const uint8_t *params; /* 64-byte aligned when read: in the map; equal ones are stored once */
+    size_t params_size;
+} cyg_subgraph;
 
 /* Writes programs (placed, in the order above) and meta to path, atomically. Constants with equal
  * bytes are stored once. */
 cyg_status cyg_package_write(cyg_ctx *ctx, const char *path, const cyg_program *programs,
                              uint32_t program_count, const char *meta_json) CYG_MUST_USE;
+typedef struct cyg_package_content {
+    const cyg_program *programs;
+    uint32_t program_count, subgraph_count;
+    const cyg_subgraph *subgraphs; /* any order; ranges of one program do not overlap */
+    const char *meta_json;
+} cyg_package_content;
+cyg_status cyg_package_write_content(cyg_ctx *ctx, const char *path,
+                                     const cyg_package_content *content) CYG_MUST_USE;
 
 typedef struct cyg_package {
     cyg_map map;
@@ -48,15 +81,21 @@ typedef struct cyg_package {
     cyg_program *programs; /* [program_count], at least one; strings, lists and params point into
                               the arena or the map, constants' data into the map */
     uint32_t program_count;
+    const cyg_subgraph *subgraphs; /* code and params in the map */
+    uint32_t subgraph_count;
 } cyg_package;
+/* The subgraph that covers a step, or NULL. */
+const cyg_subgraph *cyg_package_subgraph_at(const cyg_package *package, uint32_t program,
+                                            uint32_t step);
 
 typedef struct cyg_package_options {
-    bool skip_weight_checksum; /* for speed: the small sections are always checked */
+    bool skip_weight_checksum; /* and that of parameters: the small sections are always checked */
 } cyg_package_options;
 /* Structural checks are complete: every tensor has a sane shape whose bytes lie inside its section
- * or the arena, every step refers to earlier or constant tensors, aliases point backwards, and the
- * variants of a program differ in nothing but sizes. Whether a kernel accepts its operands is rt's
- * check (kernels/call.h). */
+ * or the arena, every step refers to earlier or constant tensors, aliases point backwards, the
+ * variants of a program differ in nothing but sizes, and no step outside of a subgraph uses what
+ * lives inside of one only. Whether a kernel accepts its operands is rt's check (kernels/call.h).
+ */
 cyg_status cyg_package_open(cyg_ctx *ctx, const char *path, cyg_arena *arena,
                             const cyg_package_options *options,
                             cyg_package *out_package) CYG_MUST_USE;

@@ -21,6 +21,8 @@ typedef enum cyg_tensor_kind {
     CYG_TENSOR_OUTPUT = 3, /* offset = output number */
     CYG_TENSOR_ALIAS =
         4, /* offset = tensor id whose bytes it shares: same size, earlier, no alias */
+    CYG_TENSOR_INNER = 5, /* lives inside a subgraph only (package.h): no bytes in the package or
+                             the arena; steps outside of subgraphs do not use it */
 } cyg_tensor_kind;
 
 typedef struct cyg_tensor {

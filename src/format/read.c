@@ -10,24 +10,21 @@
 #include "base/checked.h"
 #include "base/hash.h"
 #include "format/layout.h"
+#include "format/subgraph.h"
 #include "format/variants.h"
 
-typedef struct section {
-    const uint8_t *data;
-    size_t size;
-    bool seen;
-} section;
+enum { MOST_OF_A_KIND = 64 };
 
 typedef struct reader {
     cyg_ctx *ctx;
     const char *path;
     cyg_arena *arena;
     cyg_package *out;
-    section sections[CYG_PK_KINDS + 1]; /* by kind; of PROGRAM the first */
-    section programs[CYG_PACKAGE_MOST_PROGRAMS];
+    cyg_package_section sections[CYG_PK_KINDS + 1][MOST_OF_A_KIND]; /* by kind and index */
+    uint32_t counts[CYG_PK_KINDS + 1];
     /* the program that is being read, and its decoded head */
     cyg_program *program;
-    const section *at;
+    const cyg_package_section *at;
     uint32_t operand_count;
     uint64_t params_bytes;
     const uint8_t *io, *tensors, *steps, *operands, *params;
@@ -51,34 +48,48 @@ bool cyg_package_is(const void *bytes, size_t size)
     return size >= 8 && memcmp(bytes, CYG_PK_MAGIC, 8) == 0;
 }
 
-/* Every kind occurs once, with index 0; PROGRAM as often as there are variants, numbered through.
- */
-static cyg_status note_section(reader *r, uint32_t kind, uint32_t index, section found)
+/* How often a kind may occur; its sections are numbered through from 0. */
+static uint32_t most_of(uint32_t kind)
+{
+    switch (kind) {
+    case CYG_SECTION_PROGRAM:
+        return CYG_PACKAGE_MOST_PROGRAMS;
+    case CYG_SECTION_SUBGRAPH:
+    case CYG_SECTION_PARAMETERS:
+        return CYG_PACKAGE_MOST_SUBGRAPHS;
+    default:
+        return 1;
+    }
+}
+
+static cyg_status note_section(reader *r, uint32_t kind, uint32_t index, cyg_package_section found)
 {
     if (kind < 1 || kind > CYG_PK_KINDS)
         return CYG_OK; /* a later version's section */
-    if (index >= (kind == CYG_SECTION_PROGRAM ? CYG_PACKAGE_MOST_PROGRAMS : 1))
+    if (index >= most_of(kind))
         return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"%s\" has number %u, which is too high",
                         r->path, section_name(kind), index);
-    section *own = kind == CYG_SECTION_PROGRAM ? &r->programs[index] : &r->sections[kind];
+    cyg_package_section *own = &r->sections[kind][index];
     if (own->seen)
         return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"%s\" occurs twice", r->path,
                         section_name(kind));
     *own = found;
-    r->out->program_count += kind == CYG_SECTION_PROGRAM;
+    r->counts[kind]++;
     return CYG_OK;
 }
 
 static cyg_status check_complete(const reader *r)
 {
-    for (uint32_t kind = 1; kind <= CYG_PK_KINDS; kind++)
-        if (!(kind == CYG_SECTION_PROGRAM ? r->programs[0].seen : r->sections[kind].seen))
+    for (uint32_t kind = 1; kind <= CYG_PK_KINDS; kind++) {
+        const bool optional = kind == CYG_SECTION_SUBGRAPH || kind == CYG_SECTION_PARAMETERS;
+        if (r->counts[kind] == 0 && !optional)
             return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"%s\" is missing", r->path,
                             section_name(kind));
-    for (uint32_t i = 0; i < r->out->program_count; i++)
-        if (!r->programs[i].seen)
-            return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"program\" %u is missing", r->path,
-                            i);
+        for (uint32_t i = 0; i < r->counts[kind]; i++)
+            if (!r->sections[kind][i].seen)
+                return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"%s\" %u is missing", r->path,
+                                section_name(kind), i);
+    }
     return CYG_OK;
 }
 
@@ -119,28 +130,36 @@ static cyg_status read_table(reader *r)
                             "%s: section \"%s\" lies outside the file or is not aligned", r->path,
                             section_name(kind));
         CYG_DO(note_section(r, kind, cyg_load_u32(row + 4),
-                            (section){d + offset, (size_t)size, true}));
+                            (cyg_package_section){d + offset, (size_t)size, true}));
     }
     return check_complete(r);
 }
 
-static cyg_status check_small_sections(reader *r)
+static cyg_status check_checksum(const reader *r, const uint8_t *row)
+{
+    const uint32_t kind = cyg_load_u32(row);
+    const cyg_package_section *s = &r->sections[kind][cyg_load_u32(row + 4)];
+    const uint64_t sum = cyg_hash64(s->data, s->size, 0);
+    if (sum == cyg_load_u64(row + 24))
+        return CYG_OK;
+    return CYG_FAIL(r->ctx, CYG_E_FORMAT,
+                    "%s: section \"%s\" is damaged (checksum %016llx, expected %016llx)", r->path,
+                    section_name(kind), (unsigned long long)sum,
+                    (unsigned long long)cyg_load_u64(row + 24));
+}
+
+/* Of the small sections, or of the parameters. */
+static cyg_status check_sections(const reader *r, bool parameters)
 {
     const uint8_t *d = r->out->map.data;
     const uint32_t count = cyg_load_u32(d + 12);
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t *row = d + CYG_PK_HEADER + (size_t)i * CYG_PK_ROW;
         const uint32_t kind = cyg_load_u32(row);
-        if (kind < 1 || kind > CYG_PK_KINDS || kind == CYG_SECTION_WEIGHTS)
+        if (kind < 1 || kind > CYG_PK_KINDS || kind == CYG_SECTION_WEIGHTS ||
+            (kind == CYG_SECTION_PARAMETERS) != parameters)
             continue;
-        const section *s =
-            kind == CYG_SECTION_PROGRAM ? &r->programs[cyg_load_u32(row + 4)] : &r->sections[kind];
-        const uint64_t sum = cyg_hash64(s->data, s->size, 0);
-        if (sum != cyg_load_u64(row + 24))
-            return CYG_FAIL(r->ctx, CYG_E_FORMAT,
-                            "%s: section \"%s\" is damaged (checksum %016llx, expected %016llx)",
-                            r->path, section_name(kind), (unsigned long long)sum,
-                            (unsigned long long)cyg_load_u64(row + 24));
+        CYG_DO(check_checksum(r, row));
     }
     return CYG_OK;
 }
@@ -183,12 +202,13 @@ static cyg_status check_weights(reader *r)
 static cyg_status damaged(const reader *r, const char *what, uint64_t which)
 {
     return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"program\" %u: %s (record %llu)", r->path,
-                    (unsigned)(r->at - r->programs), what, (unsigned long long)which);
+                    (unsigned)(r->at - r->sections[CYG_SECTION_PROGRAM]), what,
+                    (unsigned long long)which);
 }
 
 static cyg_status text_at(const reader *r, uint32_t offset, const char **out_text)
 {
-    const section *s = &r->sections[CYG_SECTION_STRINGS];
+    const cyg_package_section *s = r->sections[CYG_SECTION_STRINGS];
     if (offset >= s->size || s->data[s->size - 1] != '\0')
         return damaged(r, "a name lies outside section \"strings\"", offset);
     *out_text = (const char *)(s->data + offset);
@@ -197,7 +217,7 @@ static cyg_status text_at(const reader *r, uint32_t offset, const char **out_tex
 
 static cyg_status read_head(reader *r)
 {
-    const section *s = r->at;
+    const cyg_package_section *s = r->at;
     cyg_program *p = r->program;
     if (s->size < CYG_PK_PROGRAM_HEAD)
         return damaged(r, "too short", 0);
@@ -264,6 +284,10 @@ static cyg_status read_tensor(reader *r, uint32_t i)
             t->arena_offset % CYG_PK_ALIGN != 0)
             return damaged(r, "a tensor lies outside the arena", i);
         return CYG_OK;
+    case CYG_TENSOR_INNER:
+        return t->offset == 0 && t->arena_offset == 0
+                   ? CYG_OK
+                   : damaged(r, "a tensor inside a subgraph has a place", i);
     default:
         return damaged(r, "a tensor is of unknown kind", i);
     }
@@ -290,7 +314,8 @@ static cyg_status check_arena(const reader *r)
     uint64_t end = 0;
     for (uint32_t i = 0; i < p->tensor_count; i++) {
         const cyg_tensor *t = &p->tensors[i];
-        if (t->kind == CYG_TENSOR_CONST || t->kind == CYG_TENSOR_ALIAS)
+        if (t->kind == CYG_TENSOR_CONST || t->kind == CYG_TENSOR_ALIAS ||
+            t->kind == CYG_TENSOR_INNER)
             continue;
         const uint64_t own = t->arena_offset + cyg_tensor_bytes(t);
         end = own > end ? own : end;
@@ -330,7 +355,8 @@ static cyg_status read_step(reader *r, uint32_t i)
         if ((absent && k >= s->in_count) || (!absent && list[k] >= p->tensor_count))
             return damaged(r, "a step refers to a tensor that does not exist", i);
         if (k >= s->in_count && p->tensors[list[k]].kind != CYG_TENSOR_ARENA &&
-            p->tensors[list[k]].kind != CYG_TENSOR_OUTPUT)
+            p->tensors[list[k]].kind != CYG_TENSOR_OUTPUT &&
+            p->tensors[list[k]].kind != CYG_TENSOR_INNER)
             return damaged(r, "a step writes to a constant, an input or a view", i);
     }
     s->in = list;
@@ -381,15 +407,20 @@ static cyg_status read_program(reader *r)
 static cyg_status read_programs(reader *r)
 {
     cyg_package *k = r->out;
+    k->program_count = r->counts[CYG_SECTION_PROGRAM];
     k->programs = CYG_NEW_ARRAY(r->arena, cyg_program, k->program_count);
     if (k->programs == NULL)
         return CYG_FAIL(r->ctx, CYG_E_NOMEM, "%s: out of memory", r->path);
     for (uint32_t i = 0; i < k->program_count; i++) {
         r->program = &k->programs[i];
-        r->at = &r->programs[i];
+        r->at = &r->sections[CYG_SECTION_PROGRAM][i];
         CYG_DO(read_program(r));
     }
-    return cyg_package_check_variants(r->ctx, r->path, k);
+    CYG_DO(cyg_package_check_variants(r->ctx, r->path, k));
+    return cyg_package_read_subgraphs(
+        r->ctx, r->path, r->sections[CYG_SECTION_SUBGRAPH], r->counts[CYG_SECTION_SUBGRAPH],
+        r->sections[CYG_SECTION_PARAMETERS], r->counts[CYG_SECTION_PARAMETERS],
+        r->sections[CYG_SECTION_STRINGS], r->arena, k);
 }
 
 cyg_status cyg_package_open(cyg_ctx *ctx, const char *path, cyg_arena *arena,
@@ -400,18 +431,21 @@ cyg_status cyg_package_open(cyg_ctx *ctx, const char *path, cyg_arena *arena,
     reader r = {.ctx = ctx, .path = path, .arena = arena, .out = out_package};
     cyg_status status = read_table(&r);
     if (status == CYG_OK)
-        status = check_small_sections(&r);
+        status = check_sections(&r, false);
     if (status == CYG_OK) {
-        const section *meta = &r.sections[CYG_SECTION_META];
-        out_package->weights = r.sections[CYG_SECTION_WEIGHTS].data;
-        out_package->weights_size = r.sections[CYG_SECTION_WEIGHTS].size;
+        const cyg_package_section *meta = r.sections[CYG_SECTION_META];
+        out_package->weights = r.sections[CYG_SECTION_WEIGHTS]->data;
+        out_package->weights_size = r.sections[CYG_SECTION_WEIGHTS]->size;
         out_package->meta = cyg_arena_strndup(arena, (const char *)meta->data, meta->size);
         out_package->meta_size = meta->size;
         status = out_package->meta == NULL ? CYG_FAIL(ctx, CYG_E_NOMEM, "%s: out of memory", path)
                                            : read_programs(&r);
     }
-    if (status == CYG_OK && (options == NULL || !options->skip_weight_checksum))
+    if (status == CYG_OK && (options == NULL || !options->skip_weight_checksum)) {
         status = check_weights(&r);
+        if (status == CYG_OK)
+            status = check_sections(&r, true);
+    }
     if (status != CYG_OK)
         cyg_package_close(out_package);
     return status;

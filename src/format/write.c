@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/str.h"
 #include "format/layout.h"
+#include "format/subgraph.h"
 
 typedef struct weight_slot {
     uint64_t hash, offset;
@@ -26,6 +27,11 @@ typedef struct encoder {
     size_t slot_count;
     uint64_t **weight_offset; /* by program and tensor */
     uint64_t weight_bytes;
+    const cyg_subgraph *subgraphs;
+    uint32_t subgraph_count;
+    cyg_strbuf *subgraph_bytes;      /* by subgraph */
+    const cyg_subgraph **parameters; /* the first subgraph with these */
+    uint32_t parameter_count;
     /* the program that is being encoded */
     uint32_t at;
     const cyg_program *p;
@@ -211,7 +217,7 @@ static void put_row(uint8_t *head, uint32_t i, const section_row *row)
 static cyg_status write_sections(cyg_ctx *ctx, cyg_writer *w, const encoder *e, const char *meta)
 {
     uint8_t head[CYG_PK_HEADER + CYG_PK_MOST_SECTIONS * CYG_PK_ROW] = {0};
-    const uint32_t count = CYG_PK_KINDS - 1 + e->program_count;
+    const uint32_t count = 3 + e->program_count + e->subgraph_count + e->parameter_count;
     const size_t size = CYG_PK_HEADER + (size_t)count * CYG_PK_ROW;
     uint32_t n = 0;
     cyg_writer_write(w, head, size);
@@ -223,14 +229,57 @@ static cyg_status write_sections(cyg_ctx *ctx, cyg_writer *w, const encoder *e, 
         row = write_small(w, CYG_SECTION_PROGRAM, i, e->encoded[i].data, e->encoded[i].len);
         put_row(head, n++, &row);
     }
+    for (uint32_t i = 0; i < e->subgraph_count; i++) {
+        row = write_small(w, CYG_SECTION_SUBGRAPH, i, e->subgraph_bytes[i].data,
+                          e->subgraph_bytes[i].len);
+        put_row(head, n++, &row);
+    }
     row = write_weights(w, e);
     put_row(head, n++, &row);
+    for (uint32_t i = 0; i < e->parameter_count; i++) {
+        row = write_small(w, CYG_SECTION_PARAMETERS, i, e->parameters[i]->params,
+                          e->parameters[i]->params_size);
+        put_row(head, n++, &row);
+    }
     memcpy(head, CYG_PK_MAGIC, 8);
     cyg_store_u32(head + 8, CYG_PACKAGE_VERSION);
     cyg_store_u32(head + 12, count);
     cyg_store_u64(head + 16, cyg_writer_offset(w));
     cyg_store_u64(head + 24, cyg_hash64(head + CYG_PK_HEADER, size - CYG_PK_HEADER, 0));
     return cyg_writer_patch(ctx, w, 0, head, size);
+}
+
+/* Equal parameters are stored once: variants of a program share theirs. */
+static uint32_t place_parameters(encoder *e, const cyg_subgraph *g)
+{
+    uint32_t k = 0;
+    if (g->params_size == 0)
+        return CYG_PK_NO_PARAMETERS;
+    while (k < e->parameter_count &&
+           (e->parameters[k]->params_size != g->params_size ||
+            (e->parameters[k]->params != g->params &&
+             memcmp(e->parameters[k]->params, g->params, g->params_size) != 0)))
+        k++;
+    if (k == e->parameter_count)
+        e->parameters[e->parameter_count++] = g;
+    return k;
+}
+
+static cyg_status encode_subgraphs(cyg_ctx *ctx, encoder *e)
+{
+    bool fits = true;
+    e->subgraph_bytes = calloc((size_t)e->subgraph_count + 1, sizeof *e->subgraph_bytes);
+    e->parameters = calloc((size_t)e->subgraph_count + 1, sizeof *e->parameters);
+    if (e->subgraph_bytes == NULL || e->parameters == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while encoding the package");
+    for (uint32_t i = 0; i < e->subgraph_count; i++) {
+        const cyg_subgraph *g = &e->subgraphs[i];
+        const uint32_t executor = put_string(e, g->executor), name = put_string(e, g->name);
+        cyg_package_encode_subgraph(g, executor, name, place_parameters(e, g),
+                                    &e->subgraph_bytes[i]);
+        fits = fits && !e->subgraph_bytes[i].failed;
+    }
+    return fits ? CYG_OK : CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while encoding the package");
 }
 
 static cyg_status encode_programs(cyg_ctx *ctx, encoder *e)
@@ -246,36 +295,65 @@ static cyg_status encode_programs(cyg_ctx *ctx, encoder *e)
                : CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while encoding the package");
 }
 
-cyg_status cyg_package_write(cyg_ctx *ctx, const char *path, const cyg_program *programs,
-                             uint32_t program_count, const char *meta_json)
+static cyg_status encode_all(cyg_ctx *ctx, encoder *e)
 {
-    encoder e = {.programs = programs, .program_count = program_count};
+    CYG_DO(place_weights(ctx, e));
+    CYG_DO(encode_programs(ctx, e));
+    CYG_DO(encode_subgraphs(ctx, e));
+    return !e->strings.failed && e->strings.len <= UINT32_MAX
+               ? CYG_OK
+               : CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while encoding the package");
+}
+
+static void close_encoder(encoder *e)
+{
+    for (uint32_t i = 0; e->weight_offset != NULL && i < e->program_count; i++)
+        free(e->weight_offset[i]);
+    for (uint32_t i = 0; e->encoded != NULL && i < e->program_count; i++)
+        cyg_strbuf_deinit(&e->encoded[i]);
+    for (uint32_t i = 0; e->subgraph_bytes != NULL && i < e->subgraph_count; i++)
+        cyg_strbuf_deinit(&e->subgraph_bytes[i]);
+    free(e->slots);
+    free(e->weight_offset);
+    free(e->encoded);
+    free(e->subgraph_bytes);
+    free(e->parameters);
+    cyg_strbuf_deinit(&e->strings);
+}
+
+cyg_status cyg_package_write_content(cyg_ctx *ctx, const char *path,
+                                     const cyg_package_content *content)
+{
+    encoder e = {.programs = content->programs,
+                 .program_count = content->program_count,
+                 .subgraphs = content->subgraphs,
+                 .subgraph_count = content->subgraph_count};
     cyg_writer *w = NULL;
-    if (program_count == 0 || program_count > CYG_PACKAGE_MOST_PROGRAMS)
+    if (e.program_count == 0 || e.program_count > CYG_PACKAGE_MOST_PROGRAMS)
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
                         "a package holds 1 to %d programs (size groups times batch sizes), not %u",
-                        CYG_PACKAGE_MOST_PROGRAMS, program_count);
-    cyg_status status = place_weights(ctx, &e);
-    if (status == CYG_OK)
-        status = encode_programs(ctx, &e);
+                        CYG_PACKAGE_MOST_PROGRAMS, e.program_count);
+    if (e.subgraph_count > CYG_PACKAGE_MOST_SUBGRAPHS)
+        return CYG_FAIL(ctx, CYG_E_UNSUPPORTED, "a package holds at most %d subgraphs, not %u",
+                        CYG_PACKAGE_MOST_SUBGRAPHS, e.subgraph_count);
+    cyg_status status = encode_all(ctx, &e);
     if (status == CYG_OK)
         status = cyg_writer_open(ctx, path, &w);
     if (status == CYG_OK)
-        status = write_sections(ctx, w, &e, meta_json);
+        status = write_sections(ctx, w, &e, content->meta_json);
     if (status == CYG_OK) {
         status = cyg_writer_commit(ctx, w);
         w = NULL;
     }
     cyg_writer_abort(w);
-    for (uint32_t i = 0; i < program_count; i++) {
-        if (e.weight_offset != NULL)
-            free(e.weight_offset[i]);
-        if (e.encoded != NULL)
-            cyg_strbuf_deinit(&e.encoded[i]);
-    }
-    free(e.slots);
-    free(e.weight_offset);
-    free(e.encoded);
-    cyg_strbuf_deinit(&e.strings);
+    close_encoder(&e);
     return status;
+}
+
+cyg_status cyg_package_write(cyg_ctx *ctx, const char *path, const cyg_program *programs,
+                             uint32_t program_count, const char *meta_json)
+{
+    const cyg_package_content content = {
+        .programs = programs, .program_count = program_count, .meta_json = meta_json};
+    return cyg_package_write_content(ctx, path, &content);
 }

@@ -389,6 +389,43 @@ cyg_status cyg_npu_machine_find(cyg_ctx *ctx, cyg_arena *arena, const char *chip
                     chip, mode, list);
 }
 
+/* Numbers with 17 digits come back as they were. Texts came from JSON, that is from valid UTF-8. */
+void cyg_npu_machine_print(const cyg_npu_machine *m, cyg_strbuf *out)
+{
+    for (size_t i = 0; i < CYG_NPU_FIELDS; i++) {
+        const char *at = (const char *)m + fields[i].offset;
+        cyg_strbuf_printf(out, "%s\"%s\": ", i == 0 ? "{\n  " : ",\n  ", fields[i].name);
+        switch (fields[i].kind) {
+        case FIELD_TEXT: {
+            const char *text;
+            memcpy(&text, at, sizeof text);
+            cyg_strbuf_puts(out, "\"");
+            for (; *text != '\0'; text++) {
+                if (*text == '"' || *text == '\\' || (unsigned char)*text < 32)
+                    cyg_strbuf_printf(out, "\\u%04x", (unsigned)(unsigned char)*text);
+                else
+                    cyg_strbuf_add(out, text, 1);
+            }
+            cyg_strbuf_puts(out, "\"");
+            break;
+        }
+        case FIELD_COUNT: {
+            int64_t count;
+            memcpy(&count, at, sizeof count);
+            cyg_strbuf_printf(out, "%lld", (long long)count);
+            break;
+        }
+        case FIELD_RATE: {
+            double rate;
+            memcpy(&rate, at, sizeof rate);
+            cyg_strbuf_printf(out, "%.17g", rate);
+            break;
+        }
+        }
+    }
+    cyg_strbuf_puts(out, "\n}\n");
+}
+
 uint64_t cyg_npu_machine_hash(const cyg_npu_machine *m)
 {
     uint64_t hash = 0;

@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "base/ctx.h"
+#include "base/str.h"
 
 /* CYG_ENGINE(id, "lane name", what it does) */
 #define CYG_NPU_ENGINES(CYG_ENGINE)                                                                \
@@ -81,6 +82,8 @@ cyg_status cyg_npu_machine_read(cyg_ctx *ctx, cyg_arena *arena, const char *path
 cyg_status cyg_npu_machine_parse(cyg_ctx *ctx, cyg_arena *arena, const char *path, const void *data,
                                  size_t size, const char *mode,
                                  cyg_npu_machine *out_machine) CYG_MUST_USE;
+/* A description file of this one machine, without sources; parsing it gives the same fields. */
+void cyg_npu_machine_print(const cyg_npu_machine *m, cyg_strbuf *out);
 /* Hash of all fields: build_context.json and packages record it, so that a cycle count names the
  * parameters under which it holds. */
 uint64_t cyg_npu_machine_hash(const cyg_npu_machine *m);

@@ -155,6 +155,52 @@ static cyg_status pack_weights(cyg_ctx *ctx, cyg_binding *b)
 
 /* ---- binding ---- */
 
+static const cyg_executor *find_executor(const cyg_binding *b, const char *name)
+{
+    for (uint32_t i = 0; i < b->executor_count; i++)
+        if (strcmp(b->executors[i]->name, name) == 0)
+            return b->executors[i];
+    return NULL;
+}
+
+static cyg_status check_tensors(cyg_ctx *ctx, const cyg_program *p, const cyg_subgraph *g)
+{
+    for (uint32_t o = 0; o < g->tensor_count; o++)
+        for (uint32_t k = 0; k < g->tensor_count; k++)
+            if (g->tensors[o].is_output && k != o &&
+                overlap(p, g->tensors[o].tensor, g->tensors[k].tensor))
+                return CYG_FAIL(ctx, CYG_E_FORMAT,
+                                "subgraph \"%s\": output \"%s\" overlaps another tensor", g->name,
+                                p->tensors[g->tensors[o].tensor].name);
+    return CYG_OK;
+}
+
+static cyg_status bind_subgraph(cyg_ctx *ctx, cyg_binding *b, const cyg_program *p,
+                                const cyg_subgraph *g, cyg_bound_step *s)
+{
+    const cyg_executor *executor = find_executor(b, g->executor);
+    if (executor == NULL)
+        return CYG_FAIL(
+            ctx, CYG_E_UNSUPPORTED,
+            "subgraph \"%s\" (%u steps from \"%s\" on) needs executor \"%s\", which "
+            "this program does not have: run the package with `cygnet`, or build it for "
+            "the CPU",
+            g->name, g->step_count, p->steps[g->first_step].name, g->executor);
+    CYG_DO(check_tensors(ctx, p, g));
+    void **tensors = CYG_NEW_ARRAY(&b->memory, void *, (size_t)g->tensor_count + 1);
+    if (tensors == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < g->tensor_count; i++)
+        tensors[i] = cyg_bound_data(b, p, g->tensors[i].tensor);
+    const cyg_executor_job job = {
+        .subgraph = g, .program = p, .tensors = tensors, .pool = b->pool, .level = b->level};
+    *s = (cyg_bound_step){.name = g->name, .covers = g->step_count};
+    CYG_TRY(ctx, executor->open(ctx, executor->user, &job, &s->state), "subgraph \"%s\"", g->name);
+    s->executor = executor;
+    b->executor_bytes += executor->memory(s->state);
+    return CYG_OK;
+}
+
 static cyg_status bind_step(cyg_ctx *ctx, cyg_binding *b, cyg_bound_program *bp, uint32_t i)
 {
     const cyg_program *p = bp->program;
@@ -179,6 +225,7 @@ static cyg_status bind_step(cyg_ctx *ctx, cyg_binding *b, cyg_bound_program *bp,
     const cyg_kop_info *info = cyg_kop_info_of(step->op);
     s->run = info->run;
     s->name = step->name;
+    s->covers = 1;
     s->items = info->items(&s->call);
     s->grain = cyg_kcall_bytes(&s->call) < CYG_CALL_SMALL ? s->items
                : info->grain != NULL                      ? info->grain(&s->call, b->threads)
@@ -201,8 +248,13 @@ static cyg_status bind_program(cyg_ctx *ctx, cyg_binding *b, uint32_t index)
     if (bp->steps == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     bp->first_step = index > 0 ? bp[-1].first_step + bp[-1].program->step_count : 0;
-    for (uint32_t i = 0; i < p->step_count; i++) {
-        CYG_DO(bind_step(ctx, b, bp, i));
+    for (uint32_t i = 0; i < p->step_count; i += bp->steps[i].covers) {
+        const cyg_subgraph *g =
+            cyg_package_subgraph_at(b->package, (uint32_t)(p - b->package->programs), i);
+        if (g != NULL)
+            CYG_DO(bind_subgraph(ctx, b, p, g, &bp->steps[i]));
+        else
+            CYG_DO(bind_step(ctx, b, bp, i));
         if (bp->steps[i].packed_bytes > 0 && find_same(b, index, i) == NULL &&
             !cyg_add_size(b->packed_bytes, bp->steps[i].packed_bytes, &b->packed_bytes))
             return CYG_FAIL(ctx, CYG_E_FORMAT, "step %u \"%s\": too many packed weights", i,
@@ -234,6 +286,11 @@ cyg_status cyg_bind_programs(cyg_ctx *ctx, cyg_binding *b, uint32_t first, uint3
 
 void cyg_binding_deinit(cyg_binding *b)
 {
+    for (uint32_t k = 0; b->programs != NULL && k < b->program_count; k++)
+        for (uint32_t i = 0; b->programs[k].steps != NULL && i < b->programs[k].program->step_count;
+             i++)
+            if (b->programs[k].steps[i].executor != NULL)
+                b->programs[k].steps[i].executor->close(b->programs[k].steps[i].state);
     cyg_arena_deinit(&b->memory);
     free(b->arena);
     free(b->packed);

@@ -150,6 +150,9 @@ static cyg_status open_session(cyg_ctx *ctx, cyg_session *s, const cyg_session_o
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     cyg_pool_set_patient(s->pool, options->patient != 0);
     s->binding.threads = cyg_pool_threads(s->pool);
+    s->binding.pool = s->pool;
+    s->binding.executors = options->executors;
+    s->binding.executor_count = options->executor_count;
     CYG_DO(cyg_bind_programs(ctx, &s->binding, first, count));
     return open_ends(ctx, s);
 }
@@ -190,8 +193,8 @@ void cyg_session_destroy(cyg_session *s)
         close_ends(s->inputs, shown(s)->input_count);
         close_ends(s->outputs, shown(s)->output_count);
     }
-    cyg_pool_destroy(s->pool);
     cyg_binding_deinit(&s->binding);
+    cyg_pool_destroy(s->pool);
     free(s);
 }
 
@@ -209,19 +212,37 @@ static void run_part(void *arg, unsigned worker, int64_t begin, int64_t end)
                  a->scratch == NULL ? NULL : a->scratch + worker * a->step->scratch_stride);
 }
 
-static void run_program(const cyg_session *s, const cyg_bound_program *bp)
+static int run_subgraph(const cyg_bound_step *step)
 {
-    for (uint32_t i = 0; i < bp->program->step_count; i++) {
-        part_arg arg = {&bp->steps[i], s->binding.scratch};
+    cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    const cyg_status status = step->executor->run(&ctx, step->state);
+    if (status == CYG_OK)
+        return CYG_OK;
+    return cyg_rt_report(&ctx, CYG_FAIL(&ctx, status, "subgraph \"%s\"", step->name));
+}
+
+static int run_program(const cyg_session *s, const cyg_bound_program *bp)
+{
+    for (uint32_t i = 0; i < bp->program->step_count; i += bp->steps[i].covers) {
+        const cyg_bound_step *step = &bp->steps[i];
+        part_arg arg = {step, s->binding.scratch};
         const double start = s->on_step != NULL ? cyg_seconds() : 0.0;
-        cyg_pool_for(s->pool, bp->steps[i].items, bp->steps[i].grain, run_part, &arg);
+        if (step->executor != NULL) {
+            const int status = run_subgraph(step);
+            if (status != CYG_OK)
+                return status;
+        } else {
+            cyg_pool_for(s->pool, step->items, step->grain, run_part, &arg);
+        }
         if (s->on_step != NULL)
-            s->on_step(s->user, bp->first_step + i, bp->steps[i].name, cyg_seconds() - start);
+            s->on_step(s->user, bp->first_step + i, step->name, cyg_seconds() - start);
     }
+    return CYG_OK;
 }
 
 /* Samples [from, from + count) through a program of at least as many. */
-static void run_some(cyg_session *s, const cyg_bound_program *bp, uint32_t from, uint32_t count)
+static int run_some(cyg_session *s, const cyg_bound_program *bp, uint32_t from, uint32_t count)
 {
     const cyg_program *p = bp->program;
     for (uint32_t i = 0; i < p->input_count; i++) {
@@ -230,12 +251,13 @@ static void run_some(cyg_session *s, const cyg_bound_program *bp, uint32_t from,
         memcpy(to, s->inputs[i].data + from * bytes, count * bytes);
         memset(to + count * bytes, 0, (p->batch - count) * bytes);
     }
-    run_program(s, bp);
-    for (uint32_t i = 0; i < p->output_count; i++) {
+    const int status = run_program(s, bp);
+    for (uint32_t i = 0; status == CYG_OK && i < p->output_count; i++) {
         const size_t bytes = s->outputs[i].sample_bytes;
         memcpy(s->outputs[i].data + from * bytes, cyg_bound_data(&s->binding, p, p->outputs[i]),
                count * bytes);
     }
+    return status;
 }
 
 int cyg_session_run_batch(cyg_session *s, uint32_t samples)
@@ -247,17 +269,17 @@ int cyg_session_run_batch(cyg_session *s, uint32_t samples)
                              CYG_FAIL(&ctx, CYG_E_USAGE, "a batch of %u: the session holds 1 to %u",
                                       samples, s->batch));
     }
-    if (s->direct) {
-        run_program(s, &s->binding.programs[0]);
-        return CYG_OK;
-    }
+    if (s->direct)
+        return run_program(s, &s->binding.programs[0]);
     uint32_t done = 0;
     for (uint32_t k = 0; k < s->binding.program_count; k++) {
         const uint32_t size = s->binding.programs[k].program->batch;
         const bool last = k + 1 == s->binding.program_count;
         while (done < samples && (samples - done >= size || last)) {
             const uint32_t count = samples - done < size ? samples - done : size;
-            run_some(s, &s->binding.programs[k], done, count);
+            const int status = run_some(s, &s->binding.programs[k], done, count);
+            if (status != CYG_OK)
+                return status;
             done += count;
         }
     }
@@ -309,5 +331,5 @@ unsigned cyg_session_threads(const cyg_session *s)
 size_t cyg_session_memory(const cyg_session *s)
 {
     return s->binding.arena_bytes + s->binding.packed_bytes + s->binding.scratch_bytes +
-           s->end_bytes + s->binding.memory.used;
+           s->binding.executor_bytes + s->end_bytes + s->binding.memory.used;
 }
