@@ -1,0 +1,214 @@
+/* Subgraphs in packages: written, read, run by the simulator in a session; refused without one, and
+ * when damaged. */
+#include "programs.h"
+
+#include "../format/mend.h"
+#include "base/file.h"
+#include "cygnet/runtime.h"
+#include "format/package.h"
+#include "npu/subgraph.h"
+#include "sim/device.h"
+
+/* A package around a program: its tensors, one step that stands for it, weights that have no
+ * bytes. */
+static void write_package(sp_program *s, const char *path, uint32_t subgraphs)
+{
+    cyg_ctx ctx;
+    cyg_program p = {.batch = 1};
+    cyg_subgraph g[2] = {{0}};
+    uint32_t ids[SP_MOST_IO], count = s->program.io_count;
+    cyg_ctx_init(&ctx);
+    for (uint32_t i = 0; i < count; i++) {
+        const int64_t bytes = (int64_t)s->program.io[i].bytes;
+        const bool is_out = s->program.io[i].is_output;
+        const cyg_tensor t = {.name = s->program.io[i].name,
+                              .type = CYG_TYPE_U8,
+                              .rank = 2,
+                              .dims = {1, bytes},
+                              .kind = is_out ? CYG_TENSOR_OUTPUT : CYG_TENSOR_INPUT,
+                              .arena_offset = p.arena_bytes};
+        p.arena_bytes += ((uint64_t)bytes + 63) / 64 * 64;
+        ids[i] = cyg_program_add_tensor(&p, &s->arena, &t);
+    }
+    const cyg_tensor inner = {
+        .name = "w", .type = CYG_TYPE_S8, .rank = 1, .dims = {1000000}, .kind = CYG_TENSOR_INNER};
+    const uint32_t w = cyg_program_add_tensor(&p, &s->arena, &inner);
+    const uint32_t in[] = {ids[0], w};
+    const cyg_step step = {.name = "the step",
+                           .sources = "a,b",
+                           .op = CYG_KOP_i_linear,
+                           .in_count = 2,
+                           .out_count = 1,
+                           .in = in,
+                           .out = &ids[count - 1],
+                           .params = "",
+                           .params_size = 0,
+                           .macs = s->program.macs};
+    assert_true(cyg_program_add_step(&p, &s->arena, &step));
+    p.inputs = ids;
+    p.input_count = count - 1;
+    p.outputs = &ids[count - 1];
+    p.output_count = 1;
+    for (uint32_t i = 0; i < subgraphs; i++) {
+        assert_int_equal(cyg_npu_subgraph_make(&ctx, &s->machine, &s->program, &s->arena, &g[i]),
+                         CYG_OK);
+        g[i].name = "subgraph_npu_0";
+        g[i].step_count = 1;
+    }
+    const cyg_package_content content = {.programs = &p,
+                                         .program_count = 1,
+                                         .subgraphs = g,
+                                         .subgraph_count = subgraphs,
+                                         .meta_json = "{}"};
+    assert_int_equal(cyg_package_write_content(&ctx, path, &content), CYG_OK);
+}
+
+static cyg_session *open_session(const cyg_model *model, cyg_sim_device *device)
+{
+    cyg_session *session;
+    cyg_session_options options;
+    const cyg_executor *executors[] = {&device->executor};
+    cyg_session_options_init(&options);
+    options.threads = 2;
+    options.executors = executors;
+    options.executor_count = 1;
+    return cyg_session_create(model, &options, &session) == 0 ? session : NULL;
+}
+
+static void run_and_compare(const sp_program *s, cyg_session *session)
+{
+    const cyg_npu_io *last = &s->program.io[s->program.io_count - 1];
+    for (uint32_t i = 0; i + 1 < s->program.io_count; i++)
+        memcpy(cyg_session_input(session, i), s->io[i], (size_t)s->program.io[i].bytes);
+    assert_int_equal(cyg_session_run(session), 0);
+    assert_memory_equal(cyg_session_output(session, 0), s->want, (size_t)last->bytes);
+}
+
+static void sessions_run_subgraphs(void **state)
+{
+    const char *path = scratch_path(state, "m.cyg");
+    for (size_t k = 0; k < sp_maker_count; k++) {
+        sp_program s;
+        cyg_model *model;
+        cyg_sim_device device;
+        const cyg_sim_options options = {.order = CYG_SIM_REVERSE, .check = true};
+        sp_makers[k](&s);
+        write_package(&s, path, 1);
+        assert_int_equal(cyg_model_open(path, &model), 0);
+        cyg_sim_device_init(&device, &options);
+        cyg_session *session = open_session(model, &device);
+        if (session == NULL)
+            fail_msg("%s", cyg_runtime_message());
+        run_and_compare(&s, session);
+        run_and_compare(&s, session);
+        assert_non_null(device.first);
+        assert_int_equal(device.first->runs, 2);
+        assert_string_equal(device.first->machine->mode, "NPU1");
+        const cyg_sim_totals totals = cyg_sim_device_totals(&device);
+        assert_true(totals.cycles == 2 * device.first->timing->cycles && totals.cycles > 0);
+        assert_true(totals.ocm_peak_bytes == s.program.ocm_bytes && totals.seconds > 0);
+        assert_true(cyg_session_memory(session) > s.program.ocm_bytes);
+        cyg_session_destroy(session);
+        assert_null(device.first);
+        cyg_model_close(model);
+        sp_end(&s);
+    }
+}
+
+static void a_missing_executor_is_named(void **state)
+{
+    const char *path = scratch_path(state, "m.cyg");
+    sp_program s;
+    cyg_model *model;
+    cyg_session *session;
+    sp_linear(&s);
+    write_package(&s, path, 1);
+    assert_int_equal(cyg_model_open(path, &model), 0);
+    assert_int_equal(cyg_session_create(model, NULL, &session), CYG_E_UNSUPPORTED);
+    assert_null(session);
+    assert_non_null(strstr(cyg_runtime_message(), "needs executor \"npu\""));
+    assert_non_null(strstr(cyg_runtime_message(), "subgraph_npu_0"));
+    cyg_model_close(model);
+    /* The steps alone: nothing to run them with. */
+    write_package(&s, path, 0);
+    assert_int_equal(cyg_model_open(path, &model), CYG_E_FORMAT);
+    assert_non_null(strstr(cyg_runtime_message(), "lives inside a subgraph only"));
+    /* The same steps twice. */
+    write_package(&s, path, 2);
+    assert_int_equal(cyg_model_open(path, &model), CYG_E_FORMAT);
+    assert_non_null(strstr(cyg_runtime_message(), "another subgraph's, too"));
+    sp_end(&s);
+}
+
+static void the_machine_comes_along(void **state)
+{
+    (void)state;
+    sp_program s;
+    sp_linear(&s);
+    cyg_subgraph g = {.name = "g"};
+    cyg_npu_machine machine;
+    cyg_npu_program program;
+    cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    s.machine.ddr_bytes += 0.1;
+    s.machine.chip = "AX \"650\"";
+    s.program.chip = s.machine.chip;
+    s.program.machine_hash = cyg_npu_machine_hash(&s.machine);
+    assert_int_equal(cyg_npu_subgraph_make(&ctx, &s.machine, &s.program, &s.arena, &g), CYG_OK);
+    assert_int_equal(cyg_npu_subgraph_open(&ctx, &g, &s.arena, &machine, &program), CYG_OK);
+    assert_true(cyg_npu_machine_hash(&machine) == cyg_npu_machine_hash(&s.machine));
+    s.program.machine_hash++;
+    assert_int_equal(cyg_npu_subgraph_make(&ctx, &s.machine, &s.program, &s.arena, &g), CYG_OK);
+    assert_int_equal(cyg_npu_subgraph_open(&ctx, &g, &s.arena, &machine, &program), CYG_E_FORMAT);
+    sp_end(&s);
+}
+
+/* Bytes changed anywhere, checksums mended: refused, or it runs inside its memories. */
+static void damaged_packages_are_harmless(void **state)
+{
+    const char *path = scratch_path(state, "m.cyg"), *bad = scratch_path(state, "bad.cyg");
+    sp_program s;
+    cyg_map map;
+    size_t refused = 0, no_session = 0, ran = 0;
+    sp_attention(&s);
+    write_package(&s, path, 1);
+    assert_int_equal(cyg_map_open(NULL, path, &map), CYG_OK);
+    for (int round = 0; round < 600; round++) {
+        cyg_model *model;
+        cyg_sim_device device;
+        uint8_t *copy = cyg_arena_memdup(&s.arena, map.data, map.size);
+        assert_non_null(copy);
+        for (uint32_t changes = 1 + sp_random(&s) % 2; changes > 0; changes--)
+            copy[sp_random(&s) % map.size] ^= (uint8_t)(1u << sp_random(&s) % 8);
+        mend_package(copy, map.size);
+        assert_int_equal(cyg_write_file(NULL, bad, copy, map.size), CYG_OK);
+        if (cyg_model_open(bad, &model) != 0) {
+            refused++;
+            continue;
+        }
+        cyg_sim_device_init(&device, NULL);
+        cyg_session *session = open_session(model, &device);
+        ran += session != NULL && cyg_session_run(session) == 0;
+        no_session += session == NULL;
+        cyg_session_destroy(session);
+        cyg_model_close(model);
+    }
+    print_message("%zu refused on opening, %zu by the session, %zu ran\n", refused, no_session,
+                  ran);
+    assert_true(refused > 20 && no_session > 50 && ran > 50);
+    cyg_map_close(&map);
+    sp_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(sessions_run_subgraphs, setup_scratch, teardown_scratch),
+        cmocka_unit_test_setup_teardown(a_missing_executor_is_named, setup_scratch,
+                                        teardown_scratch),
+        cmocka_unit_test(the_machine_comes_along),
+        cmocka_unit_test_setup_teardown(damaged_packages_are_harmless, setup_scratch,
+                                        teardown_scratch),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
