@@ -75,6 +75,7 @@ typedef struct heap_entry {
 typedef struct heap {
     heap_entry *entries;
     uint32_t count;
+    bool stuck; /* its best were refused; nothing new came, and the oldest task is the same */
 } heap;
 
 static bool before(const heap_entry *a, const heap_entry *b)
@@ -91,6 +92,7 @@ static void heap_push(heap *h, int64_t key, uint32_t id)
         at = (at - 1) / 2;
     }
     h->entries[at] = e;
+    h->stuck = false;
 }
 
 static heap_entry heap_pop(heap *h)
@@ -117,7 +119,7 @@ static heap_entry heap_pop(heap *h)
  * ----------------------------------------------------------------------------------------------
  */
 
-enum { LOOKED_AT = 24 }; /* candidates that an engine may pass over for want of memory */
+enum { LOOKED_AT = 8 }; /* candidates that an engine may pass over for want of memory */
 
 typedef struct order_walk {
     const cyg_npu_machine *m;
@@ -226,6 +228,8 @@ static uint32_t choose(order_walk *w, heap *h)
 {
     heap_entry passed[LOOKED_AT];
     uint32_t count = 0, found = w->n;
+    if (h->stuck)
+        return found;
     while (h->count > 0 && count < LOOKED_AT && found == w->n) {
         const heap_entry e = heap_pop(h);
         if (w->taken[e.id])
@@ -237,6 +241,7 @@ static uint32_t choose(order_walk *w, heap *h)
     }
     for (uint32_t i = 0; i < count; i++)
         heap_push(h, passed[i].key, passed[i].id);
+    h->stuck = found == w->n; /* memory is promised again only when the oldest task is done */
     return found;
 }
 
@@ -252,8 +257,8 @@ static void fill_engines(order_walk *w)
         else if (u != w->n && kind == CYG_NPU_SDMA && w->loads.count > 0) {
             /* a move waits for no weights but for those that are needed before it */
             const heap_entry first = w->loads.entries[0];
-            if (!w->taken[first.id] && first.key < w->key[u] && may_by_step(w, first.id) &&
-                may_by_memory(w, first.id)) {
+            if (!w->loads.stuck && !w->taken[first.id] && first.key < w->key[u] &&
+                may_by_step(w, first.id) && may_by_memory(w, first.id)) {
                 heap_push(&w->ready[kind], w->key[u], u);
                 u = heap_pop(&w->loads).id;
             }
@@ -281,6 +286,11 @@ static void finish(order_walk *w, uint32_t u)
     const uint32_t engine = w->order->engine[u];
     w->busy[engine] = false;
     w->finished[u] = 1;
+    if (u == w->frontier)
+        for (int k = 0; k < CYG_NPU_ENGINE_KINDS; k++)
+            w->ready[k].stuck = false;
+    if (u == w->frontier)
+        w->loads.stuck = false;
     while (w->frontier < w->n && w->finished[w->frontier])
         w->frontier++;
     for (uint32_t i = w->depend->succ_at[u]; i < w->depend->succ_at[u + 1]; i++) {

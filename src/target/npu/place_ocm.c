@@ -31,8 +31,9 @@ typedef struct placing {
     uint32_t count;
     int64_t end;
     slot_list slots[SLOTS];
-    uint32_t *mark; /* by life: met by life - 1 */
-    sort_entry *order, *meet;
+    uint32_t *mark;                  /* by life: met by life - 1 */
+    uint32_t *meet, *found, *merged; /* lives, scratch of one comparison */
+    sort_entry *order;
 } placing;
 
 static int by_key(const void *a, const void *b)
@@ -56,6 +57,7 @@ static uint32_t slot_of(const placing *p, int64_t time)
     return (uint32_t)((double)time / (double)(p->end + 1) * SLOTS);
 }
 
+/* Slots keep their lives by address. */
 static bool hang(placing *p, uint32_t id)
 {
     const uint32_t last = slot_of(p, p->lives[id].death - 1);
@@ -69,27 +71,54 @@ static bool hang(placing *p, uint32_t id)
             list->lives = lives;
             list->cap = cap;
         }
-        list->lives[list->count++] = id;
+        uint32_t at = list->count++;
+        for (; at > 0 && p->lives[list->lives[at - 1]].address > p->lives[id].address; at--)
+            list->lives[at] = list->lives[at - 1];
+        list->lives[at] = id;
     }
     return true;
 }
 
-/* Placed lives that meet this one in time, by address. */
+/* Two runs, each by address, to one. */
+static void merge(const placing *p, const uint32_t *a, uint32_t a_count, const uint32_t *b,
+                  uint32_t b_count, uint32_t *out)
+{
+    uint32_t i = 0, k = 0;
+    while (i < a_count && k < b_count)
+        if (p->lives[a[i]].address <= p->lives[b[k]].address)
+            *out++ = a[i++];
+        else
+            *out++ = b[k++];
+    while (i < a_count)
+        *out++ = a[i++];
+    while (k < b_count)
+        *out++ = b[k++];
+}
+
+/* Placed lives that meet this one in time, by address, in p->meet. */
 static uint32_t neighbours(placing *p, uint32_t id)
 {
     const life *l = &p->lives[id];
     const uint32_t last = slot_of(p, l->death - 1);
     uint32_t count = 0;
-    for (uint32_t s = slot_of(p, l->birth); s <= last; s++)
+    for (uint32_t s = slot_of(p, l->birth); s <= last; s++) {
+        uint32_t found = 0;
         for (uint32_t i = 0; i < p->slots[s].count; i++) {
             const uint32_t other = p->slots[s].lives[i];
             const life *o = &p->lives[other];
             if (p->mark[other] == id + 1 || o->birth >= l->death || l->birth >= o->death)
                 continue;
             p->mark[other] = id + 1;
-            p->meet[count++] = (sort_entry){.address = o->address, .id = other};
+            p->found[found++] = other;
         }
-    qsort(p->meet, count, sizeof *p->meet, by_address);
+        if (found == 0)
+            continue;
+        merge(p, p->meet, count, p->found, found, p->merged);
+        uint32_t *swap = p->meet;
+        p->meet = p->merged;
+        p->merged = swap;
+        count += found;
+    }
     return count;
 }
 
@@ -97,7 +126,7 @@ static uint64_t tightest_gap(const placing *p, uint64_t bytes, uint32_t count)
 {
     uint64_t cursor = 0, best = UINT64_MAX, best_size = UINT64_MAX;
     for (uint32_t i = 0; i < count; i++) {
-        const life *o = &p->lives[p->meet[i].id];
+        const life *o = &p->lives[p->meet[i]];
         if (o->address > cursor && o->address - cursor >= bytes &&
             o->address - cursor < best_size) {
             best = cursor;
@@ -182,8 +211,11 @@ static bool collect(placing *p, const cyg_npu_tasks *tasks, const cyg_npu_depend
     p->end = order->cycles;
     p->mark = CYG_NEW_ARRAY(arena, uint32_t, (size_t)p->count + 1);
     p->order = CYG_NEW_ARRAY(arena, sort_entry, 2 * (size_t)p->count + 1);
-    p->meet = CYG_NEW_ARRAY(arena, sort_entry, (size_t)p->count + 1);
-    return p->mark != NULL && p->order != NULL && p->meet != NULL;
+    p->meet = CYG_NEW_ARRAY(arena, uint32_t, (size_t)p->count + 1);
+    p->found = CYG_NEW_ARRAY(arena, uint32_t, (size_t)p->count + 1);
+    p->merged = CYG_NEW_ARRAY(arena, uint32_t, (size_t)p->count + 1);
+    return p->mark != NULL && p->order != NULL && p->meet != NULL && p->found != NULL &&
+           p->merged != NULL;
 }
 
 cyg_status cyg_npu_place_ocm(cyg_ctx *ctx, const cyg_npu_tasks *tasks, const cyg_npu_depend *depend,

@@ -4,7 +4,9 @@
  * has (places fragment), the same is tried with less memory promised, down to none: then tasks
  * begin their buffers only when all before them in the list are done. Each try that fits is emitted
  * and timed by the cycle model, whose number decides. Tries first move one option at a time away
- * from the best so far, then stretch chains at random; all of it is counted, none of it timed. */
+ * from the best so far, then stretch chains at random; all of it is counted, none of it timed. They
+ * go in rounds of a fixed size, each beside the others on the pool, and the first of the best wins:
+ * the number of threads changes nothing. */
 #include "target/npu/schedule.h"
 
 #include <string.h>
@@ -210,45 +212,108 @@ static cyg_status attempt_to_fit(cyg_ctx *ctx, const schedule_work *w, one_try *
     return CYG_OK;
 }
 
-/* The k-th variation of the best options so far. */
+/* The k-th variation: a first round of settled mixtures, then one or two options away from the best
+ * so far, then random stretching. */
 static cyg_npu_order_options vary(const cyg_npu_machine *m, const cyg_npu_order_options *best,
                                   uint32_t k)
 {
-    static const uint32_t ahead[] = {1, 2, 4, 8, 64}, weights[] = {2, 4, 8, 16, 1000},
-                          shares[] = {32, 16, 8, 4, 3};
+    static const struct {
+        uint32_t share, weights_ahead, by_tail;
+    } first[] = {{3, 6, 0},  {4, 4, 0}, {8, 1000, 0}, {4, 1000, 0},
+                 {16, 8, 0}, {8, 8, 1}, {3, 3, 0},    {32, 1000, 1}};
+    const uint64_t ocm = (uint64_t)m->ocm_bytes;
     cyg_npu_order_options o = *best;
-    o.capacity = (uint64_t)m->ocm_bytes;
+    o.capacity = ocm;
     o.seed = 0;
-    if (k == 0)
+    if (k < CYG_COUNT(first)) {
+        o.reserve = ocm / first[k].share;
+        o.weights_ahead = first[k].weights_ahead;
+        o.by_tail = first[k].by_tail != 0;
+        return o;
+    }
+    switch (k % 8) {
+    case 0:
+        o.reserve += o.reserve / 4;
+        break;
+    case 1:
+        o.reserve -= o.reserve / 4;
+        break;
+    case 2:
+        o.weights_ahead += o.weights_ahead / 4 + 1;
+        break;
+    case 3:
+        o.weights_ahead -= o.weights_ahead / 4;
+        break;
+    case 4:
+        o.ahead = o.ahead > 2 ? 1 : 16;
+        break;
+    case 5:
+        o.reserve += o.reserve / 8;
+        o.weights_ahead += 1;
+        break;
+    case 6:
         o.by_tail = !o.by_tail;
-    else if (k <= 5)
-        o.reserve = (uint64_t)m->ocm_bytes / shares[k - 1];
-    else if (k <= 10)
-        o.ahead = ahead[k - 6];
-    else if (k <= 15)
-        o.weights_ahead = weights[k - 11];
-    else
+        break;
+    default:
         o.seed = k;
+        break;
+    }
+    o.reserve = o.reserve < ocm ? o.reserve : ocm / 2;
     return o;
 }
 
-static cyg_status search(cyg_ctx *ctx, const schedule_work *w, uint32_t tries, one_try *best,
-                         const cyg_npu_program *blank)
+enum { ROUND = 8 }; /* tries that start from the same best */
+
+typedef struct search_round {
+    const schedule_work *w;
+    const cyg_npu_program *blank;
+    const volatile int *cancelled;
+    one_try tries[ROUND];
+    cyg_status status[ROUND];
+    cyg_arena scratch[ROUND]; /* by try: two threads may come to the same worker's number */
+} search_round;
+
+static void run_tries(void *arg, unsigned worker, int64_t begin, int64_t end)
 {
-    cyg_arena scratch;
-    cyg_arena_init(&scratch);
-    cyg_npu_program program = *blank;
-    cyg_status status = attempt_to_fit(ctx, w, best, &scratch, &program);
-    for (uint32_t k = 0; status == CYG_OK && best->fits && k < tries; k++) {
-        one_try t = {.options = vary(w->m, &best->options, k)};
-        program = *blank;
-        status = cyg_ctx_check_cancelled(ctx);
-        if (status == CYG_OK)
-            status = attempt_to_fit(ctx, w, &t, &scratch, &program);
-        if (status == CYG_OK && t.fits && t.cycles < best->cycles)
-            *best = t;
+    search_round *r = arg;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        cyg_ctx ctx; /* a context serves one thread */
+        cyg_npu_program program = *r->blank;
+        cyg_ctx_init(&ctx);
+        ctx.cancelled = r->cancelled;
+        r->status[i] = cyg_ctx_check_cancelled(&ctx);
+        if (r->status[i] == CYG_OK)
+            r->status[i] = attempt_to_fit(&ctx, r->w, &r->tries[i], &r->scratch[i], &program);
     }
-    cyg_arena_deinit(&scratch);
+}
+
+static cyg_status search(cyg_ctx *ctx, const schedule_work *w, uint32_t tries, one_try *best,
+                         const cyg_npu_program *blank, cyg_arena *arena)
+{
+    search_round *r = CYG_NEW(arena, search_round);
+    cyg_status status = CYG_OK;
+    if (r == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while scheduling");
+    *r = (search_round){.w = w, .blank = blank, .cancelled = ctx->cancelled};
+    for (int i = 0; i < ROUND; i++)
+        cyg_arena_init(&r->scratch[i]);
+    cyg_npu_program program = *blank;
+    status = attempt_to_fit(ctx, w, best, &r->scratch[0], &program);
+    for (uint32_t k = 0; status == CYG_OK && best->fits && k < tries; k += ROUND) {
+        const uint32_t count = tries - k < ROUND ? tries - k : ROUND;
+        for (uint32_t i = 0; i < count; i++)
+            r->tries[i] = (one_try){.options = vary(w->m, &best->options, k + i)};
+        cyg_pool_for(ctx->pool, count, 1, run_tries, r);
+        for (uint32_t i = 0; i < count && status == CYG_OK; i++) {
+            if (r->status[i] != CYG_OK)
+                status = CYG_FAIL(ctx, r->status[i], "a try of the scheduler failed");
+            else if (r->tries[i].fits && r->tries[i].cycles < best->cycles)
+                *best = r->tries[i];
+        }
+    }
+    for (int i = 0; i < ROUND; i++)
+        cyg_arena_deinit(&r->scratch[i]);
     return status;
 }
 
@@ -269,14 +334,14 @@ static cyg_status schedule(cyg_ctx *ctx, schedule_work *w, const cyg_npu_schedul
                            cyg_npu_schedule_report *report)
 {
     one_try best = {.options = {.capacity = (uint64_t)w->m->ocm_bytes,
-                                .reserve = (uint64_t)w->m->ocm_bytes / 8,
+                                .reserve = (uint64_t)w->m->ocm_bytes / 4,
                                 .ahead = 8,
-                                .weights_ahead = 1000,
+                                .weights_ahead = 6,
                                 .barrier = w->barrier}};
     CYG_DO(prepare(ctx, w, scratch, &program->swap_bytes, report));
     if (w->most > (uint64_t)w->m->ocm_bytes)
         return CYG_OK;
-    CYG_DO(search(ctx, w, w->barrier ? 0 : options->tries, &best, program));
+    CYG_DO(search(ctx, w, w->barrier ? 0 : options->tries, &best, program, scratch));
     if (!best.fits)
         return CYG_OK;
     CYG_DO(attempt(ctx, w, &best, scratch, arena, program)); /* once more, to keep */
