@@ -7,9 +7,10 @@
  * the exporter spelled it does not matter, and nothing here knows what a window is.
  *
  * A value is looked at when it ends a chain: somebody reads it who is not itself a part of such a
- * chain. Chains that feed operators which want channels first (convolution, spatial pooling) are
- * left alone, and so are chains that start at a graph input. The index is per image when the table
- * repeats for each image of the batch, else for all rows at once. */
+ * chain. One operator that leaves rows of a picture out stays what it is. Chains that feed
+ * operators which want channels first (convolution, spatial pooling) are left alone, and so are
+ * chains that start at a graph input. The index is per image when the table repeats for each image
+ * of the batch, else for all rows at once. */
 #include "pass/elements.h"
 #include "pass/passes.h"
 
@@ -62,6 +63,28 @@ static bool is_canonical(cyg_rw *rw, cyg_value_id v, cyg_value_id root)
         if (index[i] != (int64_t)i)
             return true;
     return (int64_t)count != cyg_node_int(cyg_nod(rw->g, rows), CYG_ATTR_rows_in, 0);
+}
+
+/* How many moving operators (no views) would go with v's producer, up to `most`. */
+static int moves_that_go(cyg_rw *rw, cyg_value_id v, cyg_value_id root, int most)
+{
+    const cyg_node_id id = cyg_val(rw->g, v)->producer;
+    if (v.i == root.i || cyg_node_is_none(id))
+        return 0;
+    const cyg_node *n = cyg_nod(rw->g, id);
+    int count = cyg_rw_is_view(n->op) ? 0 : 1;
+    for (uint32_t i = 0; i < n->in_count && count < most; i++)
+        if (!cyg_value_is_none(n->in[i]) && cyg_rw_single_use(rw, n->in[i]))
+            count += moves_that_go(rw, n->in[i], root, most - count);
+    return count;
+}
+
+/* A Slice or Gather of a picture is said with fewer nodes than its rows are. */
+static bool worth_it(cyg_rw *rw, cyg_value_id v, const cyg_elements *map)
+{
+    const cyg_value *source = cyg_val(rw->g, map->source);
+    return source->rank < 4 || map->count == cyg_value_elements(source) ||
+           moves_that_go(rw, v, map->source, 2) > 1;
 }
 
 /* The number of images whose rows the table treats alike: the batch, or 1. */
@@ -121,6 +144,8 @@ static cyg_status rewrite(cyg_rw *rw, cyg_node_id id, cyg_value_id v, const cyg_
     if (rows == NULL)
         return CYG_RW_NOMEM(rw);
     if (!cyg_elements_rows(map, channels, rows))
+        return CYG_OK;
+    if (!worth_it(rw, v, map))
         return CYG_OK;
     /* Concat is dropped through all its pieces. */
     cyg_value_id *inputs = cyg_nod(g, id)->in;
