@@ -97,11 +97,13 @@ cyg_status cyg_config_flags(cyg_ctx *ctx, cyg_arena *arena, const cyg_config_mes
                       .items = CYG_NEW_ARRAY(arena, cyg_flag, count_fields(message) + 1)};
     if (list.items == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    list.items[list.count++] = (cyg_flag){.name = "config",
-                                          .type = {.kind = CYG_VALUE_IN_PATH},
-                                          .dest = (void *)file_dest,
-                                          .preset = "",
-                                          .text = "config file, .json or .yaml; flags win over it"};
+    list.items[list.count++] =
+        (cyg_flag){.name = "config",
+                   .type = {.kind = CYG_VALUE_IN_PATH},
+                   .dest = (void *)file_dest,
+                   .preset = "",
+                   .text = "config file: .json, .yaml, .toml or .prototxt; flags win over "
+                           "it"};
     if (!add_message(&list, "", message, config))
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     *out_flags = list.items;

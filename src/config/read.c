@@ -1,4 +1,4 @@
-/* Reading a config file (JSON or YAML, one document tree) into the structs.
+/* Reading a config file (JSON, YAML, TOML or prototxt, one document tree) into the structs.
  *
  * A loop over the keys of a map, driven by the message's fields. Accepted beyond the letter, since
  * the vendor's files have it: lowerCamelCase keys, one value for a list, an enum by number, an
@@ -334,29 +334,14 @@ static cyg_status read_message(reader *r, const cyg_doc_node *node,
 
 /* ---- files ---- */
 
-static bool ends_with(const char *name, const char *suffix)
-{
-    const size_t n = strlen(name), m = strlen(suffix);
-    return n >= m && strcasecmp(name + n - m, suffix) == 0;
-}
-
 static cyg_status syntax_of(cyg_ctx *ctx, const char *name, cyg_doc_syntax *out_syntax)
 {
-    if (ends_with(name, ".json")) {
-        *out_syntax = CYG_DOC_JSON;
-    } else if (ends_with(name, ".yaml") || ends_with(name, ".yml")) {
-        *out_syntax = CYG_DOC_YAML;
-    } else if (ends_with(name, ".toml") || ends_with(name, ".prototxt")) {
-        return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
-                        "%s: %s config files are not read yet; write it as .json or .yaml", name,
-                        ends_with(name, ".toml") ? "TOML" : "prototxt");
-    } else {
-        return CYG_FAIL(
-            ctx, CYG_E_CONFIG,
-            "%s: the suffix tells the syntax of a config file; expected .json, .yaml or .yml",
-            name);
-    }
-    return CYG_OK;
+    if (cyg_doc_syntax_of(name, out_syntax))
+        return CYG_OK;
+    return CYG_FAIL(ctx, CYG_E_CONFIG,
+                    "%s: the suffix tells the syntax of a config file; expected .json, .yaml, "
+                    ".yml, .toml or .prototxt",
+                    name);
 }
 
 cyg_status cyg_config_read_text(cyg_ctx *ctx, cyg_arena *arena, const char *name, const void *data,

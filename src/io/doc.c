@@ -20,6 +20,12 @@ struct cyg_doc {
     const cyg_doc_node *root;
 };
 
+static cyg_status (*const parsers[])(cyg_doc_builder *, const uint8_t *,
+                                     size_t) = {[CYG_DOC_JSON] = cyg_doc_parse_json,
+                                                [CYG_DOC_YAML] = cyg_doc_parse_yaml,
+                                                [CYG_DOC_TOML] = cyg_doc_parse_toml,
+                                                [CYG_DOC_PROTOTXT] = cyg_doc_parse_prototxt};
+
 cyg_status cyg_doc_parse(cyg_ctx *ctx, const char *path, const void *data, size_t size,
                          cyg_doc_syntax syntax, cyg_doc **out_doc)
 {
@@ -40,10 +46,8 @@ cyg_status cyg_doc_parse(cyg_ctx *ctx, const char *path, const void *data, size_
     b->path = cyg_arena_strdup(&doc->arena, path);
     if (b->path == NULL)
         status = CYG_FAIL(ctx, CYG_E_NOMEM, "%s: out of memory", path);
-    else if (syntax == CYG_DOC_JSON)
-        status = cyg_doc_parse_json(b, data, size);
     else
-        status = cyg_doc_parse_yaml(b, data, size);
+        status = parsers[syntax](b, data, size);
     if (status == CYG_OK && b->root == NULL)
         status = CYG_FAIL(ctx, CYG_E_FORMAT, "%s:1:1: the document is empty", path);
     if (status == CYG_OK) {
@@ -65,17 +69,32 @@ static bool has_suffix(const char *path, const char *suffix)
     return n >= m && strcasecmp(path + n - m, suffix) == 0;
 }
 
+bool cyg_doc_syntax_of(const char *path, cyg_doc_syntax *out_syntax)
+{
+    static const struct {
+        const char *suffix;
+        cyg_doc_syntax syntax;
+    } known[] = {{".json", CYG_DOC_JSON},
+                 {".yaml", CYG_DOC_YAML},
+                 {".yml", CYG_DOC_YAML},
+                 {".toml", CYG_DOC_TOML},
+                 {".prototxt", CYG_DOC_PROTOTXT}};
+    for (size_t i = 0; i < CYG_COUNT(known); i++)
+        if (has_suffix(path, known[i].suffix)) {
+            *out_syntax = known[i].syntax;
+            return true;
+        }
+    return false;
+}
+
 cyg_status cyg_doc_open(cyg_ctx *ctx, const char *path, cyg_doc **out_doc)
 {
     *out_doc = NULL;
     cyg_doc_syntax syntax;
-    if (has_suffix(path, ".json"))
-        syntax = CYG_DOC_JSON;
-    else if (has_suffix(path, ".yaml") || has_suffix(path, ".yml"))
-        syntax = CYG_DOC_YAML;
-    else
+    if (!cyg_doc_syntax_of(path, &syntax))
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
-                        "%s: expected a name ending in .json, .yaml or .yml", path);
+                        "%s: expected a name ending in .json, .yaml, .yml, .toml or .prototxt",
+                        path);
     cyg_map map;
     CYG_DO(cyg_map_open(ctx, path, &map));
     const cyg_status status = cyg_doc_parse(ctx, path, map.data, map.size, syntax, out_doc);

@@ -1,4 +1,5 @@
-/* One document tree for JSON and YAML: config files, HuggingFace's json files, index files.
+/* One document tree for JSON, YAML, TOML and protobuf's text format: config files, HuggingFace's
+ * json files, index files.
  *
  * Every node knows its line and column, so that an error can point: "config/swin-t.json:14:9:
  * unknown key ...". Keys keep their order. Duplicate keys, anchors and aliases, NaN and infinity
@@ -43,16 +44,20 @@ struct cyg_doc_node {
 };
 
 typedef enum cyg_doc_syntax {
-    CYG_DOC_JSON, /* relaxed: comments and trailing commas, for config files; else strict */
-    CYG_DOC_YAML, /* YAML 1.2's core schema on one document */
+    CYG_DOC_JSON,     /* relaxed: comments and trailing commas, for config files; else strict */
+    CYG_DOC_YAML,     /* YAML 1.2's core schema on one document */
+    CYG_DOC_TOML,     /* TOML 1.0 without dates */
+    CYG_DOC_PROTOTXT, /* repeated fields are lists; what occurs once may be a list of one */
 } cyg_doc_syntax;
+/* By suffix: .json, .yaml, .yml, .toml, .prototxt (any case); false = none of them. */
+bool cyg_doc_syntax_of(const char *path, cyg_doc_syntax *out_syntax);
 
 typedef struct cyg_doc cyg_doc;
 
 /* Parses data; path names it in messages. The document copies what it keeps. */
 cyg_status cyg_doc_parse(cyg_ctx *ctx, const char *path, const void *data, size_t size,
                          cyg_doc_syntax syntax, cyg_doc **out_doc) CYG_MUST_USE;
-/* Reads and parses a file; syntax by suffix: .json, .yaml, .yml (any case). */
+/* Reads and parses a file; syntax by suffix. */
 cyg_status cyg_doc_open(cyg_ctx *ctx, const char *path, cyg_doc **out_doc) CYG_MUST_USE;
 void cyg_doc_close(cyg_doc *doc); /* NULL is fine */
 const cyg_doc_node *cyg_doc_root(const cyg_doc *doc);

@@ -1,4 +1,4 @@
-/* How the two parsers put a tree together. Internal to io. */
+/* How the parsers put a tree together. Internal to io. */
 #ifndef CYG_IO_DOC_BUILD_H
 #define CYG_IO_DOC_BUILD_H
 
@@ -45,5 +45,8 @@ cyg_status cyg_doc_build_fail(cyg_doc_builder *b, cyg_doc_place at, const char *
 
 cyg_status cyg_doc_parse_json(cyg_doc_builder *b, const uint8_t *data, size_t size) CYG_MUST_USE;
 cyg_status cyg_doc_parse_yaml(cyg_doc_builder *b, const uint8_t *data, size_t size) CYG_MUST_USE;
+cyg_status cyg_doc_parse_toml(cyg_doc_builder *b, const uint8_t *data, size_t size) CYG_MUST_USE;
+cyg_status cyg_doc_parse_prototxt(cyg_doc_builder *b, const uint8_t *data,
+                                  size_t size) CYG_MUST_USE;
 
 #endif

@@ -17,15 +17,27 @@ static const char good_yaml[] =
     "    - {op_types: [Add], data_type: S16}\ninput_shapes: 'a:1x2;b:3'\n"
     "compiler:\n  static_batch_sizes: [1, 2]\n";
 
+static const char good_toml[] =
+    "input = 'a.onnx'\noutput_dir = \"o\" # c\ncompiler.static_batch_sizes = [1, 2]\n"
+    "[quant]\nlayer_configs = [{op_types = ['Add'], data_type = 'S16'}]\n"
+    "[[quant.input_configs]]\ntensor_name = \"\"\"x\"\"\"\ncalibration_dataset = 'd'\n"
+    "calibration_mean = [1, 2.5e0,]\n";
+
+static const char good_prototxt[] =
+    "input: \"a.onnx\" output_dir: 'o' # c\nquant { input_configs < tensor_name: \"x\"\n"
+    "calibration_dataset: \"d\" \"e\" calibration_mean: 1 calibration_mean: [2.5, 0x3] >\n"
+    "layer_configs: { op_types: [\"Add\"], data_type: S16; } }\n"
+    "compiler { static_batch_sizes: 1 static_batch_sizes: 2 }\n";
+
 /* tests/fuzz/fuzz_config.c, which aborts when something is wrong. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* In a copy of the exact size, so that the sanitizer sees a read past the end. */
-static void digest(bool yaml, const char *data, size_t size)
+static void digest(int syntax, const char *data, size_t size)
 {
     uint8_t *copy = malloc(size + 1);
     assert_non_null(copy);
-    copy[0] = yaml;
+    copy[0] = (uint8_t)((syntax & 1) | (syntax & 2) << 1);
     memcpy(copy + 1, data, size);
     assert_int_equal(LLVMFuzzerTestOneInput(copy, size + 1), 0);
     free(copy);
@@ -35,9 +47,13 @@ static void test_truncated(void **state)
 {
     (void)state;
     for (size_t n = 0; n < sizeof good; n++)
-        digest(false, good, n);
+        digest(0, good, n);
     for (size_t n = 0; n < sizeof good_yaml; n++)
-        digest(true, good_yaml, n);
+        digest(1, good_yaml, n);
+    for (size_t n = 0; n < sizeof good_toml; n++)
+        digest(2, good_toml, n);
+    for (size_t n = 0; n < sizeof good_prototxt; n++)
+        digest(3, good_prototxt, n);
 }
 
 static uint32_t next_random(uint32_t *seed)
@@ -50,18 +66,20 @@ static void test_flipped(void **state)
 {
     (void)state;
     uint32_t seed = 1;
-    char copy[sizeof good > sizeof good_yaml ? sizeof good : sizeof good_yaml];
-    for (int round = 0; round < 3000; round++) {
-        const bool yaml = round & 1;
-        const size_t size = (yaml ? sizeof good_yaml : sizeof good) - 1;
-        memcpy(copy, yaml ? good_yaml : good, size);
+    static const char *const texts[] = {good, good_yaml, good_toml, good_prototxt};
+    char copy[sizeof good];
+    for (int round = 0; round < 6000; round++) {
+        const int syntax = round & 3;
+        const size_t size = strlen(texts[syntax]);
+        assert_true(size < sizeof copy);
+        memcpy(copy, texts[syntax], size);
         for (uint32_t k = 1 + next_random(&seed) % 3; k > 0; k--) {
             static const char likely[] = "{}[],:\"'0-. \n#a1e";
             const uint32_t what = next_random(&seed);
             copy[next_random(&seed) % size] =
                 what & 1 ? likely[what / 2 % (sizeof likely - 1)] : (char)(what / 2 & 0xFF);
         }
-        digest(yaml, copy, size);
+        digest(syntax, copy, size);
     }
 }
 

@@ -316,8 +316,7 @@ static void test_help(void **state)
     cyg_strbuf help = {0};
     assert_int_equal(cyg_config_help(NULL, &cyg_config_message_build, &help), CYG_OK);
     assert_non_null(strstr(help.data, "--quant.calibration_method NAME"));
-    assert_non_null(
-        strstr(help.data, "how ranges are found: MinMax Percentile MSE KL"));
+    assert_non_null(strstr(help.data, "how ranges are found: MinMax Percentile MSE KL"));
     assert_non_null(strstr(help.data, "[not built yet]"));
     for (const char *line = help.data; *line != '\0';) {
         const size_t len = strcspn(line, "\n");

@@ -268,10 +268,10 @@ static void test_types(void **state)
                    "a.json:1:11: input: \"s3://b/x.onnx\"");
     assert_refused("a.json", "{\"quant\": {...}}", CYG_E_FORMAT, "a.json:1:");
     assert_refused("a.json", "", CYG_E_FORMAT, "a.json");
-    assert_refused("a.toml", "input = 1", CYG_E_UNSUPPORTED, "TOML config files are not read yet");
-    assert_refused("a.prototxt", "input: 1", CYG_E_UNSUPPORTED,
-                   "prototxt config files are not read yet");
-    assert_refused("a.txt", "{}", CYG_E_CONFIG, "expected .json, .yaml or .yml");
+    assert_refused("a.toml", "input = 1", CYG_E_CONFIG, "a.toml:1:9: input: expected a path");
+    assert_refused("a.prototxt", "input: 1", CYG_E_CONFIG,
+                   "a.prototxt:1:8: input: expected a path");
+    assert_refused("a.txt", "{}", CYG_E_CONFIG, "expected .json, .yaml, .yml, .toml or .prototxt");
 }
 
 static void test_limits(void **state)

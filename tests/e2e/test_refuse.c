@@ -132,9 +132,9 @@ static void wrong_configs(void **state)
         e2e_cygnet(&result, (e2e_how){0}, "build --config wrong.json");
         e2e_expect_error(&result, cases[i].code, cases[i].words, "out");
     }
-    fixture_text("model.prototxt", "input: \"model.onnx\"\noutput_dir: \"out\"\n");
+    fixture_text("model.prototxt", "input: \"model.onnx\"\noutput_dir \"out\"\n");
     e2e_cygnet(&result, (e2e_how){0}, "build --config model.prototxt");
-    e2e_expect_error(&result, 5, "model.prototxt|prototxt", "out");
+    e2e_expect_error(&result, 4, "model.prototxt:2:12|expected ':'", "out");
     e2e_cygnet(&result, (e2e_how){0}, "build --config nowhere.json");
     e2e_expect_error(&result, 3, "nowhere.json", "out");
 }

@@ -1,6 +1,6 @@
-/* Fuzz entry: config files. First byte: bit 0 chooses YAML, bit 1 the run configuration; the rest
- * is the file. What reads is checked, resolved and written too, and the writer's output must read
- * back. tests/config/test_damage.c drives it as well. */
+/* Fuzz entry: config files. First byte: bit 0 chooses YAML, bit 2 TOML or (with bit 0) prototxt,
+ * bit 1 the run configuration; the rest is the file. What reads is checked, resolved and written
+ * too, and the writer's output must read back. tests/config/test_damage.c drives it as well. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -70,8 +70,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cyg_arena_init(&arena);
     const cyg_config_message *message =
         data[0] & 2 ? &cyg_config_message_run : &cyg_config_message_build;
-    const cyg_status st = read_into(&ctx, &arena, data[0] & 1 ? "a.yaml" : "a.json", data + 1,
-                                    size - 1, message, &config);
+    static const char *const names[] = {"a.json", "a.yaml", "a.toml", "a.prototxt"};
+    const char *name = names[(data[0] & 1) + (data[0] >> 2 & 1) * 2];
+    const cyg_status st = read_into(&ctx, &arena, name, data + 1, size - 1, message, &config);
     require(st != CYG_E_INTERNAL && (st == CYG_OK || cyg_ctx_message_count(&ctx) > 0));
     if (st == CYG_OK)
         look_at(&ctx, &arena, message, &config);

@@ -1,5 +1,5 @@
-/* Fuzz entry: documents (first byte: even JSON, odd YAML) and what reads them in data. What parses
- * is walked, looked up, and tried as preprocessing and as class names. */
+/* Fuzz entry: documents (first byte, modulo 4: JSON, YAML, TOML, prototxt) and what reads them in
+ * data. What parses is walked, looked up, and tried as preprocessing and as class names. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cyg_class_names *names = NULL;
     if (size == 0)
         return 0;
-    const cyg_doc_syntax syntax = data[0] % 2 == 0 ? CYG_DOC_JSON : CYG_DOC_YAML;
+    const cyg_doc_syntax syntax = (cyg_doc_syntax)(data[0] % 4);
     for (int whole = 0; whole < 2;
          whole++) { /* corpus files have no choice byte: try them whole too */
         if (cyg_doc_parse(NULL, "fuzz", data + !whole, size - !whole, whole ? CYG_DOC_JSON : syntax,
