@@ -62,8 +62,14 @@ void cyg_bench_print_header(const cyg_bench *b)
     const bool package = cyg_engine_runs_package(b->engine);
     cyg_app_print_result(app, "Run AxModel:\n");
     cyg_app_print_result(app, "  %11s: %s\n", "model", f->model);
-    cyg_app_print_result(app, "  %11s: CPU %s, %s\n", "type", cyg_engine_isa(b->engine),
-                         package ? "int8 package" : "float model (the reference)");
+    const cyg_sim_device *npu = cyg_engine_npu(b->engine);
+    if (npu != NULL)
+        cyg_app_print_result(app, "  %11s: %s %s, simulated on CPU %s\n", "type",
+                             npu->first->machine->chip, npu->first->machine->mode,
+                             cyg_engine_isa(b->engine));
+    else
+        cyg_app_print_result(app, "  %11s: CPU %s, %s\n", "type", cyg_engine_isa(b->engine),
+                             package ? "int8 package" : "float model (the reference)");
     cyg_app_print_result(app, "  %11s: Disable\n", "vnpu");
     cyg_app_print_result(app, "  %11s: %u threads\n", "affinity", cyg_engine_threads(b->engine));
     cyg_app_print_result(app, "  %11s: %lld\n", "warmup", (long long)f->warmup);
@@ -99,6 +105,41 @@ static void print_block(cyg_app *app, const stats *s)
     rule(app, many ? LONG_RULE : SHORT_RULE);
 }
 
+/* What the chip would take, by the model: the times above are the simulation's. */
+static void print_npu(const cyg_bench *b)
+{
+    char bytes[32], ocm[32];
+    if (cyg_engine_npu(b->engine) == NULL)
+        return;
+    const cyg_npu_machine *m = cyg_engine_npu(b->engine)->first->machine;
+    const cyg_sim_totals t = cyg_engine_npu_cost(b->engine);
+    cyg_app_print_result(b->app,
+                         "Those are times of the simulation. Estimate for %s %s: %lld cycles, "
+                         "%.3f ms at %.0f MHz\n",
+                         m->chip, m->mode, (long long)t.cycles, 1e3 * t.seconds,
+                         (double)m->clock_khz / 1e3);
+    cyg_app_print_result(b->app, "CONV utilisation %.1f %%, DDR %s a run, OCM %s\n",
+                         100 * t.conv_utilisation, cyg_text_bytes((uint64_t)t.ddr_bytes, bytes),
+                         cyg_text_bytes(t.ocm_peak_bytes, ocm));
+}
+
+static void write_npu(const cyg_bench *b, cyg_json *json)
+{
+    if (cyg_engine_npu(b->engine) == NULL)
+        return;
+    const cyg_npu_machine *m = cyg_engine_npu(b->engine)->first->machine;
+    const cyg_sim_totals t = cyg_engine_npu_cost(b->engine);
+    char hash[24];
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)cyg_npu_machine_hash(m));
+    cyg_json_key_string(json, "npu_mode", m->mode);
+    cyg_json_key_string(json, "machine_hash", hash);
+    cyg_json_key_int(json, "cycles", t.cycles);
+    cyg_json_key_double(json, "estimated_ms", 1e3 * t.seconds);
+    cyg_json_key_double(json, "conv_utilisation", t.conv_utilisation);
+    cyg_json_key_int(json, "ddr_bytes", t.ddr_bytes);
+    cyg_json_key_int(json, "ocm_peak_bytes", (int64_t)t.ocm_peak_bytes);
+}
+
 static void write_json(const cyg_bench *b, const stats *s, cyg_strbuf *out)
 {
     cyg_json json;
@@ -106,7 +147,8 @@ static void write_json(const cyg_bench *b, const stats *s, cyg_strbuf *out)
     cyg_json_init(&json, out, 0);
     cyg_json_begin_object(&json);
     cyg_json_key_string(&json, "model", b->flags.model);
-    cyg_json_key_string(&json, "target", "CPU");
+    const cyg_sim_device *npu = cyg_engine_npu(b->engine);
+    cyg_json_key_string(&json, "target", npu != NULL ? npu->first->machine->chip : "CPU");
     cyg_json_key_string(&json, "isa", cyg_engine_isa(b->engine));
     cyg_json_key_int(&json, "threads", cyg_engine_threads(b->engine));
     cyg_json_key_int(&json, "runs", (int64_t)s->count);
@@ -119,6 +161,7 @@ static void write_json(const cyg_bench *b, const stats *s, cyg_strbuf *out)
     cyg_json_key_double(&json, "peak_rss_bytes", rss);
     cyg_json_key_double(&json, "peak_rss_mb", rss / 1e6);
     cyg_json_key_int(&json, "memory_bytes", (int64_t)cyg_engine_memory(b->engine));
+    write_npu(b, &json);
     cyg_json_key(&json, "times_ms");
     cyg_json_begin_inline_array(&json);
     for (size_t i = 0; i < b->count; i++)
@@ -152,6 +195,7 @@ cyg_status cyg_bench_print_result(cyg_bench *b)
     CYG_DO(make_stats(b, &s));
     cyg_status status = CYG_OK;
     print_block(b->app, &s);
+    print_npu(b);
     if (b->app->json) {
         write_json(b, &s, &text);
         status = cyg_app_print_json(b->app, &text);

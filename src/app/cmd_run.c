@@ -95,10 +95,16 @@ static cyg_status run_all(run_job *job)
 static cyg_status run_model(cyg_app *app, const cyg_config_run *config)
 {
     run_job job = {.app = app, .config = config};
+    cyg_sim_options sim = {.check = config->sim_check};
+    CYG_DO(cyg_sim_order_parse(&app->ctx, config->sim_order, &sim));
     const cyg_engine_options options = {.patient = true,
+                                        .sim = &sim,
                                         .batch = (uint32_t)config->batch_size,
                                         .group = (uint32_t)config->group_index};
     CYG_DO(cyg_engine_open(app, config->model, &options, &job.engine));
+    if (cyg_engine_npu(job.engine) == NULL && (config->sim_check || sim.order != CYG_SIM_PROGRAM))
+        cyg_warn(&app->ctx, "--sim_order and --sim_check have no effect: %s has no NPU subgraphs",
+                 config->model);
     cyg_status status = cyg_sample_layout_open(app, job.engine, config->list, &job.layout);
     cyg_json_init(&job.json, &job.text, 2);
     cyg_json_begin_object(&job.json);
@@ -111,6 +117,11 @@ static cyg_status run_model(cyg_app *app, const cyg_config_run *config)
     if (status == CYG_OK)
         status = run_all(&job);
     cyg_json_end_array(&job.json);
+    if (cyg_engine_npu(job.engine) != NULL) {
+        const cyg_sim_totals cost = cyg_engine_npu_cost(job.engine);
+        cyg_json_key_int(&job.json, "cycles", cost.cycles);
+        cyg_json_key_double(&job.json, "estimated_ms", 1e3 * cost.seconds);
+    }
     cyg_json_key_string(&job.json, "isa", cyg_engine_isa(job.engine));
     cyg_json_key_int(&job.json, "threads", cyg_engine_threads(job.engine));
     cyg_json_key_int(&job.json, "peak_rss_bytes", (int64_t)cyg_peak_rss_bytes());

@@ -23,6 +23,8 @@ struct cyg_engine {
     /* a package */
     cyg_model *model;
     cyg_session *session;
+    cyg_sim_device npu;
+    uint64_t runs;
     /* a float model */
     cyg_float_model source;
     cyg_graph *graph; /* of source */
@@ -68,6 +70,7 @@ static cyg_status open_package(cyg_app *app, cyg_engine *e, const char *path,
                                const cyg_engine_options *options)
 {
     cyg_session_options o;
+    const cyg_executor *const executors[] = {&e->npu.executor};
     unsigned threads = options->threads;
     CYG_DO(cyg_source_refuse_settings(app, options->settings, path, "a package"));
     if (threads == 0)
@@ -80,6 +83,9 @@ static cyg_status open_package(cyg_app *app, cyg_engine *e, const char *path,
     o.patient = options->patient;
     o.batch = options->batch;
     o.group = options->group;
+    o.executors = executors;
+    o.executor_count = CYG_COUNT(executors);
+    cyg_sim_device_init(&e->npu, options->sim);
     CYG_DO(cyg_app_rt(app, cyg_model_open(path, &e->model)));
     CYG_TRY(&app->ctx, cyg_app_rt(app, cyg_session_create(e->model, &o, &e->session)), "%s", path);
     CYG_DO(make_lists(app, e, cyg_model_input_count(e->model), cyg_model_output_count(e->model)));
@@ -216,6 +222,7 @@ cyg_status cyg_engine_run(cyg_app *app, cyg_engine *e, double *out_seconds)
         CYG_DO(cyg_app_rt(app, cyg_session_run(e->session)));
     else
         CYG_DO(run_float(app, e));
+    e->runs++;
     if (out_seconds != NULL)
         *out_seconds = cyg_seconds() - start;
     return CYG_OK;
@@ -285,6 +292,24 @@ unsigned cyg_engine_threads(const cyg_engine *e)
 size_t cyg_engine_memory(const cyg_engine *e)
 {
     return e->session != NULL ? cyg_session_memory(e->session) : e->arena.used;
+}
+
+const cyg_sim_device *cyg_engine_npu(const cyg_engine *e)
+{
+    return e->session != NULL && e->npu.first != NULL ? &e->npu : NULL;
+}
+
+cyg_sim_totals cyg_engine_npu_cost(const cyg_engine *e)
+{
+    cyg_sim_totals t = cyg_sim_device_totals(&e->npu);
+    const int64_t runs = (int64_t)e->runs;
+    if (runs > 0) {
+        t.cycles /= runs;
+        t.macs /= runs;
+        t.ddr_bytes /= runs;
+        t.seconds /= (double)runs;
+    }
+    return t;
 }
 
 size_t cyg_engine_elements(const cyg_engine_tensor *t)

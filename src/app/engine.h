@@ -8,6 +8,7 @@
 
 #include "app/model_source.h"
 #include "base/type.h"
+#include "sim/device.h"
 
 typedef struct cyg_engine_tensor {
     const char *name;
@@ -28,6 +29,7 @@ typedef struct cyg_engine_options {
     uint32_t batch, group; /* packages only; batch 0 = the largest that it was compiled for */
     const cyg_source_settings *settings; /* of a checkpoint; an error for packages; may be NULL */
     bool patient; /* waiting threads sleep: right for everything that is not a measurement */
+    const cyg_sim_options *sim; /* of the simulated NPU; NULL = program order, no check */
 } cyg_engine_options;
 
 typedef struct cyg_engine cyg_engine;
@@ -54,6 +56,10 @@ const char *cyg_engine_isa(const cyg_engine *engine);
 unsigned cyg_engine_threads(const cyg_engine *engine);
 size_t cyg_engine_memory(const cyg_engine *engine); /* activations, packed weights, scratch */
 uint32_t cyg_engine_batch(const cyg_engine *engine);
+/* The simulated NPU that a package's subgraphs run on; NULL when it has none. */
+const cyg_sim_device *cyg_engine_npu(const cyg_engine *engine);
+/* What one run took of it so far, on average. */
+cyg_sim_totals cyg_engine_npu_cost(const cyg_engine *engine);
 /* Element i of an output as a real number; f32 and the quantised types. */
 double cyg_engine_value(const cyg_engine_tensor *info, const void *data, size_t i);
 /* Elements of a tensor. */

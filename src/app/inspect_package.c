@@ -30,7 +30,7 @@ static const char *section_name(uint32_t kind)
 
 static const char *tensor_kind(int32_t kind)
 {
-    static const char *const names[] = {"arena", "const", "input", "output", "alias"};
+    static const char *const names[] = {"arena", "const", "input", "output", "alias", "inner"};
     return kind >= 0 && (size_t)kind < CYG_COUNT(names) ? names[kind] : "?";
 }
 
@@ -153,6 +153,18 @@ static void print_variants(cyg_app *app, const cyg_package *k)
     }
 }
 
+static void print_subgraphs(cyg_app *app, const cyg_package *k)
+{
+    char params[32];
+    for (uint32_t i = 0; i < k->subgraph_count; i++) {
+        const cyg_subgraph *g = &k->subgraphs[i];
+        cyg_app_print_result(app, "  %-12s%s for %s: program %u, steps %u to %u, parameters %s\n",
+                             i == 0 ? "subgraphs" : "", g->name, g->executor, g->program,
+                             g->first_step, g->first_step + g->step_count - 1,
+                             cyg_text_bytes(g->params_size, params));
+    }
+}
+
 static void print_text(cyg_app *app, const char *path, const cyg_package *k, const char *sha256,
                        const cyg_doc_node *meta)
 {
@@ -164,6 +176,7 @@ static void print_text(cyg_app *app, const char *path, const cyg_package *k, con
     print_meta(app, meta);
     print_sections(app, k);
     print_variants(app, k);
+    print_subgraphs(app, k);
     print_ends(app, p, "inputs", p->inputs, p->input_count);
     print_ends(app, p, "outputs", p->outputs, p->output_count);
     cyg_app_print_result(app, "  %-12s%u steps, %u tensors, %s MACs", "program", p->step_count,
@@ -204,6 +217,25 @@ static void write_variants(cyg_json *json, const cyg_package *k)
         cyg_json_key_int(json, "batch", p->batch);
         cyg_json_key_int(json, "macs", total_macs(p));
         cyg_json_key_int(json, "arena_bytes", (int64_t)p->arena_bytes);
+        cyg_json_end_object(json);
+    }
+    cyg_json_end_array(json);
+}
+
+static void write_subgraphs(cyg_json *json, const cyg_package *k)
+{
+    cyg_json_key(json, "subgraphs");
+    cyg_json_begin_array(json);
+    for (uint32_t i = 0; i < k->subgraph_count; i++) {
+        const cyg_subgraph *g = &k->subgraphs[i];
+        cyg_json_begin_object(json);
+        cyg_json_key_string(json, "name", g->name);
+        cyg_json_key_string(json, "executor", g->executor);
+        cyg_json_key_int(json, "program", g->program);
+        cyg_json_key_int(json, "first_step", g->first_step);
+        cyg_json_key_int(json, "steps", g->step_count);
+        cyg_json_key_int(json, "code_bytes", (int64_t)g->code_size);
+        cyg_json_key_int(json, "parameter_bytes", (int64_t)g->params_size);
         cyg_json_end_object(json);
     }
     cyg_json_end_array(json);
@@ -315,6 +347,7 @@ static cyg_status print_json(cyg_app *app, const cyg_package *k, const char *sha
     cyg_json_key_int(&json, "weights_bytes", (int64_t)k->weights_size);
     write_sections(&json, k);
     write_variants(&json, k);
+    write_subgraphs(&json, k);
     write_ids(&json, "inputs", p->inputs, p->input_count);
     write_ids(&json, "outputs", p->outputs, p->output_count);
     write_tensors(&json, p);

@@ -1,5 +1,8 @@
 #include "programs.h"
 
+#include "format/package.h"
+#include "npu/subgraph.h"
+
 static const cyg_isat u8_sat = {0 - 100, 255 - 100, 100, 0};
 
 void sp_linear(sp_program *s)
@@ -280,3 +283,55 @@ void sp_rows(sp_program *s)
 
 const sp_maker sp_makers[] = {sp_linear, sp_conv, sp_attention, sp_rows};
 const size_t sp_maker_count = CYG_COUNT(sp_makers);
+
+void sp_write_package(sp_program *s, const char *path, uint32_t subgraphs)
+{
+    cyg_ctx ctx;
+    cyg_program p = {.batch = 1};
+    cyg_subgraph g[2] = {{0}};
+    uint32_t ids[SP_MOST_IO], count = s->program.io_count;
+    cyg_ctx_init(&ctx);
+    for (uint32_t i = 0; i < count; i++) {
+        const int64_t bytes = (int64_t)s->program.io[i].bytes;
+        const bool is_out = s->program.io[i].is_output;
+        const cyg_tensor t = {.name = s->program.io[i].name,
+                              .type = CYG_TYPE_U8,
+                              .rank = 2,
+                              .dims = {1, bytes},
+                              .kind = is_out ? CYG_TENSOR_OUTPUT : CYG_TENSOR_INPUT,
+                              .arena_offset = p.arena_bytes};
+        p.arena_bytes += ((uint64_t)bytes + 63) / 64 * 64;
+        ids[i] = cyg_program_add_tensor(&p, &s->arena, &t);
+    }
+    const cyg_tensor inner = {
+        .name = "w", .type = CYG_TYPE_S8, .rank = 1, .dims = {1000000}, .kind = CYG_TENSOR_INNER};
+    const uint32_t w = cyg_program_add_tensor(&p, &s->arena, &inner);
+    const uint32_t in[] = {ids[0], w};
+    const cyg_step step = {.name = "the step",
+                           .sources = "a,b",
+                           .op = CYG_KOP_i_linear,
+                           .in_count = 2,
+                           .out_count = 1,
+                           .in = in,
+                           .out = &ids[count - 1],
+                           .params = "",
+                           .params_size = 0,
+                           .macs = s->program.macs};
+    assert_true(cyg_program_add_step(&p, &s->arena, &step));
+    p.inputs = ids;
+    p.input_count = count - 1;
+    p.outputs = &ids[count - 1];
+    p.output_count = 1;
+    for (uint32_t i = 0; i < subgraphs; i++) {
+        assert_int_equal(cyg_npu_subgraph_make(&ctx, &s->machine, &s->program, &s->arena, &g[i]),
+                         CYG_OK);
+        g[i].name = "subgraph_npu_0";
+        g[i].step_count = 1;
+    }
+    const cyg_package_content content = {.programs = &p,
+                                         .program_count = 1,
+                                         .subgraphs = g,
+                                         .subgraph_count = subgraphs,
+                                         .meta_json = "{}"};
+    assert_int_equal(cyg_package_write_content(&ctx, path, &content), CYG_OK);
+}

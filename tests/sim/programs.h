@@ -173,6 +173,10 @@ void sp_attention(sp_program *s);
 /* Gather from the DDR, layer norm, fill, copy, add, scatter. */
 void sp_rows(sp_program *s);
 
+/* A package around a program: its tensors, one step that stands for it with weights that have no
+ * bytes, `subgraphs` times the program as the subgraph of that step. */
+void sp_write_package(sp_program *s, const char *path, uint32_t subgraphs);
+
 typedef void (*sp_maker)(sp_program *s);
 extern const sp_maker sp_makers[];
 extern const size_t sp_maker_count;

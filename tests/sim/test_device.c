@@ -9,60 +9,6 @@
 #include "npu/subgraph.h"
 #include "sim/device.h"
 
-/* A package around a program: its tensors, one step that stands for it, weights that have no
- * bytes. */
-static void write_package(sp_program *s, const char *path, uint32_t subgraphs)
-{
-    cyg_ctx ctx;
-    cyg_program p = {.batch = 1};
-    cyg_subgraph g[2] = {{0}};
-    uint32_t ids[SP_MOST_IO], count = s->program.io_count;
-    cyg_ctx_init(&ctx);
-    for (uint32_t i = 0; i < count; i++) {
-        const int64_t bytes = (int64_t)s->program.io[i].bytes;
-        const bool is_out = s->program.io[i].is_output;
-        const cyg_tensor t = {.name = s->program.io[i].name,
-                              .type = CYG_TYPE_U8,
-                              .rank = 2,
-                              .dims = {1, bytes},
-                              .kind = is_out ? CYG_TENSOR_OUTPUT : CYG_TENSOR_INPUT,
-                              .arena_offset = p.arena_bytes};
-        p.arena_bytes += ((uint64_t)bytes + 63) / 64 * 64;
-        ids[i] = cyg_program_add_tensor(&p, &s->arena, &t);
-    }
-    const cyg_tensor inner = {
-        .name = "w", .type = CYG_TYPE_S8, .rank = 1, .dims = {1000000}, .kind = CYG_TENSOR_INNER};
-    const uint32_t w = cyg_program_add_tensor(&p, &s->arena, &inner);
-    const uint32_t in[] = {ids[0], w};
-    const cyg_step step = {.name = "the step",
-                           .sources = "a,b",
-                           .op = CYG_KOP_i_linear,
-                           .in_count = 2,
-                           .out_count = 1,
-                           .in = in,
-                           .out = &ids[count - 1],
-                           .params = "",
-                           .params_size = 0,
-                           .macs = s->program.macs};
-    assert_true(cyg_program_add_step(&p, &s->arena, &step));
-    p.inputs = ids;
-    p.input_count = count - 1;
-    p.outputs = &ids[count - 1];
-    p.output_count = 1;
-    for (uint32_t i = 0; i < subgraphs; i++) {
-        assert_int_equal(cyg_npu_subgraph_make(&ctx, &s->machine, &s->program, &s->arena, &g[i]),
-                         CYG_OK);
-        g[i].name = "subgraph_npu_0";
-        g[i].step_count = 1;
-    }
-    const cyg_package_content content = {.programs = &p,
-                                         .program_count = 1,
-                                         .subgraphs = g,
-                                         .subgraph_count = subgraphs,
-                                         .meta_json = "{}"};
-    assert_int_equal(cyg_package_write_content(&ctx, path, &content), CYG_OK);
-}
-
 static cyg_session *open_session(const cyg_model *model, cyg_sim_device *device)
 {
     cyg_session *session;
@@ -93,7 +39,7 @@ static void sessions_run_subgraphs(void **state)
         cyg_sim_device device;
         const cyg_sim_options options = {.order = CYG_SIM_REVERSE, .check = true};
         sp_makers[k](&s);
-        write_package(&s, path, 1);
+        sp_write_package(&s, path, 1);
         assert_int_equal(cyg_model_open(path, &model), 0);
         cyg_sim_device_init(&device, &options);
         cyg_session *session = open_session(model, &device);
@@ -122,7 +68,7 @@ static void a_missing_executor_is_named(void **state)
     cyg_model *model;
     cyg_session *session;
     sp_linear(&s);
-    write_package(&s, path, 1);
+    sp_write_package(&s, path, 1);
     assert_int_equal(cyg_model_open(path, &model), 0);
     assert_int_equal(cyg_session_create(model, NULL, &session), CYG_E_UNSUPPORTED);
     assert_null(session);
@@ -130,11 +76,11 @@ static void a_missing_executor_is_named(void **state)
     assert_non_null(strstr(cyg_runtime_message(), "subgraph_npu_0"));
     cyg_model_close(model);
     /* The steps alone: nothing to run them with. */
-    write_package(&s, path, 0);
+    sp_write_package(&s, path, 0);
     assert_int_equal(cyg_model_open(path, &model), CYG_E_FORMAT);
     assert_non_null(strstr(cyg_runtime_message(), "lives inside a subgraph only"));
     /* The same steps twice. */
-    write_package(&s, path, 2);
+    sp_write_package(&s, path, 2);
     assert_int_equal(cyg_model_open(path, &model), CYG_E_FORMAT);
     assert_non_null(strstr(cyg_runtime_message(), "another subgraph's, too"));
     sp_end(&s);
@@ -171,7 +117,7 @@ static void damaged_packages_are_harmless(void **state)
     cyg_map map;
     size_t refused = 0, no_session = 0, ran = 0;
     sp_attention(&s);
-    write_package(&s, path, 1);
+    sp_write_package(&s, path, 1);
     assert_int_equal(cyg_map_open(NULL, path, &map), CYG_OK);
     for (int round = 0; round < 600; round++) {
         cyg_model *model;
