@@ -3,6 +3,7 @@
  * execution order, so a requant that serves several readers stands before the first of them. */
 #include "quant/correct.h"
 #include "quant/params.h"
+#include "quant/study.h"
 #include "quant/round.h"
 
 typedef struct assignment {
@@ -218,6 +219,10 @@ static cyg_status resolve_weights(assignment *a, cyg_node_id id)
     const bool wide = x.type == CYG_TYPE_S16 && cyg_quant_asked(s, n).weight == CYG_TYPE_S16;
     const cyg_type type = wide ? CYG_TYPE_S16 : CYG_TYPE_S8;
     cyg_value_id now;
+    bool known;
+    CYG_DO(cyg_quant_memo_recall(s, id, &x, type, &known));
+    if (known)
+        return CYG_OK;
     CYG_DO(cyg_quant_weights(s, w, cyg_value_is_none(b) ? NULL : cyg_val(g, b), &x, type, &now));
     a->report->weight_bytes_float += (int64_t)cyg_val(g, w)->bytes;
     a->report->weight_bytes_quantised +=
@@ -225,8 +230,9 @@ static cyg_status resolve_weights(assignment *a, cyg_node_id id)
     cyg_node_set_input(g, id, 1, now);
     if (s->options->round_weights && !wide)
         CYG_DO(round_weights(s, id, w, now));
-    return s->options->correct_bias && !wide ? cyg_quant_correct_bias(s, id, cyg_val(g, w)->data)
-                                             : CYG_OK;
+    if (s->options->correct_bias && !wide)
+        CYG_DO(cyg_quant_correct_bias(s, id, cyg_val(g, w)->data));
+    return cyg_quant_memo_keep(s, id, &x, b);
 }
 
 /* Integer convolutions want channels last: the fused conv2d reads NCHW only at the model's

@@ -49,13 +49,17 @@ typedef struct cyg_scheme {
     bool *shared;           /* by class: more than one operand of an integer node reads it */
     int64_t *head_dim;      /* by class: channels that share a scale, for S8_HEADS; 0 = one scale */
     int64_t total_macs;
-    struct cyg_rows *rows;   /* by node: what it reads, sampled (rows.h) */
-    cyg_node_id *row_reader; /* by value: the first node whose rows it gives */
-    size_t sample;           /* being calibrated with */
-    cyg_quant_gain *gains;   /* room for all that can be kept */
+    struct cyg_rows *rows;        /* by node: what it reads, sampled (rows.h) */
+    cyg_node_id *row_reader;      /* by value: the first node whose rows it gives */
+    size_t sample;                /* being calibrated with */
+    struct cyg_weight_memo *memo; /* of a study (study.h), or NULL */
+    cyg_quant_gain *gains;        /* room for all that can be kept */
     size_t gain_count;
 } cyg_scheme;
 
+/* quantise.c: all that comes from samples: observed, equalised, ranges searched. */
+cyg_status cyg_quant_learn(cyg_scheme *s, const cyg_sample_source *samples,
+                           cyg_quant_report *report) CYG_MUST_USE;
 /* calibrate.c: fills observed over the samples. */
 cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples,
                                size_t *out_samples) CYG_MUST_USE;

@@ -106,6 +106,18 @@ cyg_status cyg_quantise(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *sam
                         const cyg_quant_options *options,
                         cyg_quant_report *out_report) CYG_MUST_USE;
 
+/* Quantisation in two parts, for those who try many wishes: what samples say is learned once, of a
+ * copy of g, with the wishes of the options. Everything but g must live as long as the study. */
+typedef struct cyg_quant_study cyg_quant_study;
+cyg_status cyg_quant_study_open(cyg_ctx *ctx, const cyg_graph *g, const cyg_sample_source *samples,
+                                const cyg_quant_options *options,
+                                cyg_quant_study **out_study) CYG_MUST_USE;
+/* The quantised graph of other wishes (by g's node ids): the caller's, to be destroyed before the
+ * study. Near what cyg_quantise would make of them, which may equalise otherwise. */
+cyg_status cyg_quant_study_try(cyg_ctx *ctx, cyg_quant_study *study, const cyg_asked *asked,
+                               cyg_graph **out_g) CYG_MUST_USE;
+void cyg_quant_study_close(cyg_quant_study *study);
+
 /* What the runtime will feed: gives input `index` (float [B, C, H, W], or pixels after a folded
  * normalisation) another element type or layout by nodes in front of it. src_type: F32 or U8; U8
  * only for pixels. nhwc: [B, H, W, C]. */

@@ -3,6 +3,48 @@
 
 #include "base/arena.h"
 
+static cyg_status check_shapes(const cyg_scheme *s)
+{
+    for (uint32_t i = 0; i < s->g->value_count; i++) {
+        const cyg_value *v = &s->g->values[i];
+        if (!cyg_value_shape_known(v) &&
+            (!cyg_node_is_none(v->producer) || cyg_graph_is_input(s->g, (cyg_value_id){i})))
+            return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED,
+                            "value \"%s\" has no fixed shape: give --input_shapes", v->name);
+    }
+    return CYG_OK;
+}
+
+cyg_status cyg_quant_learn(cyg_scheme *s, const cyg_sample_source *samples,
+                           cyg_quant_report *report)
+{
+    s->observed = CYG_NEW_ARRAY(s->arena, cyg_observed, s->value_count + 1);
+    if (s->observed == NULL)
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    CYG_DO(check_shapes(s));
+    CYG_DO(cyg_quant_choose(s));
+    CYG_DO(cyg_quant_outcomes(s, report));
+    CYG_DO(cyg_quant_calibrate(s, samples, &report->samples));
+    CYG_DO(cyg_quant_gains_prepare(s));
+    if (s->options->smooth != CYG_SMOOTH_NEVER)
+        CYG_DO(cyg_quant_equalise(s));
+    cyg_quant_methods_apply(s);
+    return s->options->search_ranges ? cyg_quant_search_ranges(s) : CYG_OK;
+}
+
+static cyg_status quantise(cyg_scheme *s, const cyg_sample_source *samples,
+                           cyg_quant_report *report)
+{
+    CYG_DO(cyg_quant_learn(s, samples, report));
+    if (s->options->keep_reference) {
+        report->reference = cyg_graph_clone(s->g);
+        if (report->reference == NULL)
+            return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    }
+    CYG_DO(cyg_quant_normalize_input(s));
+    return cyg_quant_assign(s, report);
+}
+
 cyg_status cyg_quantise(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *samples,
                         const cyg_quant_options *options, cyg_quant_report *out_report)
 {
@@ -15,37 +57,7 @@ cyg_status cyg_quantise(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *sam
                     .options = options,
                     .value_count = g->value_count,
                     .node_count = g->node_count};
-    s.observed = CYG_NEW_ARRAY(&arena, cyg_observed, g->value_count + 1);
-    cyg_status status = s.observed == NULL ? CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory") : CYG_OK;
-    for (uint32_t i = 0; status == CYG_OK && i < g->value_count; i++)
-        if (!cyg_value_shape_known(&g->values[i]) &&
-            (!cyg_node_is_none(g->values[i].producer) || cyg_graph_is_input(g, (cyg_value_id){i})))
-            status =
-                CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
-                         "value \"%s\" has no fixed shape: give --input_shapes", g->values[i].name);
-    if (status == CYG_OK)
-        status = cyg_quant_choose(&s);
-    if (status == CYG_OK)
-        status = cyg_quant_outcomes(&s, out_report);
-    if (status == CYG_OK)
-        status = cyg_quant_calibrate(&s, samples, &out_report->samples);
-    if (status == CYG_OK)
-        status = cyg_quant_gains_prepare(&s);
-    if (status == CYG_OK && options->smooth != CYG_SMOOTH_NEVER)
-        status = cyg_quant_equalise(&s);
-    if (status == CYG_OK)
-        cyg_quant_methods_apply(&s);
-    if (status == CYG_OK && options->search_ranges)
-        status = cyg_quant_search_ranges(&s);
-    if (status == CYG_OK && options->keep_reference) {
-        out_report->reference = cyg_graph_clone(g);
-        if (out_report->reference == NULL)
-            status = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    }
-    if (status == CYG_OK)
-        status = cyg_quant_normalize_input(&s);
-    if (status == CYG_OK)
-        status = cyg_quant_assign(&s, out_report);
+    const cyg_status status = quantise(&s, samples, out_report);
     out_report->gains = s.gains;
     out_report->gain_count = s.gain_count;
     if (status != CYG_OK) {
