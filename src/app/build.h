@@ -5,6 +5,7 @@
 
 #include "app/meta.h"
 #include "app/model_source.h"
+#include "app/similarity.h"
 #include "base/samples.h"
 #include "config/config.h"
 #include "format/package.h"
@@ -70,6 +71,8 @@ typedef struct cyg_build_group {
     cyg_graph *graph;       /* quantised, bound */
 } cyg_build_group;
 
+typedef struct cyg_build_mixed cyg_build_mixed;
+
 typedef struct cyg_build {
     cyg_app *app;
     cyg_config_build config;
@@ -88,6 +91,8 @@ typedef struct cyg_build {
     cyg_build_match *matches; /* [match_count], in order of execution */
     size_t match_count;
     cyg_quant_report quantised;
+    size_t given_layers;    /* entries of layer_configs that the configuration gave */
+    cyg_build_mixed *mixed; /* NULL = no target was given (build_mixed.h) */
     cyg_cpu_report compiled;
     cyg_program program; /* at batch 1 */
 
@@ -177,6 +182,24 @@ cyg_status cyg_build_feed_open(cyg_build *b, const cyg_model *model,
 /* inputs: one buffer an input of the package. */
 cyg_status cyg_build_feed_sample(cyg_build_feed *f, size_t sample,
                                  void *const *inputs) CYG_MUST_USE;
+
+/* build_trial.c: a quantised graph as a package, on calibration samples, against floats. */
+typedef struct cyg_build_trial {
+    cyg_build *build;
+    const char *path; /* of the package, removed at close */
+    cyg_build_feed feed;
+    void **inputs; /* NULL = nothing was fed yet */
+} cyg_build_trial;
+cyg_status cyg_build_trial_open(cyg_build *b, cyg_build_trial *out_trial) CYG_MUST_USE;
+void cyg_build_trial_close(cyg_build_trial *t);
+/* On `most` of the samples (0 = all), spread evenly. g gets nodes in front of its inputs. */
+cyg_status cyg_build_trial_measure(cyg_build_trial *t, cyg_graph *g, size_t most,
+                                   cyg_similarity *out) CYG_MUST_USE;
+
+/* build_mixed.c: with a target in the configuration, finds the steps to raise to 16 bits, adds them
+ * to layer_configs and leaves the graph quantised; false: there is no target. */
+cyg_status cyg_build_mix(cyg_build *b, const cyg_quant_options *options,
+                         bool *out_done) CYG_MUST_USE;
 
 /* build_precision.c: compares every tensor of the program with its float value, prints the worst
  * layers and writes quant/debug/precision_analysis_table.txt. */

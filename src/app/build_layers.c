@@ -300,6 +300,7 @@ cyg_status cyg_build_layers(cyg_build *b)
     const cyg_config_quant *q = &b->config.quant;
     const size_t count = q->layer_configs.count;
     layer_matcher m = {.b = b, .g = b->graph};
+    b->match_count = 0;
     if (count == 0)
         return CYG_OK;
     m.inside = CYG_NEW_ARRAY(&b->app->arena, bool *, count);
@@ -315,6 +316,5 @@ cyg_status cyg_build_layers(cyg_build *b)
         match_node(&m);
     }
     b->asked = m.out;
-    cyg_build_tell_matches(b);
     return CYG_OK;
 }

@@ -75,6 +75,7 @@ cyg_status cyg_build_quantise(cyg_build *b)
 {
     cyg_ctx *ctx = &b->app->ctx;
     const cyg_config_quant *c = &b->config.quant;
+    b->given_layers = c->layer_configs.count;
     CYG_DO(cyg_build_layers(b));
     cyg_quant_options options = {.transformer_level = (int)c->transformer_opt_level,
                                  .highest = c->highest_mix_precision,
@@ -94,8 +95,12 @@ cyg_status cyg_build_quantise(cyg_build *b)
                                  .user = &b->golden};
     CYG_DO(cyg_build_check_sources(b));
     options.normalize = b->quant_normalize;
-    CYG_TRY(ctx, cyg_quantise(ctx, b->graph, &b->samples, &options, &b->quantised),
-            "while quantising");
+    bool done;
+    CYG_TRY(ctx, cyg_build_mix(b, &options, &done), "while searching a mixed precision");
+    cyg_build_tell_matches(b);
+    if (!done)
+        CYG_TRY(ctx, cyg_quantise(ctx, b->graph, &b->samples, &options, &b->quantised),
+                "while quantising");
     if (b->quantised.float_nodes > 0)
         tell_float_operators(b);
     cyg_build_tell_unmet(b);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/build.h"
+#include "app/build_mixed.h"
 #include "kernels/call.h"
 #include "format/package.h"
 #include "report/report.h"
@@ -187,6 +187,8 @@ void cyg_build_write_context(cyg_build *b, cyg_strbuf *out)
     cyg_json_key_int(&j, "float_ops", b->quantised.float_nodes);
     cyg_json_key(&j, "layer_configs");
     cyg_build_write_matches(b, &j);
+    cyg_json_key(&j, "mixed_precision");
+    cyg_mixed_write(b, &j);
     cyg_json_key(&j, "corrections");
     write_corrections(b, &j);
     cyg_json_key_double(&j, "sqnr_db", b->check.sqnr_db);

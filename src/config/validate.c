@@ -225,8 +225,31 @@ static const char *repeated_choice(const cyg_config_quant *q, size_t i)
     return NULL;
 }
 
+/* What mixed precision is searched for: one thing, and not beside 16 bits everywhere. */
+static cyg_status check_target(cyg_ctx *ctx, const cyg_config_quant *q)
+{
+    const bool sqnr = q->target_sqnr_db > 0, agreement = q->target_agreement > 0,
+               cosine = q->target_cosine > 0;
+    const cyg_config_mark *at = sqnr        ? &q->target_sqnr_db_at
+                                : agreement ? &q->target_agreement_at
+                                            : &q->target_cosine_at;
+    const char *path = sqnr        ? "quant.target_sqnr_db"
+                       : agreement ? "quant.target_agreement"
+                                   : "quant.target_cosine";
+    if (sqnr + agreement + cosine > 1)
+        return cyg_config_fail(ctx, CYG_E_CONFIG, at, path,
+                               "is one of several targets: give one of target_sqnr_db, "
+                               "target_agreement and target_cosine");
+    if (sqnr + agreement + cosine == 1 && q->highest_mix_precision)
+        return cyg_config_fail(ctx, CYG_E_CONFIG, at, path,
+                               "and highest_mix_precision exclude each other: that leaves nothing "
+                               "to raise");
+    return CYG_OK;
+}
+
 static cyg_status check_layers(cyg_ctx *ctx, const cyg_config_quant *q)
 {
+    CYG_DO(check_target(ctx, q));
     for (size_t i = 0; i < q->layer_configs.count; i++) {
         CYG_DO(check_layer(ctx, &q->layer_configs.items[i], i));
         const char *twice = repeated_choice(q, i);
