@@ -17,7 +17,7 @@
 #define SHAPE_LDX ARITY(2, 2, 1), .index_mask = 1 << 1, .indexed_count = 1, .indexed = {{0, 1}}
 #define SHAPE_STX ARITY(2, 2, 1), .index_mask = 1 << 1, .indexed_count = 1, .indexed = {{OUT0, 1}}
 #define SHAPE_CONV_LINEAR ARITY(4, 6, 1)
-#define SHAPE_CONV_2D ARITY(4, 5, 1)
+#define SHAPE_CONV_2D ARITY(4, 6, 1)
 #define SHAPE_CONV_QK                                                                              \
     ARITY(2, 4, 1), .index_mask = 3 << 2, .indexed_count = 2, .indexed = {{0, 2}, {1, 3}}
 #define SHAPE_CONV_PV                                                                              \
@@ -26,7 +26,7 @@
 #define SHAPE_TENG_LAYERNORM ARITY(3, 3, 1)
 #define SHAPE_TENG_SOFTMAX ARITY(1, 1, 1)
 #define SHAPE_TENG_WEIGH                                                                           \
-    ARITY(3, 9, 2), .index_mask = 1 << 4 | 1 << 7, .indexed_count = 3,                             \
+    ARITY(3, 9, 2), .index_mask = 1 << 4 | 3 << 7, .indexed_count = 3,                             \
                     .indexed = {{3, 4}, {5, 7}, {6, 8}}
 #define SHAPE_TENG_ELTWISE ARITY(2, 2, 1)
 #define SHAPE_TENG_REQUANT ARITY(1, 1, 1)

@@ -100,7 +100,7 @@ typedef struct cyg_npu_op_info {
     cyg_npu_engine_kind engine;
     int32_t kop; /* cyg_kop's value, 0 = a move; a number, since npu knows no kernels */
     uint8_t min_in, max_in, outs; /* optional inputs behind min_in may be absent */
-    uint8_t index_mask;           /* bit i: input i is an index table */
+    uint16_t index_mask;          /* bit i: input i is an index table */
     uint8_t indexed_count;
     cyg_npu_indexed indexed[3];
 } cyg_npu_op_info;

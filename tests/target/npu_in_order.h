@@ -9,6 +9,7 @@
 #include "base/cpu.h"
 #include "kernels/call.h"
 #include "kernels/dispatch.h"
+#include "sim/sim.h"
 #include "target/npu/npu.h"
 
 /* ---- one kernel call on dense buffers ---- */
@@ -213,9 +214,31 @@ static inline void subgraph_in_order(const cyg_npu_subgraph *s, uint8_t **data)
     free(m.io);
 }
 
-/* Runs p on the CPU and, its subgraphs, in order on the NPU; every tensor that both have must be
- * equal. Inputs are filled by seed. */
-static inline void check_same_bytes(const cyg_program *p, const cyg_npu_result *r, uint32_t seed)
+/* The same by the simulator, in an order of its own, which also looks for races. */
+static inline void subgraph_simulated(const cyg_npu_machine *m, const cyg_npu_subgraph *s,
+                                      uint8_t **data, cyg_sim_options options)
+{
+    static cyg_ctx ctx;
+    cyg_sim *sim;
+    cyg_cpu_level_id level;
+    cyg_ctx_init(&ctx);
+    assert_int_equal(cyg_cpu_level(NULL, &level), CYG_OK);
+    if (cyg_sim_create(&ctx, m, &s->program, &options, NULL, (int)level, &sim) != CYG_OK)
+        fail_msg("%s / %s", cyg_ctx_message(&ctx, 0),
+                 cyg_ctx_message(&ctx, cyg_ctx_message_count(&ctx) - 1));
+    for (uint32_t i = 0; i < s->program.io_count; i++)
+        cyg_sim_bind(sim, i, data[s->program.io[i].tensor]);
+    if (cyg_sim_run(&ctx, sim) != CYG_OK)
+        fail_msg("%s", cyg_ctx_message(&ctx, 0));
+    assert_int_equal(cyg_sim_timing(sim)->cycles, s->schedule.cycles);
+    cyg_sim_destroy(sim);
+}
+
+/* Runs p on the CPU and, its subgraphs, on the NPU, in order or as `order` says; every tensor that
+ * both have must be equal. Inputs are filled by seed. */
+static inline void check_same_bytes(const cyg_npu_machine *m, const cyg_program *p,
+                                    const cyg_npu_result *r, uint32_t seed,
+                                    const cyg_sim_options *order)
 {
     uint8_t **cpu = tensors_new(p), **npu = tensors_new(p);
     for (uint32_t i = 0; i < p->input_count; i++) {
@@ -236,7 +259,10 @@ static inline void check_same_bytes(const cyg_program *p, const cyg_npu_result *
     uint32_t next = 0;
     for (uint32_t i = 0; i < p->step_count; i++) {
         if (next < r->subgraph_count && r->subgraphs[next].first == i) {
-            subgraph_in_order(&r->subgraphs[next], npu);
+            if (order == NULL)
+                subgraph_in_order(&r->subgraphs[next], npu);
+            else
+                subgraph_simulated(m, &r->subgraphs[next], npu, *order);
             i = r->subgraphs[next++].last;
         } else {
             step_on_cpu(p, i, npu);

@@ -1,5 +1,5 @@
-/* A package of the CPU, compiled for an NPU and run in order against the CPU's bytes.
- *   npu_package PACKAGE CHIP MODE [default|baseline] [ocm=BYTES] */
+/* A package of the CPU, compiled for an NPU and run in order, or simulated in another, against the
+ * CPU's bytes. npu_package PACKAGE CHIP MODE [default|baseline] [ocm=BYTES] [ORDER] */
 #include "npu_in_order.h"
 
 #include "format/package.h"
@@ -29,7 +29,15 @@ int main(int argc, char **argv)
             printf("%s\n", cyg_ctx_message(&ctx, 0));
             return 1;
         }
-    check_same_bytes(&k.programs[0], &r, 1);
+    if (argc > 6) {
+        cyg_sim_options order;
+        if (cyg_sim_order_parse(&ctx, argv[6], &order) != CYG_OK)
+            return 2;
+        order.check = true;
+        check_same_bytes(&o.machine, &k.programs[0], &r, 1, &order);
+    } else {
+        check_same_bytes(&o.machine, &k.programs[0], &r, 1, NULL);
+    }
     uint64_t spill = 0;
     uint32_t attempts = 0;
     for (uint32_t i = 0; i < r.subgraph_count; i++) {

@@ -1,10 +1,10 @@
 /* Compilation for an NPU: whatever is tiled, placed and spilled, the bytes are the CPU's. */
-#include "../quant/tiny_model.h"
 #include "lower/lower.h"
 #include "npu_in_order.h"
+#include "npu_zoo.h"
 
-static void compile_and_check(const cyg_program *p, const char *chip, const char *mode,
-                              int64_t ocm_bytes, cyg_npu_schedule_kind kind)
+static uint32_t compile_and_check(const cyg_program *p, const char *chip, const char *mode,
+                                  int64_t ocm_bytes, cyg_npu_schedule_kind kind)
 {
     static cyg_ctx ctx;
     cyg_arena arena;
@@ -18,8 +18,14 @@ static void compile_and_check(const cyg_program *p, const char *chip, const char
     OK(&ctx, cyg_target_npu_compile(&ctx, p, &o, &arena, &r));
     for (uint32_t i = 0; i < r.subgraph_count; i++)
         OK(&ctx, cyg_npu_program_check(&ctx, &o.machine, &r.subgraphs[i].program));
-    check_same_bytes(p, &r, 5);
+    check_same_bytes(&o.machine, p, &r, 5, NULL);
+    static uint64_t turn;
+    const cyg_sim_options order = {.order = (cyg_sim_order)(turn % 4), .seed = turn, .check = true};
+    turn++;
+    check_same_bytes(&o.machine, p, &r, 6, &order);
+    const uint32_t on_npu = p->step_count - r.refusal_count;
     cyg_arena_deinit(&arena);
+    return on_npu;
 }
 
 static void test_tiny(void **unused)
@@ -41,6 +47,32 @@ static void test_tiny(void **unused)
     }
     cyg_graph_destroy(g);
     cyg_arena_deinit(&arena);
+}
+
+/* Random networks, machines and memories down to where steps have to leave for the CPU. */
+static void test_zoo(void **unused)
+{
+    (void)unused;
+    static const int64_t sizes[] = {0, 262144, 32768, 8192, 4096};
+    static const char *const machines[][2] = {
+        {"AX650", "NPU1"}, {"AX650", "NPU3"}, {"AX620E", "NPU1"}, {"AX620E", "NPU2"}};
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        zoo z;
+        if (seed % 2 == 0)
+            zoo_token_net(&z, seed);
+        else
+            zoo_picture_net(&z, seed);
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            const char *const *m = machines[(seed + i) % 4];
+            const uint32_t on_npu = compile_and_check(&z.p, m[0], m[1], sizes[i],
+                                                      i % 2 == 0 ? CYG_NPU_SCHEDULE_DEFAULT
+                                                                 : CYG_NPU_SCHEDULE_BASELINE);
+            /* Small memories mean small tiles, not a retreat: only the smallest do without. */
+            if (sizes[i] != 4096)
+                assert_true(on_npu >= z.p.step_count - 1);
+        }
+        cyg_arena_deinit(&z.arena);
+    }
 }
 
 /* A program in float has nothing for the NPU: every step says why. */
@@ -69,6 +101,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tiny),
+        cmocka_unit_test(test_zoo),
         cmocka_unit_test(test_refused),
     };
     return CYG_TEST_MAIN(tests);

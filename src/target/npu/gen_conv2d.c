@@ -128,6 +128,7 @@ static cyg_status tile(cyg_npu_matrix *x, void *user, int64_t row, int64_t rows,
     cyg_npu_call_begin(&c, x->gen);
     cyg_npu_call_in(&c, s->in[CYG_NPU_X], &in);
     cyg_npu_matrix_weights(x, &c, weights, columns, 4, w);
+    cyg_npu_matrix_high(x, &c, weights, 4, w);
     return cyg_npu_matrix_finish(x, &c, CYG_NPU_OP_CONV_2D, &p, sizeof p, &out, &r);
 }
 

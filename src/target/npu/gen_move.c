@@ -196,13 +196,16 @@ static cyg_status gather(cyg_npu_gen *g, const cyg_step *s, const int64_t *index
 /* One element everywhere in rows [row, row + rows) of y. */
 static cyg_status fill(cyg_npu_gen *g, uint32_t tensor, const cyg_npu_view *window, uint64_t bits)
 {
-    const cyg_kp_fill p = {.bits = bits};
+    uint8_t element[8]; /* low end first */
     cyg_npu_call c;
+    for (int i = 0; i < 8; i++)
+        element[i] = (uint8_t)(bits >> (8 * i));
     if (cyg_npu_view_elements(window) == 0)
         return CYG_OK;
     cyg_npu_call_begin(&c, g);
     cyg_npu_call_out(&c, tensor, window);
-    return cyg_npu_call_end(&c, CYG_NPU_OP_CV_FILL, &p, sizeof p);
+    return cyg_npu_call_end(&c, CYG_NPU_OP_CV_FILL, element,
+                            (size_t)cyg_npu_type_bytes(window->type));
 }
 
 cyg_status cyg_npu_gen_gather_rows(cyg_npu_gen *g, const cyg_step *s)
@@ -264,9 +267,11 @@ cyg_status cyg_npu_gen_pad(cyg_npu_gen *g, const cyg_step *s)
     cyg_npu_view from = cyg_npu_dense(x->type, x->rank, x->dims, 0),
                  to = cyg_npu_dense(y->type, y->rank, y->dims, 0);
     uint64_t bits = 0;
-    if (s->in_count > 1 && s->in[1] != CYG_NO_TENSOR)
-        memcpy(&bits, g->p->tensors[cyg_npu_owner(g->p, s->in[1])].data,
-               (size_t)cyg_npu_type_bytes(y->type));
+    const uint8_t *value = s->in_count > 1 && s->in[1] != CYG_NO_TENSOR
+                               ? g->p->tensors[cyg_npu_owner(g->p, s->in[1])].data
+                               : NULL;
+    for (int i = 0; value != NULL && i < cyg_npu_type_bytes(y->type); i++)
+        bits |= (uint64_t)value[i] << (8 * i);
     const cyg_npu_view whole = to;
     for (int i = 0; i < x->rank; i++) {
         const int64_t before = p->before[i], cut_in = before < 0 ? -before : 0,

@@ -64,9 +64,12 @@ static const char *attention(const cyg_program *p, const cyg_step *s)
     for (uint32_t i = 3; i < s->in_count; i++)
         if (s->in[i] != CYG_NO_TENSOR && !is_const(p, s->in[i]))
             return "its tables are not constants";
-    for (uint32_t i = 0; i < 3; i++)
+    for (uint32_t i = 0; i < 3; i++) {
         if (is_const(p, s->in[i]))
             return "its q, k or v is a constant";
+        if (p->tensors[s->in[i]].type != CYG_TYPE_S8)
+            return "its q, k and v have 16 bits, which CONV's attention has not";
+    }
     return NULL;
 }
 
