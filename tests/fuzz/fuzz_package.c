@@ -11,6 +11,7 @@
 #include "cygnet/runtime.h"
 #include "format/package.h"
 #include "rt/model.h"
+#include "sim/device.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -39,6 +40,11 @@ static void run_session(const cyg_model *model, uint32_t group, uint32_t batch)
     options.threads = 1;
     options.group = group;
     options.batch = batch;
+    cyg_sim_device npu;
+    const cyg_executor *const executors[] = {&npu.executor};
+    cyg_sim_device_init(&npu, NULL);
+    options.executors = executors;
+    options.executor_count = 1;
     if (cyg_session_create(model, &options, &session) != 0) {
         if (session != NULL || cyg_runtime_message()[0] == '\0')
             abort();
@@ -49,7 +55,8 @@ static void run_session(const cyg_model *model, uint32_t group, uint32_t batch)
         if (cyg_session_input_info(session, i, &info) == 0)
             memset(cyg_session_input(session, i), 0x5a, info.bytes);
     }
-    if (cyg_session_run(session) != 0)
+    /* Only a subgraph can fail: its kernels may refuse data. */
+    if (cyg_session_run(session) != 0 && npu.first == NULL)
         abort();
     cyg_session_destroy(session);
 }

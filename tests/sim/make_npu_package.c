@@ -1,8 +1,29 @@
-/* Writes PREFIX.cyg, an NPU package of program N, and PREFIX.in and PREFIX.out: what it is fed and
- * gives. argv: N, PREFIX. */
+/* Writes PREFIX.cyg, an NPU package of program N, PREFIX.in and PREFIX.out: what it is fed and
+ * gives; and for fuzzing PREFIX.code, its code behind the size of its parameters (4 bytes), and
+ * PREFIX.text. argv: N, PREFIX. */
 #include "programs.h"
 
+#include "base/bytes.h"
 #include "base/file.h"
+
+static cyg_status write_forms(const sp_program *s, const char *prefix)
+{
+    char path[4096], head[4];
+    cyg_strbuf code = {0}, text = {0};
+    cyg_store_u32(head, (uint32_t)s->program.param_bytes);
+    cyg_strbuf_add(&code, head, sizeof head);
+    cyg_status status = cyg_npu_encode(NULL, &s->program, &code);
+    cyg_npu_print(&s->machine, &s->program, true, &text);
+    snprintf(path, sizeof path, "%s.code", prefix);
+    if (status == CYG_OK)
+        status = cyg_write_file(NULL, path, code.data, code.len);
+    snprintf(path, sizeof path, "%s.text", prefix);
+    if (status == CYG_OK)
+        status = cyg_write_file(NULL, path, text.data, text.len);
+    cyg_strbuf_deinit(&code);
+    cyg_strbuf_deinit(&text);
+    return status;
+}
 
 int main(int argc, char **argv)
 {
@@ -20,6 +41,8 @@ int main(int argc, char **argv)
     snprintf(path, sizeof path, "%s.out", argv[2]);
     if (status == CYG_OK)
         status = cyg_write_file(NULL, path, s.want, (size_t)last->bytes);
+    if (status == CYG_OK)
+        status = write_forms(&s, argv[2]);
     sp_end(&s);
     return status == CYG_OK ? 0 : 1;
 }
