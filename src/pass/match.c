@@ -221,8 +221,9 @@ static bool match_call(cyg_match *m, const cyg_term *t, cyg_value_id v)
     for (const cyg_term *c = t->child; c != NULL; c = c->next)
         count++;
     const bool either = count == 2 && (t->op == CYG_OP_max || t->op == CYG_OP_min);
-    if (t->last || t->channel ? n->in_count < count
-                              : n->in_count != count) /* axes are an operand of Reduce */
+    /* The axes of a Reduce are an operand that the formula does not show. */
+    const bool has_axes = (t->last || t->channel) && cyg_node_attr(n, CYG_ATTR_axis) == NULL;
+    if (has_axes ? n->in_count < count : n->in_count != count)
         return false;
     const cyg_match before = *m;
     for (uint32_t turned = 0; turned < (either ? 2u : 1u); turned++) {
