@@ -12,6 +12,7 @@
 #include "cygnet/runtime.h"
 #include "pass/pass.h"
 #include "precision/precision.h"
+#include "quant/qdq.h"
 #include "quant/quant.h"
 #include "report/picture.h"
 #include "target/cpu/cpu.h"
@@ -87,6 +88,7 @@ typedef struct cyg_build {
     cyg_graph *graph; /* of source */
     int64_t parameters;
     cyg_optimise_report optimised;
+    cyg_qdq_report given;     /* of a model that brings its scales */
     const cyg_asked *asked;   /* by node of graph, from layer_configs; NULL = none */
     cyg_build_match *matches; /* [match_count], in order of execution */
     size_t match_count;
@@ -169,6 +171,10 @@ cyg_status cyg_build_quantise(cyg_build *b) CYG_MUST_USE;
 cyg_status cyg_build_check_sources(cyg_build *b) CYG_MUST_USE;
 void cyg_build_tell_sources(cyg_build *b);
 cyg_status cyg_build_bind_inputs(cyg_build *b, cyg_graph *g) CYG_MUST_USE;
+/* build_given.c: models that were quantised elsewhere. Reads their scales before the optimiser runs;
+ * the other quantises with them. */
+cyg_status cyg_build_read_given(cyg_build *b) CYG_MUST_USE;
+cyg_status cyg_build_quantise_given(cyg_build *b, const cyg_quant_options *options) CYG_MUST_USE;
 
 /* build_feed.c: calibration samples as the package takes them. */
 typedef struct cyg_build_feed {

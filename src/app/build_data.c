@@ -209,10 +209,36 @@ static cyg_status resolve_inputs(cyg_build *b)
     return CYG_OK;
 }
 
+/* A model that brings its scales needs no data; true: there are none. What the runtime feeds may be
+ * described nevertheless. */
+static cyg_status do_without(cyg_build *b, bool *out_none)
+{
+    size_t covered = 0;
+    for (uint32_t i = 0; i < b->input_count; i++)
+        covered += b->inputs[i].config.has_quant;
+    *out_none = covered == 0;
+    if (covered > 0 && covered < b->input_count)
+        return CYG_FAIL(&b->app->ctx, CYG_E_CONFIG,
+                        "quant.input_configs covers %zu of %u inputs: all of them or none", covered,
+                        b->input_count);
+    cyg_build_input *in = &b->inputs[0];
+    const cyg_value *v = cyg_val(b->graph, b->graph->inputs[0]);
+    if (*out_none && b->input_count == 1 && in->config.has_processor && v->rank == 4 &&
+        (v->dims[1] == 1 || v->dims[1] == 3)) {
+        CYG_DO(resolve_image(b, in, v));
+        in->is_image = true;
+    }
+    return CYG_OK;
+}
+
 cyg_status cyg_build_open_data(cyg_build *b)
 {
     cyg_ctx *ctx = &b->app->ctx;
+    bool none = false;
     CYG_DO(resolve_inputs(b));
+    CYG_DO(do_without(b, &none));
+    if (none)
+        return CYG_OK;
     const uint32_t n = b->input_count;
     sample_sets *sets = CYG_NEW(&b->app->arena, sample_sets);
     if (sets != NULL) {

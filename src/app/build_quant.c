@@ -95,8 +95,11 @@ cyg_status cyg_build_quantise(cyg_build *b)
                                  .user = &b->golden};
     CYG_DO(cyg_build_check_sources(b));
     options.normalize = b->quant_normalize;
-    bool done;
-    CYG_TRY(ctx, cyg_build_mix(b, &options, &done), "while searching a mixed precision");
+    bool done = b->config.model_type == CYG_CONFIG_MODEL_QuantONNX;
+    if (done)
+        CYG_DO(cyg_build_quantise_given(b, &options));
+    else
+        CYG_TRY(ctx, cyg_build_mix(b, &options, &done), "while searching a mixed precision");
     cyg_build_tell_matches(b);
     if (!done)
         CYG_TRY(ctx, cyg_quantise(ctx, b->graph, &b->samples, &options, &b->quantised),

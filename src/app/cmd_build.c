@@ -151,6 +151,7 @@ static cyg_status optimise(cyg_build *b)
                                           .verify_numerics = b->config.onnx_opt.model_check};
     char before[32], after[32];
     const char *path;
+    CYG_DO(cyg_build_read_given(b));
     CYG_DO(cyg_build_keep_before(b));
     CYG_TRY(ctx, cyg_optimise(ctx, b->graph, &options, &b->optimised), "while optimising %s",
             b->config.input);
@@ -194,7 +195,8 @@ static cyg_status quantise(cyg_build *b)
 {
     char before[32], after[32];
     CYG_DO(cyg_build_open_data(b));
-    cyg_build_print_table(b);
+    if (b->samples.count > 0)
+        cyg_build_print_table(b);
     CYG_DO(cyg_build_open_groups(b));
     CYG_DO(cyg_build_quantise(b));
     cyg_build_tell_sources(b);
@@ -260,8 +262,10 @@ static cyg_status run_stages(cyg_build *b)
     CYG_DO(optimise(b));
     CYG_DO(quantise(b));
     CYG_DO(compile(b, &package));
-    CYG_DO(cyg_build_analyse(b, package));
-    CYG_DO(check(b, package));
+    if (b->samples.count > 0) {
+        CYG_DO(cyg_build_analyse(b, package));
+        CYG_DO(check(b, package));
+    }
     CYG_DO(link_vendor_name(b));
     return cyg_build_write_records(b);
 }

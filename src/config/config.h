@@ -72,7 +72,7 @@ typedef struct cyg_config_input {
 } cyg_config_input;
 
 /* channels is C of the model's input, 0 = unknown or no image: lengths of mean and std are checked
- * against it. Fails when no entry of quant.input_configs covers the input. */
+ * against it. Fails when no entry of quant.input_configs covers the input of a float model. */
 cyg_status cyg_config_resolve_input(cyg_ctx *ctx, cyg_arena *arena, const cyg_config_build *config,
                                     const char *tensor, int64_t channels,
                                     cyg_config_input *out_input) CYG_MUST_USE;

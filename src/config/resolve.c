@@ -60,13 +60,14 @@ cyg_status cyg_config_resolve_input(cyg_ctx *ctx, cyg_arena *arena, const cyg_co
     CYG_DO(cyg_config_init(ctx, arena, &cyg_config_message_input_quant, &in.quant));
     CYG_DO(cyg_config_init(ctx, arena, &cyg_config_message_input_processor, &in.processor));
     FIND_ENTRY(q->input_configs, tensor, i);
-    if (i == q->input_configs.count)
+    in.has_quant = i < q->input_configs.count;
+    if (!in.has_quant && config->model_type == CYG_CONFIG_MODEL_ONNX)
         return CYG_FAIL(ctx, CYG_E_CONFIG,
                         "model input \"%.200s\" has no entry in quant.input_configs (an entry "
                         "named " DEFAULT_NAME " covers every input)",
                         tensor);
-    in.has_quant = true;
-    in.quant = q->input_configs.items[i];
+    if (in.has_quant)
+        in.quant = q->input_configs.items[i];
     FIND_ENTRY(config->input_processors, tensor, i);
     if (i < config->input_processors.count) {
         in.has_processor = true;

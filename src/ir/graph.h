@@ -29,6 +29,8 @@ enum { CYG_RANK_UNKNOWN = 255 };
 
 const char *cyg_type_name(cyg_type type);
 size_t cyg_type_size(cyg_type type);
+/* All values of an integer type of 8 or 16 bits; false for others. */
+bool cyg_type_limits(cyg_type type, int32_t *out_lo, int32_t *out_hi);
 cyg_type cyg_type_from_onnx(int64_t data_type); /* CYG_TYPE_NONE when unknown */
 int cyg_type_to_onnx(cyg_type type);
 

@@ -26,6 +26,17 @@ const char *cyg_type_name(cyg_type type)
     return (unsigned)type < CYG_TYPE_COUNT ? types[type].name : "invalid";
 }
 
+bool cyg_type_limits(cyg_type type, int32_t *out_lo, int32_t *out_hi)
+{
+    const int bits = (int)(8 * cyg_type_size(type));
+    const bool is_signed = type == CYG_TYPE_S8 || type == CYG_TYPE_S16;
+    if (!is_signed && type != CYG_TYPE_U8 && type != CYG_TYPE_U16)
+        return false;
+    *out_lo = is_signed ? -(1 << (bits - 1)) : 0;
+    *out_hi = *out_lo + (1 << bits) - 1;
+    return true;
+}
+
 size_t cyg_type_size(cyg_type type)
 {
     return (unsigned)type < CYG_TYPE_COUNT ? types[type].size : 0;

@@ -48,6 +48,7 @@ static const cyg_shape_rule rules[CYG_OP_COUNT] = {
     RULE(clip, same),
     RULE(identity, same),
     RULE(requant, same),
+    RULE(fake_quant, same),
     RULE(cast, cast),
     RULE(cast_like, cast_like),
     /* element-wise with broadcasting */

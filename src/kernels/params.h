@@ -254,6 +254,11 @@ typedef struct cyg_kp_quantize {
     float scale;     /* dequantize: y = (q - zero) * scale */
     int64_t block;   /* > 0: the scales have x's rank, one for so many elements along axis */
 } cyg_kp_quantize;
+/* y = scale * rne(sat(x / scale)), lo and hi with the zero point subtracted already. */
+typedef struct cyg_kp_fake_quant {
+    float scale, lo, hi;
+    int32_t reserved;
+} cyg_kp_fake_quant;
 
 /* ---- integers: names as in docs/numerics.md
  * ---------------------------------------------------------------- */

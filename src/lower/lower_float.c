@@ -410,6 +410,20 @@ static cyg_status rule_qdq(cyg_lowering *l)
     return cyg_lowering_first(l, 3);
 }
 
+static cyg_status rule_fake_quant(cyg_lowering *l)
+{
+    int32_t lo, hi;
+    const cyg_type type = cyg_type_from_onnx((int)cyg_node_int(l->node, CYG_ATTR_to, 0));
+    const int32_t zero = (int32_t)cyg_node_int(l->node, CYG_ATTR_zero_point, 0);
+    if (!cyg_type_limits(type, &lo, &hi) || zero < lo || zero > hi)
+        return cyg_lowering_unsupported(l, "to is no type of 8 or 16 bits that has zero_point");
+    const cyg_kp_fake_quant p = {.scale = cyg_node_float(l->node, CYG_ATTR_scale, 1.0f),
+                                 .lo = (float)(lo - zero),
+                                 .hi = (float)(hi - zero)};
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_fake_quant, &p, sizeof p));
+    return cyg_lowering_first(l, 1);
+}
+
 cyg_lower_rule cyg_lower_float_rule(cyg_op op)
 {
     switch ((int)op) {
@@ -481,6 +495,8 @@ cyg_lower_rule cyg_lower_float_rule(cyg_op op)
         return rule_nonzero;
     case CYG_OP_attention:
         return rule_attention;
+    case CYG_OP_fake_quant:
+        return rule_fake_quant;
     case CYG_OP_quantize_linear:
     case CYG_OP_dequantize_linear:
         return rule_qdq;

@@ -482,7 +482,7 @@ cyg_lower_rule cyg_lower_int_rule(cyg_op op)
         return rule_pool2d;
     default:
         return (cyg_op_schema_of(op)->flags & CYG_OPF_UNARY) != 0 && op != CYG_OP_cast &&
-                       op != CYG_OP_not
+                       op != CYG_OP_not && op != CYG_OP_fake_quant
                    ? cyg_lower_int_unary
                    : NULL;
     }

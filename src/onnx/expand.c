@@ -98,7 +98,8 @@ cyg_value_id cyg_expand_transposed(cyg_expander *x, uint32_t i, const int64_t *p
     const cyg_value *v = cyg_expand_operand(x, i);
     if (v == NULL)
         return CYG_NO_VALUE;
-    if (!v->is_const || v->quant.type == CYG_TYPE_NONE || (x->only_8_bit && is_wide(&v->quant)))
+    if (!v->is_const || v->type == CYG_TYPE_F32 || v->quant.type == CYG_TYPE_NONE ||
+        (x->only_8_bit && is_wide(&v->quant)))
         return cyg_emit_transpose(x, "transposed", cyg_expand_in(x, i), perm, rank);
     /* The stored bytes have the same id in `to`. */
     const cyg_value_id raw = cyg_emit_transpose(x, "transposed", cyg_node_in(x->n, i), perm, rank);

@@ -90,6 +90,21 @@ static cyg_status expand_requant(cyg_expander *x, cyg_value_id *out_result)
     return CYG_OK;
 }
 
+/* Both halves again; 16 bits where the opset has them. */
+static cyg_status expand_fake_quant(cyg_expander *x, cyg_value_id *out_result)
+{
+    const float scale = cyg_node_float(x->n, CYG_ATTR_scale, 1.0f);
+    const cyg_quant q = {.type = cyg_type_from_onnx(cyg_node_int(x->n, CYG_ATTR_to, 0)),
+                         .zero_point = (int32_t)cyg_node_int(x->n, CYG_ATTR_zero_point, 0),
+                         .axis = -1,
+                         .count = 1,
+                         .scales = &scale};
+    *out_result = cyg_expand_in(x, 0);
+    if (!x->only_8_bit || cyg_type_size(q.type) == 1)
+        *out_result = cyg_expand_quantised(x, *out_result, x->n->name, &q);
+    return CYG_OK;
+}
+
 static cyg_status expand_gelu(cyg_expander *x, cyg_value_id *out_result)
 {
     const char *approximate = cyg_node_string(x->n, CYG_ATTR_approximate, "none");
@@ -195,6 +210,8 @@ cyg_expand_rule cyg_expand_rule_of(cyg_op op, int opset)
         return cyg_expand_attention;
     case CYG_OP_gather_rows:
         return cyg_expand_gather_rows;
+    case CYG_OP_fake_quant:
+        return expand_fake_quant;
     case CYG_OP_requant:
         return expand_requant;
     case CYG_OP_gelu:

@@ -65,7 +65,10 @@ cyg_value_id cyg_layout_constant(cyg_rw *rw, cyg_value_id c)
             for (int64_t x = 0; x < dims[2]; x++)
                 for (int64_t i = 0; i < dims[3]; i++)
                     *at++ = from[b * stride[0] + i * stride[1] + y * stride[2] + x];
-    return cyg_rw_const_for(rw, c, 4, dims, to, v.bytes);
+    const cyg_value_id now = cyg_rw_const_for(rw, c, 4, dims, to, v.bytes);
+    if (!cyg_value_is_none(now) && (v.quant.axis < 0 || (v.rank == 4 && v.quant.axis == 0)))
+        cyg_val(rw->g, now)->quant = v.quant;
+    return now;
 }
 
 /* v channels last, for a node at `before`: what is known, a constant rearranged, or a Transpose. */

@@ -115,7 +115,7 @@ static bool read_weights(const cyg_rw *rw, const cyg_node *conv, weights *w)
     const cyg_value *v = cyg_val(rw->g, conv->in[1]);
     const cyg_value_id bias = cyg_node_in(conv, 2);
     if (!v->is_const || v->type != CYG_TYPE_F32 || v->data == NULL || v->rank < 2 ||
-        cyg_value_elements(v) < 1)
+        v->quant.type != CYG_TYPE_NONE || cyg_value_elements(v) < 1) /* given: stays as it is */
         return false;
     w->transposed = conv->op == CYG_OP_conv_transpose;
     w->group = cyg_node_int(conv, CYG_ATTR_group, 1);

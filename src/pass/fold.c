@@ -123,6 +123,25 @@ static cyg_status fold_shape(cyg_rw *rw, cyg_node_id id, bool *out_done)
     return become_const(rw, id, picked, (int64_t)index_count, cyg_val(rw->g, n->in[1])->rank == 0);
 }
 
+/* What the file says of how a constant was stored goes with a copy of it in another order. */
+static cyg_quant moved_quant(const cyg_rw *rw, const cyg_node *n)
+{
+    cyg_quant q = n->in_count > 0 && !cyg_value_is_none(n->in[0]) ? cyg_val(rw->g, n->in[0])->quant
+                                                                  : (cyg_quant){.axis = -1};
+    const int64_t *perm;
+    if ((cyg_op_schema_of(n->op)->flags & CYG_OPF_MOVE) == 0 || n->op == CYG_OP_concat)
+        return (cyg_quant){.axis = -1};
+    if (q.axis < 0)
+        return q;
+    if (n->op == CYG_OP_transpose)
+        for (size_t i = 0, count = cyg_node_ints(n, CYG_ATTR_perm, &perm); i < count; i++)
+            if (perm[i] == q.axis) {
+                q.axis = (int32_t)i;
+                return q;
+            }
+    return (cyg_quant){.axis = -1};
+}
+
 static cyg_status fold_one(cyg_rw *rw, cyg_node_id id)
 {
     bool done;
@@ -131,6 +150,8 @@ static cyg_status fold_one(cyg_rw *rw, cyg_node_id id)
     if (done || n->op == CYG_OP_removed || !all_const(rw, n) || is_output_node(rw, n) ||
         !worth_it(rw, n) || (cyg_op_schema_of(n->op)->flags & CYG_OPF_QDQ) != 0)
         return CYG_OK;
+    const cyg_quant q = moved_quant(rw, n);
+    const cyg_value_id out = n->out[0];
     const cyg_status status = cyg_interp_fold_node(rw->ctx, rw->g, id);
     if (status == CYG_E_UNSUPPORTED) {
         cyg_ctx_clear(rw->ctx);
@@ -139,6 +160,8 @@ static cyg_status fold_one(cyg_rw *rw, cyg_node_id id)
     /* Operands that a kernel refuses (an index out of range) are the file's. */
     CYG_TRY(rw->ctx, status == CYG_E_INTERNAL ? CYG_E_GRAPH : status, "while folding node %s",
             cyg_nod(rw->g, id)->name);
+    if (q.type != CYG_TYPE_NONE && cyg_val(rw->g, out)->is_const)
+        cyg_val(rw->g, out)->quant = q;
     if (cyg_nod(rw->g, id)->op != CYG_OP_removed)
         cyg_graph_remove_node(rw->g, id);
     rw->changed = true;

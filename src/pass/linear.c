@@ -27,7 +27,13 @@ static cyg_value_id weights(cyg_rw *rw, cyg_value_id w, bool transposed, float a
             for (int64_t i = i0; i < n && i < i0 + BLOCK; i++)
                 for (int64_t j = j0; j < k && j < j0 + BLOCK; j++)
                     to[i * k + j] = alpha * (transposed ? from[i * k + j] : from[j * n + i]);
-    return cyg_rw_const_for(rw, w, 2, dims, to, bytes);
+    cyg_quant q = v->quant;
+    if (q.axis >= 0)
+        q.axis = (q.axis == v->rank - 2) == transposed ? 0 : 1;
+    const cyg_value_id now = cyg_rw_const_for(rw, w, 2, dims, to, bytes);
+    if (!cyg_value_is_none(now) && alpha == 1.0f)
+        cyg_val(rw->g, now)->quant = q;
+    return now;
 }
 
 static cyg_value_id bias_vector(cyg_rw *rw, cyg_value_id b, int64_t n, float beta)
@@ -124,6 +130,7 @@ static cyg_status take_scale(cyg_rw *rw, cyg_node_id id)
     const cyg_node_id mul = cyg_rw_down_views(rw, n->out[0], &last);
     if (n->in_count > 3 || n->attr_count != 0 || cyg_node_is_none(mul) ||
         cyg_nod(rw->g, mul)->op != CYG_OP_mul || !is_weight_matrix(rw, w) ||
+        cyg_val(rw->g, w)->quant.type != CYG_TYPE_NONE || /* given: stays as it is */
         cyg_val(rw->g, w)->rank != 2 ||
         (!cyg_value_is_none(b) && !cyg_rw_channel_vector(rw, b, cyg_val(rw->g, w)->dims[0])))
         return CYG_OK;

@@ -16,7 +16,8 @@ static bool mergeable(cyg_rw *rw, cyg_node_id id, cyg_value_id out, uint32_t use
     return cyg_value_is_none(cyg_node_in(n, 3)) &&
            cyg_node_int(n, CYG_ATTR_act, CYG_ACT_NONE) == CYG_ACT_NONE &&
            cyg_node_int(n, CYG_ATTR_post_act, CYG_ACT_NONE) == CYG_ACT_NONE && w->is_const &&
-           w->data != NULL && w->type == CYG_TYPE_F32 && cyg_rw_use_count(rw, out) == uses &&
+           w->data != NULL && w->type == CYG_TYPE_F32 && w->quant.type == CYG_TYPE_NONE &&
+           cyg_rw_use_count(rw, out) == uses &&
            (cyg_value_is_none(cyg_node_in(n, 2)) ||
             cyg_rw_channel_vector(rw, n->in[2], w->dims[0]));
 }

@@ -214,3 +214,29 @@ cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples, 
     *out_samples = count;
     return status;
 }
+
+cyg_status cyg_quant_run_samples(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *samples,
+                                 const cyg_quant_options *options, size_t *out_samples)
+{
+    cyg_arena arena;
+    cyg_interp *interp = NULL;
+    if (samples->input_count != g->input_count)
+        return CYG_FAIL(ctx, CYG_E_CONFIG, "the model has %u inputs, the samples %zu",
+                        g->input_count, samples->input_count);
+    cyg_arena_init(&arena);
+    cyg_scheme s = {.ctx = ctx, .g = g, .arena = &arena, .options = options};
+    const cyg_interp_options plain = {0};
+    const size_t limit = options->max_samples;
+    const size_t count = limit > 0 && limit < samples->count ? limit : samples->count;
+    cyg_status status = cyg_interp_create(ctx, g, &plain, &interp);
+    for (size_t i = 0; status == CYG_OK && i < count; i++) {
+        cyg_progress(ctx, "run", (int64_t)i, (int64_t)count);
+        status = run_sample(&s, interp, samples, i);
+        if (status != CYG_OK && status != CYG_E_CANCELLED)
+            status = CYG_FAIL(ctx, status, "while running sample %zu", i);
+    }
+    cyg_interp_destroy(interp);
+    cyg_arena_deinit(&arena);
+    *out_samples = count;
+    return status;
+}

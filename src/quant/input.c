@@ -131,18 +131,31 @@ static cyg_status spell_out(cyg_scheme *s)
     return cyg_quant_take_name(g, old, pixels) ? CYG_OK : nomem(s);
 }
 
-/* Runs after the scheme was chosen and before parameters are assigned. */
-cyg_status cyg_quant_normalize_input(cyg_scheme *s)
+static cyg_status check_input(const cyg_scheme *s)
 {
     const cyg_graph *g = s->g;
-    if (!s->options->normalize.enabled)
-        return CYG_OK;
     const cyg_value *x = cyg_val(g, g->inputs[0]);
     if (x->rank != 4 || x->dims[1] != s->options->normalize.channels)
         return CYG_FAIL(
             s->ctx, CYG_E_CONFIG,
             "input \"%s\" is not [batch, %u, height, width]: mean and std do not apply to it",
             x->name, s->options->normalize.channels);
+    return CYG_OK;
+}
+
+cyg_status cyg_quant_spell_normalize(cyg_scheme *s)
+{
+    CYG_DO(check_input(s));
+    return spell_out(s);
+}
+
+/* Runs after the scheme was chosen and before parameters are assigned. */
+cyg_status cyg_quant_normalize_input(cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    if (!s->options->normalize.enabled)
+        return CYG_OK;
+    CYG_DO(check_input(s));
     const cyg_node_id reader = foldable_reader(s);
     if (cyg_node_is_none(reader))
         return spell_out(s);

@@ -84,6 +84,15 @@ CYG_INLINE cyg_store cyg_quant_store_of(cyg_type t)
 }
 /* What is asked of operand i of n, or NONE: of an attention q and k are `data`, v is `value`. */
 cyg_type cyg_quant_asked_operand(const cyg_scheme *s, const cyg_node *n, uint32_t i);
+/* Whether the operator has an integer form as such: constants where it needs them, axes that fit.
+ */
+bool cyg_quant_has_form(const cyg_scheme *s, const cyg_node *n);
+/* Runs the samples through the graph in float and hands its results to options->on_output. */
+cyg_status cyg_quant_run_samples(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *samples,
+                                 const cyg_quant_options *options,
+                                 size_t *out_samples) CYG_MUST_USE;
+/* The normalisation of input 0 as float nodes in front of it. */
+cyg_status cyg_quant_spell_normalize(cyg_scheme *s) CYG_MUST_USE;
 /* What a consumer wants for operand i of node n: the type that serves it best. */
 cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i);
 /* A function of one operand that is looked up: not relu and clip, which are clamps. */

@@ -191,6 +191,11 @@ static cyg_status check_form(const cyg_scheme *s, const cyg_node *n, bool intege
     return CYG_OK;
 }
 
+bool cyg_quant_has_form(const cyg_scheme *s, const cyg_node *n)
+{
+    return is_strong(s->g, n) || is_weak(s->g, n);
+}
+
 /* integer[n] in topological order; from_integer[class] = some member is the result of an integer
  * node. */
 static cyg_status choose_nodes(cyg_scheme *s)

@@ -311,8 +311,9 @@ static void test_supported(void **state)
     assert_support("--target_hardware CPU --quant.transformer_opt_level 0",
                    "--quant.transformer_opt_level 0 is not built");
     assert_support("--target_hardware CPU --quant.transformer_opt_level 2", NULL);
-    assert_support("--target_hardware CPU --model_type QuantONNX",
-                   "--model_type QuantONNX is not built yet");
+    assert_support("--target_hardware CPU --model_type QuantONNX", NULL);
+    assert_support("--target_hardware CPU --model_type OptimizedQuantAxModel",
+                   "--model_type OptimizedQuantAxModel is not built yet");
     assert_support("--target_hardware CPU --quant.enable_adaround",
                    "--quant.enable_adaround is not built yet");
     assert_support("--target_hardware CPU --compiler.enable_data_soft_compression",

@@ -1,5 +1,5 @@
 /* quantize and dequantize: ONNX QuantizeLinear and DequantizeLinear, per tensor, along an axis or
- * in blocks along an axis, and our input step.
+ * in blocks along an axis, our input step, and both in one (fake_quant).
  *
  * quantize: q = sat(rne(x / scale) + zero) with the scale in in[1] (a true division, as ONNX says),
  * or sat(rne(x * scale_inv) + zero) from the parameters when in[1] is absent; NaN gives the lower
@@ -189,3 +189,35 @@ const cyg_kop_info cyg_kop_info_dequantize = {.name = "dequantize",
                                               .check = check_dequantize,
                                               .items = items,
                                               .run = run_dequantize};
+
+/* ---- both in one ---- */
+
+static const char *check_fake_quant(const cyg_kcall *call)
+{
+    const cyg_kp_fake_quant *p = call->params;
+    CYG_REQUIRE_BUFS(call, 1, 1, 1, 1);
+    CYG_REQUIRE(call->in[0].type == CYG_TYPE_F32 && call->out[0].type == CYG_TYPE_F32,
+                "fake_quant wants f32");
+    CYG_REQUIRE(cyg_count_of(&call->in[0]) == cyg_count_of(&call->out[0]),
+                "x and y differ in size");
+    CYG_REQUIRE(p->scale > 0.0f && p->lo >= -65536.0f && p->lo <= p->hi && p->hi <= 65536.0f,
+                "scale or bounds out of range");
+    return NULL;
+}
+
+static void run_fake_quant(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    const cyg_kp_fake_quant *p = call->params;
+    const int64_t last = cyg_min64(end * PIECE, cyg_count_of(&call->out[0]));
+    const float *x = call->in[0].data;
+    float *y = call->out[0].data;
+    for (int64_t i = begin * PIECE; i < last; i++)
+        y[i] = cyg_rintf(cyg_minf(cyg_maxf(x[i] / p->scale, p->lo), p->hi)) * p->scale;
+}
+
+const cyg_kop_info cyg_kop_info_f_fake_quant = {.name = "f_fake_quant",
+                                                .params_size = sizeof(cyg_kp_fake_quant),
+                                                .check = check_fake_quant,
+                                                .items = items,
+                                                .run = run_fake_quant};
