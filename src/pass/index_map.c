@@ -72,6 +72,8 @@ static int moves_that_go(cyg_rw *rw, cyg_value_id v, cyg_value_id root, int most
     if (v.i == root.i || cyg_node_is_none(id))
         return 0;
     const cyg_node *n = cyg_nod(rw->g, id);
+    if (n->out_count != 1) /* a Split stays for its other results */
+        return 0;
     int count = cyg_rw_is_view(n->op) ? 0 : 1;
     for (uint32_t i = 0; i < n->in_count && count < most; i++)
         if (!cyg_value_is_none(n->in[i]) && cyg_rw_single_use(rw, n->in[i]))

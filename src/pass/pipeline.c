@@ -52,6 +52,7 @@ static const stage stages[] = {
     {true, true, {P_index_map, P_sink_rows, P_identity, P_algebra, P_cse, P_dce, P_none}},
     {true, false, {P_pool, P_merge_linear, P_activation, P_residual, P_activation, P_none}},
     {true, true, {P_views, P_index_map, P_identity, P_algebra, P_cse, P_dce, P_none}},
+    {true, false, {P_respell, P_dce, P_none}},
 };
 #undef CLEAN
 
@@ -112,7 +113,8 @@ static cyg_status run_stage(driver *d, const stage *s)
         bool any = false;
         for (int i = 0; i < STAGE_PASSES && s->pass[i] != P_none; i++) {
             bool changed = false;
-            if (s->pass[i] == P_channels_last && d->options->channels_first)
+            if ((s->pass[i] == P_channels_last && d->options->channels_first) ||
+                (s->pass[i] == P_respell && !d->options->channels_first))
                 continue;
             CYG_DO(run_pass(d, &passes[s->pass[i]], &changed));
             any = any || changed;
