@@ -88,7 +88,7 @@ static bool is_before(const detector *d, uint32_t a, uint32_t b)
     return d->clocks[(size_t)b * d->engines + d->p->instrs[a].engine] >= d->rank[a];
 }
 
-/* Element-wise instructions may write where they read: view equal to view. */
+/* Element-wise instructions may write where they read: the same elements in the same order. */
 static bool may_be_in_place(const detector *d, const cyg_npu_view *out)
 {
     const cyg_npu_instr *instr = &d->p->instrs[d->instr];
@@ -104,7 +104,7 @@ static bool may_be_in_place(const detector *d, const cyg_npu_view *out)
     }
     bool is_equal = false;
     for (uint32_t i = 0; i < instr->in_count; i++)
-        is_equal |= memcmp(&instr->operands[i], out, sizeof *out) == 0;
+        is_equal |= cyg_window_is_same(&instr->operands[i], out);
     return is_equal;
 }
 

@@ -68,6 +68,16 @@ static pair join(const cyg_npu_view *xv, const cyg_npu_view *yv, unsigned first)
     return p;
 }
 
+bool cyg_window_is_same(const cyg_npu_view *a, const cyg_npu_view *b)
+{
+    const pair p = join(a, a, 0), q = join(b, b, 0);
+    bool same = a->space == b->space && a->type == b->type && a->buffer == b->buffer &&
+                a->offset == b->offset && p.rank == q.rank && p.run == q.run && !p.empty;
+    for (unsigned i = 0; same && i < p.rank; i++)
+        same = p.dims[i] == q.dims[i] && p.x[i] == q.x[i];
+    return same;
+}
+
 static void copy_elements(int64_t bytes, int64_t n, const uint8_t *x, int64_t x_stride, uint8_t *y,
                           int64_t y_stride)
 {

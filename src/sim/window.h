@@ -10,6 +10,9 @@ bool cyg_window_is_dense(const cyg_npu_view *v);
 /* The same window laid out densely, from offset 0. */
 cyg_npu_view cyg_window_dense(const cyg_npu_view *v);
 
+/* True when both are the same elements in the same order, whatever their shapes. */
+bool cyg_window_is_same(const cyg_npu_view *a, const cyg_npu_view *b);
+
 /* y[i] = x[i] for two views of the same type and dimensions; x and y are their elements 0. The
  * views do not overlap. */
 void cyg_window_copy(const cyg_npu_view *x_view, const uint8_t *x, const cyg_npu_view *y_view,
