@@ -7,6 +7,7 @@
  * data-v, text by content) and copies a table as tab-separated text; without script the page is
  * complete, only not sortable. */
 #include "report/html.h"
+#include "report/npu.h"
 #include "report/picture.h"
 #include "report/precision.h"
 
@@ -84,6 +85,7 @@ void cyg_html_begin(cyg_strbuf *out, const char *title)
     cyg_strbuf_puts(out, style);
     cyg_strbuf_puts(out, cyg_picture_style);
     cyg_strbuf_puts(out, cyg_precision_style);
+    cyg_strbuf_puts(out, cyg_npu_style);
     cyg_strbuf_puts(out, "</style>\n</head>\n<body>\n");
 }
 
@@ -91,5 +93,6 @@ void cyg_html_end(cyg_strbuf *out)
 {
     cyg_strbuf_puts(out, "<script>\n");
     cyg_strbuf_puts(out, script);
+    cyg_strbuf_puts(out, cyg_npu_script);
     cyg_strbuf_puts(out, "</script>\n</body>\n</html>\n");
 }

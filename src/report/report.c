@@ -13,6 +13,7 @@
 #include "base/ctx.h"
 #include "base/file.h"
 #include "report/html.h"
+#include "report/npu.h"
 #include "report/picture.h"
 #include "report/precision.h"
 
@@ -278,6 +279,7 @@ cyg_status cyg_report_render(cyg_ctx *ctx, const cyg_doc_node *root, const char 
     summary(out_html, root);
     warnings(out_html, root);
     golden_check(out_html, root);
+    cyg_report_npu(root, out_html);
     cyg_report_precision(root, out_html);
     block(out_html, root, picture);
     steps(out_html, root);
