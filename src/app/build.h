@@ -245,6 +245,8 @@ cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path) CYG_MU
 cyg_status cyg_build_write_package(cyg_build *b, const char *path) CYG_MUST_USE;
 cyg_status cyg_build_write_records(cyg_build *b)
     CYG_MUST_USE; /* build_context.json, quant_axmodel.json, report.json, report.html */
+/* build_tensors.c: the object of quant_axmodel.json. */
+void cyg_build_write_tensors(cyg_build *b, cyg_strbuf *out);
 void cyg_build_write_context(cyg_build *b, cyg_strbuf *out); /* the object of build_context.json */
 
 #endif

@@ -1,5 +1,5 @@
 /* What a build leaves beside the package: META inside it, build_context.json (the merged
- * configuration with origins, stages, figures), quant/quant_axmodel.json (tensor by tensor), and
+ * configuration with origins, stages, figures), and
  * report.json with its page. META holds nothing that changes between two builds of the same inputs.
  */
 #include <stdlib.h>
@@ -198,44 +198,6 @@ void cyg_build_write_context(cyg_build *b, cyg_strbuf *out)
     cyg_strbuf_puts(out, "\n");
 }
 
-/* ---- quant/quant_axmodel.json: tensor -> type, scale, zero point, shape
- * -------------------------------------------- */
-
-static void write_tensors(const cyg_build *b, cyg_strbuf *out)
-{
-    const cyg_graph *g = b->graph;
-    cyg_json j;
-    cyg_json_init(&j, out, 2);
-    cyg_json_begin_object(&j);
-    cyg_json_key(&j, "tensors");
-    cyg_json_begin_object(&j);
-    for (uint32_t t = 0; t < b->program.tensor_count; t++) {
-        const uint32_t id = b->program.tensors[t].value;
-        if (id >= g->value_count || g->values[id].quant.type == CYG_TYPE_NONE)
-            continue;
-        const cyg_value *v = &g->values[id];
-        cyg_json_key(&j, v->name);
-        cyg_json_begin_object(&j);
-        cyg_json_key_string(&j, "dtype", cyg_type_name(v->quant.type));
-        cyg_json_key_ints(&j, "shape", v->dims, v->rank);
-        cyg_json_key_int(&j, "zero_point", v->quant.zero_point);
-        if (v->quant.count == 1) {
-            cyg_json_key(&j, "scale");
-            cyg_json_float(&j, v->quant.scales[0]);
-        } else {
-            cyg_json_key(&j, "scales");
-            cyg_json_begin_inline_array(&j);
-            for (uint32_t i = 0; i < v->quant.count; i++)
-                cyg_json_float(&j, v->quant.scales[i]);
-            cyg_json_end_array(&j);
-        }
-        cyg_json_end_object(&j);
-    }
-    cyg_json_end_object(&j);
-    cyg_json_end_object(&j);
-    cyg_strbuf_puts(out, "\n");
-}
-
 /* ---- report.json
  * ----------------------------------------------------------------------------------------------------
  */
@@ -330,7 +292,7 @@ cyg_status cyg_build_write_records(cyg_build *b)
     cyg_strbuf context = {0}, tensors = {0}, report = {0};
     const char *path = NULL, *html = NULL;
     cyg_build_write_context(b, &context);
-    write_tensors(b, &tensors);
+    cyg_build_write_tensors(b, &tensors);
     cyg_status status = write_report(b, &report);
     if (status == CYG_OK)
         status = save(b, "build_context.json", &context, &path);
