@@ -91,7 +91,7 @@ const char *cyg_sim_call_make(const cyg_sim *sim, const cyg_npu_instr *instr, bo
     c->instr = instr;
     c->op = cyg_npu_op_info_of(instr->op);
     c->kernel = cyg_kop_info_of(c->op->kop);
-    c->scratch_bytes = c->prepared_at = c->worker_at = c->worker_stride = 0;
+    c->scratch_bytes = c->prepared_bytes = c->worker_at = c->worker_stride = 0;
     if (c->kernel == NULL || c->kernel->params_size > CYG_SIM_PARAMS)
         return "no kernel";
     if (instr->params_size > c->kernel->params_size)
@@ -111,13 +111,10 @@ const char *cyg_sim_call_make(const cyg_sim *sim, const cyg_npu_instr *instr, bo
     const char *why = checks ? c->kernel->check(&c->call) : NULL;
     if (why != NULL)
         return why;
-    const size_t prepared = c->kernel->prepare_size != NULL ? c->kernel->prepare_size(&c->call) : 0;
+    c->prepared_bytes = c->kernel->prepare_size != NULL ? c->kernel->prepare_size(&c->call) : 0;
     c->worker_stride =
         cyg_align_up(c->kernel->scratch != NULL ? c->kernel->scratch(&c->call) : 0, 64);
-    c->prepared_at = take(&c->scratch_bytes, prepared);
     c->worker_at = take(&c->scratch_bytes, c->worker_stride * cyg_pool_threads(sim->pool));
-    if (prepared > 0)
-        c->call.prepared = sim->scratch == NULL ? NULL : sim->scratch + c->prepared_at;
     return NULL;
 }
 
@@ -157,14 +154,20 @@ static void run_part(void *user, unsigned worker, int64_t begin, int64_t end)
         a->call->worker_stride == 0 ? NULL : a->scratch + worker * a->call->worker_stride);
 }
 
-void cyg_sim_call_run(const cyg_sim *sim, cyg_sim_call *c)
+void cyg_sim_call_run(cyg_sim *sim, cyg_sim_call *c)
 {
     const uint32_t operands = (uint32_t)c->instr->in_count + c->instr->out_count;
     for (uint32_t i = 0; i < c->instr->in_count; i++)
         if (c->staged[i] && c->buffers[i].type != CYG_TYPE_NONE)
             stage(sim, c, i, true);
-    if (c->call.prepared != NULL)
-        c->kernel->prepare(&c->call, sim->scratch + c->prepared_at);
+    if (c->prepared_bytes > 0) {
+        c->call.prepared = cyg_sim_prepared_find(sim, c->instr, c->prepared_bytes);
+        if (c->call.prepared == NULL) {
+            uint8_t *to = cyg_sim_prepared_add(sim, c->instr, c->prepared_bytes);
+            c->kernel->prepare(&c->call, to);
+            c->call.prepared = to;
+        }
+    }
     const int64_t items = c->kernel->items(&c->call);
     const int64_t grain = cyg_kcall_bytes(&c->call) < CYG_CALL_SMALL ? items
                           : c->kernel->grain != NULL

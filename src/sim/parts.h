@@ -6,6 +6,14 @@
 #include "npu/program.h"
 #include "sim/sim.h"
 
+enum { CYG_SIM_PREPARED = 32 };
+/* What prepare made of an instruction's constant operands: prepared.c. */
+typedef struct cyg_sim_prepared {
+    const cyg_npu_instr *instr; /* NULL = unused */
+    size_t at, size;            /* in the ring */
+    uint32_t made;              /* number of the instruction in this count of writes */
+} cyg_sim_prepared;
+
 struct cyg_sim {
     const cyg_npu_machine *m;
     const cyg_npu_program *p;
@@ -21,6 +29,13 @@ struct cyg_sim {
     uint32_t *queue[CYG_NPU_MAX_ENGINES]; /* instructions by engine */
     uint32_t queued[CYG_NPU_MAX_ENGINES];
     uint64_t runs;
+    uint32_t now;      /* instructions executed since the count began */
+    uint32_t *written; /* by 64 bytes of OCM: which of them wrote last */
+    size_t written_count;
+    uint8_t *ring;
+    size_t ring_room, ring_at;
+    cyg_sim_prepared prepared[CYG_SIM_PREPARED];
+    uint32_t prepared_next;
 };
 
 enum { CYG_SIM_PARAMS = 512 }; /* room of a kernel's parameter block */
@@ -35,7 +50,7 @@ typedef struct cyg_sim_call {
     cyg_kbuf buffers[CYG_NPU_MAX_OPERANDS];
     uint8_t *memory[CYG_NPU_MAX_OPERANDS]; /* element 0 in its memory */
     bool staged[CYG_NPU_MAX_OPERANDS];     /* in scratch */
-    size_t prepared_at, worker_at, worker_stride, scratch_bytes;
+    size_t prepared_bytes, worker_at, worker_stride, scratch_bytes;
     union {
         int64_t align;
         uint8_t bytes[CYG_SIM_PARAMS];
@@ -47,7 +62,17 @@ typedef struct cyg_sim_call {
 const char *cyg_sim_call_make(const cyg_sim *sim, const cyg_npu_instr *instr, bool checks,
                               cyg_sim_call *out_call);
 /* Reads, computes, writes. */
-void cyg_sim_call_run(const cyg_sim *sim, cyg_sim_call *call);
+void cyg_sim_call_run(cyg_sim *sim, cyg_sim_call *call);
+
+/* Packed operands for as long as nobody writes what they came from: prepared.c. `largest`: bytes of
+ * the largest. */
+bool cyg_sim_prepared_open(cyg_sim *sim, size_t largest);
+void cyg_sim_prepared_close(cyg_sim *sim);
+void cyg_sim_prepared_forget(cyg_sim *sim);
+const uint8_t *cyg_sim_prepared_find(cyg_sim *sim, const cyg_npu_instr *instr, size_t size);
+uint8_t *cyg_sim_prepared_add(cyg_sim *sim, const cyg_npu_instr *instr, size_t size);
+/* Every instruction, for each of its outputs. */
+void cyg_sim_note_write(cyg_sim *sim, const cyg_npu_view *v);
 
 /* Where v's element 0 stands. */
 uint8_t *cyg_sim_address(const cyg_sim *sim, const cyg_npu_view *v);

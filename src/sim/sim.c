@@ -88,6 +88,7 @@ static cyg_status build_queues(cyg_ctx *ctx, cyg_sim *sim)
 /* Every instruction is checked by its kernel; the scratch is as large as the largest needs. */
 static cyg_status check_instrs(cyg_ctx *ctx, cyg_sim *sim)
 {
+    size_t prepared = 0;
     for (uint32_t i = 0; i < sim->p->instr_count; i++) {
         const cyg_npu_instr *instr = &sim->p->instrs[i];
         size_t room;
@@ -99,15 +100,16 @@ static cyg_status check_instrs(cyg_ctx *ctx, cyg_sim *sim)
             if (why != NULL)
                 return refuse(ctx, sim, i, CYG_E_FORMAT, why);
             room = call.scratch_bytes;
+            prepared = call.prepared_bytes > prepared ? call.prepared_bytes : prepared;
         }
         sim->scratch_room = room > sim->scratch_room ? room : sim->scratch_room;
     }
     sim->scratch_room = cyg_align_up(sim->scratch_room + 64, 64);
     sim->scratch = aligned_alloc(64, sim->scratch_room);
-    return sim->scratch != NULL
-               ? CYG_OK
-               : CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for %zu bytes of scratch",
-                          sim->scratch_room);
+    if (!cyg_sim_prepared_open(sim, prepared) || sim->scratch == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for %zu bytes of scratch",
+                        sim->scratch_room + sim->ring_room);
+    return CYG_OK;
 }
 
 static cyg_status open_sim(cyg_ctx *ctx, cyg_sim *sim)
@@ -150,6 +152,7 @@ void cyg_sim_destroy(cyg_sim *sim)
     if (sim == NULL)
         return;
     cyg_arena_deinit(&sim->arena);
+    cyg_sim_prepared_close(sim);
     free(sim->ocm);
     free(sim->swap);
     free(sim->scratch);
@@ -170,7 +173,8 @@ const cyg_npu_timing *cyg_sim_timing(const cyg_sim *sim)
 
 size_t cyg_sim_memory(const cyg_sim *sim)
 {
-    return sim->ocm_room + sim->swap_room + sim->scratch_room + sim->arena.used;
+    return sim->ocm_room + sim->swap_room + sim->scratch_room + sim->ring_room +
+           sim->written_count * sizeof *sim->written + sim->arena.used;
 }
 
 /* ---- running ---- */
@@ -248,19 +252,22 @@ static uint32_t choose(const cyg_sim *sim, progress *g)
     return ready[best];
 }
 
-static cyg_status execute(cyg_ctx *ctx, const cyg_sim *sim, uint32_t i)
+static cyg_status execute(cyg_ctx *ctx, cyg_sim *sim, uint32_t i)
 {
     const cyg_npu_instr *instr = &sim->p->instrs[i];
+    sim->now++;
     if (cyg_npu_op_info_of(instr->op)->kop == 0) {
         cyg_sim_move(sim, instr);
-        return CYG_OK;
+    } else {
+        /* Tables of 1,025 nodes: only their data show that they hold 16-bit numbers. */
+        cyg_sim_call call;
+        const char *why = cyg_sim_call_make(sim, instr, instr->op == CYG_NPU_OP_TENG_LUT16, &call);
+        if (why != NULL)
+            return refuse(ctx, sim, i, CYG_E_CHECK, why);
+        cyg_sim_call_run(sim, &call);
     }
-    /* Tables of 1,025 nodes: only their data show that they hold 16-bit numbers. */
-    cyg_sim_call call;
-    const char *why = cyg_sim_call_make(sim, instr, instr->op == CYG_NPU_OP_TENG_LUT16, &call);
-    if (why != NULL)
-        return refuse(ctx, sim, i, CYG_E_CHECK, why);
-    cyg_sim_call_run(sim, &call);
+    for (uint32_t k = 0; k < instr->out_count; k++)
+        cyg_sim_note_write(sim, &instr->operands[instr->in_count + k]);
     return CYG_OK;
 }
 
@@ -273,6 +280,8 @@ cyg_status cyg_sim_run(cyg_ctx *ctx, cyg_sim *sim)
                             sim->p->io[i].name);
     if (sim->options.check)
         spoil(sim);
+    if (sim->options.check || sim->now > UINT32_MAX / 2)
+        cyg_sim_prepared_forget(sim);
     sim->runs++;
     for (; g.total < sim->p->instr_count; g.total++) {
         if (sim->options.order == CYG_SIM_PROGRAM) {

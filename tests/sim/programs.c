@@ -281,7 +281,47 @@ void sp_rows(sp_program *s)
     s->want = y;
 }
 
-const sp_maker sp_makers[] = {sp_linear, sp_conv, sp_attention, sp_rows};
+void sp_reload(sp_program *s)
+{
+    enum { ROWS = 24, K = 64, N = 64, HALF = N / 2 };
+    sp_begin(s, 5);
+    const cyg_kp_ilinear p = {.act = CYG_ACT_NONE, .sat = u8_sat};
+    sp_line(s, "memory ocm 8192 swap 0 param 4608 code 0 macs %d", ROWS * K * N);
+    sp_line(s, "io in \"x\" bytes %d tensor 0", ROWS * K);
+    sp_line(s, "io out \"y\" bytes %d tensor 1", ROWS * N);
+    sp_line(s, "step \"fc\"");
+    /* OCM: x 0, w 1536, bias 3584, M 3712, y 4096 */
+    sp_line(s, "sdma4 ld step 0 tile 0 : io0[0] u8 24x64 -> ocm[0] u8 24x64");
+    for (int half = 0; half < 2; half++) {
+        sp_line(s, "sdma4 ld step 0 tile %d%s : param[%d] s8 32x64 -> ocm[1536] s8 32x64", half,
+                half == 0 ? "" : " wait conv0 1", half * HALF * K);
+        sp_line(s, "sdma4 ld step 0 tile %d : param[%d] s32 32 -> ocm[3584] s32 32", half,
+                N * K + half * HALF * 4);
+        sp_line(s, "sdma4 ld step 0 tile %d : param[%d] f32 32 -> ocm[3712] f32 32", half,
+                N * K + N * 4 + half * HALF * 4);
+        sp_line(s,
+                "conv0 conv.linear step 0 tile %d wait sdma4 %d : ocm[0] u8 24x64; ocm[1536] s8 "
+                "32x64; ocm[3584] s32 32; ocm[3712] f32 32 -> ocm[%d] u8 24x32/64,1 %s",
+                half, half == 0 ? 4 : 7, 4096 + half * HALF, sp_block(&p, sizeof p));
+    }
+    sp_line(s, "sdma4 st step 0 tile 0 wait conv0 2 : ocm[4096] u8 24x64 -> io1[0] u8 24x64");
+    sp_assemble(s);
+    const void *w = sp_bytes(s, N * K), *bias = sp_ints(s, N, 3000),
+               *m = sp_floats(s, N, 1e-3f, 4e-3f);
+    sp_param(s, 0, w, N * K);
+    sp_param(s, N * K, bias, N * 4);
+    sp_param(s, N * K + N * 4, m, N * 4);
+    memcpy(s->io[0], sp_bytes(s, ROWS * K), ROWS * K);
+    void *y = sp_alloc(s, ROWS * N);
+    const cyg_kbuf in[] = {
+        sp_buf(s->io[0], CYG_TYPE_U8, SP_DIMS(ROWS, K)), sp_buf(w, CYG_TYPE_S8, SP_DIMS(N, K)),
+        sp_buf(bias, CYG_TYPE_S32, SP_DIMS(N)), sp_buf(m, CYG_TYPE_F32, SP_DIMS(N))};
+    const cyg_kbuf out = sp_buf(y, CYG_TYPE_U8, SP_DIMS(ROWS, N));
+    sp_reference(s, CYG_KOP_i_linear, &p, in, 4, &out, 1);
+    s->want = y;
+}
+
+const sp_maker sp_makers[] = {sp_linear, sp_conv, sp_attention, sp_rows, sp_reload};
 const size_t sp_maker_count = CYG_COUNT(sp_makers);
 
 void sp_write_package(sp_program *s, const char *path, uint32_t subgraphs)

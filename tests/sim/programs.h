@@ -173,6 +173,9 @@ void sp_attention(sp_program *s);
 /* Gather from the DDR, layer norm, fill, copy, add, scatter. */
 void sp_rows(sp_program *s);
 
+/* Linear in two halves of its columns, whose weights take the same place one after the other. */
+void sp_reload(sp_program *s);
+
 /* A package around a program: its tensors, one step that stands for it with weights that have no
  * bytes, `subgraphs` times the program as the subgraph of that step. */
 void sp_write_package(sp_program *s, const char *path, uint32_t subgraphs);
