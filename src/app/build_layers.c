@@ -191,7 +191,10 @@ static unsigned apply(const cyg_node *n, enum role role, const cyg_config_layer 
     }
     if (is_set(&l->weight_data_type_at) && role == ROLE_STEP &&
         l->weight_data_type != CYG_CONFIG_DTYPE_FP32) {
-        p->weight = l->weight_data_type == CYG_CONFIG_DTYPE_S16 ? CYG_TYPE_S16 : CYG_TYPE_S8;
+        p->s4 = l->weight_data_type == CYG_CONFIG_DTYPE_S4;
+        p->weight = p->s4                                         ? CYG_TYPE_NONE
+                    : l->weight_data_type == CYG_CONFIG_DTYPE_S16 ? CYG_TYPE_S16
+                                                                  : CYG_TYPE_S8;
         if (n->op == CYG_OP_linear || n->op == CYG_OP_conv2d)
             parts |= CYG_PART_WEIGHT;
     }

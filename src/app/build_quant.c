@@ -90,6 +90,7 @@ cyg_status cyg_build_quantise(cyg_build *b)
                                  .search_ranges = c->search_ranges,
                                  .correct_bias = c->correct_bias,
                                  .round_weights = c->round_weights,
+                                 .s4 = c->weight_data_type == CYG_CONFIG_DTYPE_S4,
                                  .keep_reference = true,
                                  .on_output = keep_output,
                                  .user = &b->golden};

@@ -32,6 +32,7 @@ typedef enum cyg_section_kind {
 } cyg_section_kind;
 enum {
     CYG_PACKAGE_VERSION = 2,
+    CYG_PACKAGE_NIBBLE_GROUP = 16, /* taps that share a multiplier, as the writer looks for them */
     CYG_PACKAGE_MOST_PROGRAMS = 64,
     CYG_PACKAGE_MOST_BATCH = 65536,
     CYG_PACKAGE_MOST_SUBGRAPHS = 64,

@@ -38,6 +38,8 @@ typedef struct cyg_tensor {
     uint64_t offset;       /* by kind */
     uint64_t arena_offset; /* INPUT, OUTPUT, ARENA: placed by target/cpu, bytes, 64-aligned */
     const void *data;      /* constants, while in memory */
+    int64_t group;         /* constants of a file: taps that share a multiplier, stored in 4 bits
+                              (nibbles.h);         0 = stored as they are */
 } cyg_tensor;
 
 #define CYG_NO_TENSOR 0xffffffffu /* absent optional input */

@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "base/hash.h"
 #include "format/layout.h"
+#include "format/nibbles.h"
 #include "format/subgraph.h"
 #include "format/variants.h"
 
@@ -173,6 +174,12 @@ static uint64_t weights_expected(const reader *r)
     return 0;
 }
 
+static size_t stored_bytes(const cyg_tensor *t)
+{
+    const cyg_nibbles n = cyg_nibbles_of(t, t->group);
+    return t->group == 0 ? cyg_tensor_bytes(t) : cyg_nibbles_size(&n);
+}
+
 /* The writer chains the checksums of the distinct constants in file order; they are found again as
  * the distinct offsets of the constant tensors in order of first use, program after program. */
 static cyg_status check_weights(reader *r)
@@ -182,10 +189,10 @@ static cyg_status check_weights(reader *r)
         const cyg_program *p = &r->out->programs[k];
         for (uint32_t i = 0; i < p->tensor_count; i++) {
             const cyg_tensor *t = &p->tensors[i];
-            const size_t bytes = cyg_tensor_bytes(t);
-            if (t->kind != CYG_TENSOR_CONST || t->offset < next || bytes == 0)
+            const size_t bytes = t->kind == CYG_TENSOR_CONST ? stored_bytes(t) : 0;
+            if (t->offset < next || bytes == 0)
                 continue;
-            sum = cyg_hash64(t->data, bytes, sum);
+            sum = cyg_hash64(r->out->weights + t->offset, bytes, sum);
             cyg_map_release_pages(&r->out->map,
                                   (size_t)(r->out->weights - r->out->map.data) + (size_t)t->offset,
                                   bytes);
@@ -271,7 +278,14 @@ static cyg_status read_tensor(reader *r, uint32_t i)
         return damaged(r, "a tensor's type or shape is not valid", i);
     switch (t->kind) {
     case CYG_TENSOR_CONST:
-        if (!cyg_range_ok(t->offset, bytes, r->out->weights_size) || t->offset % CYG_PK_ALIGN != 0)
+        if (t->arena_offset > CYG_PK_MOST_GROUP)
+            return damaged(r, "a constant's groups of 4-bit numbers are too long", i);
+        t->group = (int64_t)t->arena_offset;
+        t->arena_offset = 0;
+        if (t->group > 0 && stored_bytes(t) == 0)
+            return damaged(r, "a constant in 4 bits is not S8 of two dimensions and more", i);
+        if (!cyg_range_ok(t->offset, stored_bytes(t), r->out->weights_size) ||
+            t->offset % CYG_PK_ALIGN != 0)
             return damaged(r, "a constant lies outside section \"weights\"", i);
         t->data = r->out->weights + t->offset;
         return CYG_OK;
@@ -446,6 +460,8 @@ cyg_status cyg_package_open(cyg_ctx *ctx, const char *path, cyg_arena *arena,
         if (status == CYG_OK)
             status = check_sections(&r, true);
     }
+    if (status == CYG_OK)
+        status = cyg_nibbles_expand(ctx, path, arena, out_package);
     if (status != CYG_OK)
         cyg_package_close(out_package);
     return status;

@@ -11,12 +11,17 @@
 #include "base/hash.h"
 #include "base/str.h"
 #include "format/layout.h"
+#include "format/nibbles.h"
 #include "format/subgraph.h"
+
+enum { LEAST_SHRUNK = 256 }; /* bytes of a constant that 4 bits are worth a look for */
 
 typedef struct weight_slot {
     uint64_t hash, offset;
     const void *data;
     size_t bytes;
+    uint8_t *nibbles; /* what is stored instead, own memory; NULL = data itself */
+    size_t stored;
 } weight_slot;
 
 typedef struct encoder {
@@ -25,7 +30,7 @@ typedef struct encoder {
     cyg_strbuf strings, *encoded; /* encoded: by program */
     weight_slot *slots;           /* unique constants, in order of first use */
     size_t slot_count;
-    uint64_t **weight_offset; /* by program and tensor */
+    size_t **weight_slot; /* by program and tensor: number in slots */
     uint64_t weight_bytes;
     const cyg_subgraph *subgraphs;
     uint32_t subgraph_count;
@@ -59,8 +64,27 @@ static uint32_t put_string(encoder *e, const char *text)
     return (uint32_t)at;
 }
 
-/* The place of a constant in WEIGHTS: that of an equal one, or a new one. */
-static uint64_t place_constant(encoder *e, const cyg_tensor *t)
+/* Stores in 4 bits what fits. false when out of memory. */
+static bool shrink(weight_slot *slot, const cyg_tensor *t)
+{
+    const cyg_nibbles n = cyg_nibbles_of(t, CYG_PACKAGE_NIBBLE_GROUP);
+    const size_t size = cyg_nibbles_size(&n);
+    if (size == 0 || slot->bytes < LEAST_SHRUNK)
+        return true;
+    slot->nibbles = malloc(size);
+    if (slot->nibbles == NULL)
+        return false;
+    if (cyg_nibbles_pack(&n, t->data, slot->nibbles)) {
+        slot->stored = size;
+    } else {
+        free(slot->nibbles);
+        slot->nibbles = NULL;
+    }
+    return true;
+}
+
+/* The number of the constant's place in WEIGHTS: that of an equal one, or a new one. */
+static cyg_status place_constant(cyg_ctx *ctx, encoder *e, const cyg_tensor *t, size_t *out_slot)
 {
     const size_t bytes = cyg_tensor_bytes(t);
     const uint64_t hash = cyg_hash64(t->data, bytes, 0);
@@ -70,11 +94,18 @@ static uint64_t place_constant(encoder *e, const cyg_tensor *t)
                                    memcmp(e->slots[k].data, t->data, bytes) == 0)))
         k++;
     if (k == e->slot_count) {
-        e->slots[k] = (weight_slot){hash, e->weight_bytes, t->data, bytes};
+        e->slots[k] = (weight_slot){.hash = hash,
+                                    .offset = e->weight_bytes,
+                                    .data = t->data,
+                                    .bytes = bytes,
+                                    .stored = bytes};
         e->slot_count++;
-        e->weight_bytes = cyg_align_up(e->weight_bytes + bytes, CYG_PK_ALIGN);
+        if (!shrink(&e->slots[k], t))
+            return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for constant \"%s\"", t->name);
+        e->weight_bytes = cyg_align_up(e->weight_bytes + e->slots[k].stored, CYG_PK_ALIGN);
     }
-    return e->slots[k].offset;
+    *out_slot = k;
+    return CYG_OK;
 }
 
 static cyg_status place_weights(cyg_ctx *ctx, encoder *e)
@@ -83,18 +114,18 @@ static cyg_status place_weights(cyg_ctx *ctx, encoder *e)
     for (uint32_t i = 0; i < e->program_count; i++)
         tensors += e->programs[i].tensor_count;
     e->slots = calloc(tensors + 1, sizeof *e->slots);
-    e->weight_offset = calloc((size_t)e->program_count + 1, sizeof *e->weight_offset);
+    e->weight_slot = calloc((size_t)e->program_count + 1, sizeof *e->weight_slot);
     e->encoded = calloc((size_t)e->program_count + 1, sizeof *e->encoded);
-    if (e->slots == NULL || e->weight_offset == NULL || e->encoded == NULL)
+    if (e->slots == NULL || e->weight_slot == NULL || e->encoded == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for the package's constants");
     for (uint32_t i = 0; i < e->program_count; i++) {
         const cyg_program *p = &e->programs[i];
-        e->weight_offset[i] = calloc((size_t)p->tensor_count + 1, sizeof **e->weight_offset);
-        if (e->weight_offset[i] == NULL)
+        e->weight_slot[i] = calloc((size_t)p->tensor_count + 1, sizeof **e->weight_slot);
+        if (e->weight_slot[i] == NULL)
             return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for the package's constants");
         for (uint32_t t = 0; t < p->tensor_count; t++)
             if (p->tensors[t].kind == CYG_TENSOR_CONST)
-                e->weight_offset[i][t] = place_constant(e, &p->tensors[t]);
+                CYG_DO(place_constant(ctx, e, &p->tensors[t], &e->weight_slot[i][t]));
     }
     return CYG_OK;
 }
@@ -113,8 +144,14 @@ static void put_tensor(encoder *e, uint32_t i)
         put_u64(s, k < t->rank ? (uint64_t)t->dims[k] : 0);
     put_u32(s, (uint32_t)t->zero_point);
     put_u32(s, scale_bits);
-    put_u64(s, t->kind == CYG_TENSOR_CONST ? e->weight_offset[e->at][i] : t->offset);
-    put_u64(s, t->arena_offset);
+    if (t->kind == CYG_TENSOR_CONST) {
+        const weight_slot *slot = &e->slots[e->weight_slot[e->at][i]];
+        put_u64(s, slot->offset);
+        put_u64(s, slot->nibbles != NULL ? CYG_PACKAGE_NIBBLE_GROUP : 0);
+    } else {
+        put_u64(s, t->offset);
+        put_u64(s, t->arena_offset);
+    }
 }
 
 static void encode_program(encoder *e, uint32_t index)
@@ -195,9 +232,11 @@ static section_row write_weights(cyg_writer *w, const encoder *e)
     section_row row = {CYG_SECTION_WEIGHTS, 0, cyg_writer_offset(w), e->weight_bytes, 0};
     for (size_t k = 0; k < e->slot_count; k++) {
         cyg_writer_pad(w, CYG_PK_ALIGN);
-        cyg_writer_write(w, e->slots[k].data, e->slots[k].bytes);
-        if (e->slots[k].bytes > 0)
-            row.checksum = cyg_hash64(e->slots[k].data, e->slots[k].bytes, row.checksum);
+        const weight_slot *slot = &e->slots[k];
+        const void *data = slot->nibbles != NULL ? slot->nibbles : slot->data;
+        cyg_writer_write(w, data, slot->stored);
+        if (slot->stored > 0)
+            row.checksum = cyg_hash64(data, slot->stored, row.checksum);
     }
     cyg_writer_pad(w, CYG_PK_ALIGN);
     return row;
@@ -307,14 +346,16 @@ static cyg_status encode_all(cyg_ctx *ctx, encoder *e)
 
 static void close_encoder(encoder *e)
 {
-    for (uint32_t i = 0; e->weight_offset != NULL && i < e->program_count; i++)
-        free(e->weight_offset[i]);
+    for (uint32_t i = 0; e->weight_slot != NULL && i < e->program_count; i++)
+        free(e->weight_slot[i]);
+    for (size_t i = 0; i < e->slot_count; i++)
+        free(e->slots[i].nibbles);
     for (uint32_t i = 0; e->encoded != NULL && i < e->program_count; i++)
         cyg_strbuf_deinit(&e->encoded[i]);
     for (uint32_t i = 0; e->subgraph_bytes != NULL && i < e->subgraph_count; i++)
         cyg_strbuf_deinit(&e->subgraph_bytes[i]);
     free(e->slots);
-    free(e->weight_offset);
+    free(e->weight_slot);
     free(e->encoded);
     free(e->subgraph_bytes);
     free(e->parameters);

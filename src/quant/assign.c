@@ -2,9 +2,9 @@
  * and a requant node on each edge whose two ends are stored differently. Nodes are visited in
  * execution order, so a requant that serves several readers stands before the first of them. */
 #include "quant/correct.h"
+#include "quant/groups.h"
 #include "quant/params.h"
 #include "quant/study.h"
-#include "quant/round.h"
 
 typedef struct assignment {
     cyg_scheme *s;
@@ -193,19 +193,62 @@ static cyg_status resolve_result(assignment *a, cyg_node_id id)
     return CYG_OK;
 }
 
-/* `now`, made of w tap by tap, again by second order. */
-static cyg_status round_weights(cyg_scheme *s, cyg_node_id id, cyg_value_id w, cyg_value_id now)
+/* The accumulator's proof (cyg_quant_weights) for weights that were rounded otherwise. */
+static bool sums_fit(const cyg_weight_grid *grid, const int8_t *w, const cyg_quant *x,
+                     const cyg_value *bias)
 {
+    for (int64_t n = 0; n < grid->channels; n++) {
+        double magnitude = 0.0, sum = 0.0;
+        for (int64_t k = 0; k < grid->taps; k++) {
+            const double v = (double)w[n * grid->taps + k];
+            magnitude += v < 0.0 ? -v : v;
+            sum += v;
+        }
+        if (!cyg_quant_sum_fits(x, magnitude, sum,
+                                bias != NULL ? (double)((const float *)bias->data)[n] : 0.0,
+                                (double)grid->scales[n]))
+            return false;
+    }
+    return true;
+}
+
+/* `now`, made of w tap by tap in 8 bits: on a grid of 4 bits where that is wanted, and by second
+ * order. Stays as it is when the sums could overflow. */
+static cyg_status refine_weights(assignment *a, cyg_node_id id, cyg_value_id w, cyg_value_id now)
+{
+    cyg_scheme *s = a->s;
     const cyg_value *q = cyg_val(s->g, now);
-    const cyg_weight_grid grid = {.channels = q->dims[0],
-                                  .taps = cyg_value_elements(q) / q->dims[0],
-                                  .scales = q->quant.scales,
-                                  .most = 127};
+    const cyg_node *node = cyg_nod(s->g, id);
+    const cyg_value_id b = cyg_node_in(node, 2);
+    const float *weights = cyg_val(s->g, w)->data;
+    const cyg_quant x = cyg_val(s->g, node->in[0])->quant;
+    const bool s4 = s->s4[id.i];
+    const size_t gains = s->gain_count;
+    cyg_weight_grid grid = {.channels = q->dims[0],
+                            .taps = cyg_value_elements(q) / q->dims[0],
+                            .scales = q->quant.scales,
+                            .least = -127,
+                            .most = 127};
+    if (!s4 && !s->options->round_weights)
+        return CYG_OK;
     int8_t *data = cyg_arena_memdup(&s->g->arena, q->data, q->bytes);
     if (data == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
-    CYG_DO(cyg_quant_round_weights(s, id, &grid, cyg_val(s->g, w)->data, data));
+    if (s4) {
+        CYG_DO(cyg_quant_groups(s, id, &x, weights, grid.channels, grid.taps, &grid));
+        cyg_quant_round_nearest(&grid, weights, data);
+    }
+    if (s->options->round_weights)
+        CYG_DO(cyg_quant_round_weights(s, id, &grid, weights, data));
+    if (!sums_fit(&grid, data, &x, cyg_value_is_none(b) ? NULL : cyg_val(s->g, b))) {
+        s->gain_count = gains;
+        return CYG_OK;
+    }
     cyg_val(s->g, now)->data = data;
+    cyg_val(s->g, now)->quant.scales = grid.scales;
+    if (s4)
+        a->report->weight_bytes_quantised -= /* half a byte less, half a byte for a group */
+            grid.channels * (grid.taps - (grid.taps + grid.group - 1) / grid.group) / 2;
     return CYG_OK;
 }
 
@@ -228,8 +271,8 @@ static cyg_status resolve_weights(assignment *a, cyg_node_id id)
     a->report->weight_bytes_quantised +=
         (int64_t)cyg_val(g, now)->bytes + 4 * cyg_val(g, w)->dims[0];
     cyg_node_set_input(g, id, 1, now);
-    if (s->options->round_weights && !wide)
-        CYG_DO(round_weights(s, id, w, now));
+    if (!wide)
+        CYG_DO(refine_weights(a, id, w, now));
     if (s->options->correct_bias && !wide)
         CYG_DO(cyg_quant_correct_bias(s, id, cyg_val(g, w)->data));
     return cyg_quant_memo_keep(s, id, &x, b);

@@ -48,6 +48,7 @@ typedef struct cyg_scheme {
     bool *integer;          /* by node */
     bool *shared;           /* by class: more than one operand of an integer node reads it */
     int64_t *head_dim;      /* by class: channels that share a scale, for S8_HEADS; 0 = one scale */
+    bool *s4;               /* by node: weights of 4 bits */
     int64_t total_macs;
     struct cyg_rows *rows;        /* by node: what it reads, sampled (rows.h) */
     cyg_node_id *row_reader;      /* by value: the first node whose rows it gives */

@@ -63,6 +63,8 @@ static uint8_t outcome_of(const cyg_scheme *s, uint32_t id)
         bits |= CYG_PART_OUTPUT;
     if (p.weight == CYG_TYPE_S16 && weighted && !integer)
         bits |= CYG_PART_WEIGHT;
+    if (p.s4 && weighted && !s->s4[id])
+        bits |= CYG_PART_WEIGHT;
     if (p.e_bits != 0 && n->op == CYG_OP_attention && !integer && !to_float)
         bits |= CYG_PART_PROBABILITIES;
     return (uint8_t)bits;

@@ -225,17 +225,24 @@ cyg_status cyg_quant_constant(cyg_scheme *s, cyg_value_id v, const cyg_quant *q,
     return CYG_OK;
 }
 
-/* `steps` on each side, unless the accumulator could overflow: reach sum|w| + |bias| < limit, the
- * zero point's share included (docs/numerics.md). The limit leaves 2^24 for a corrected bias. */
+/* reach sum|w| + |bias| < limit, the zero point's share included (docs/numerics.md). The limit
+ * leaves 2^24 for a corrected bias. */
+bool cyg_quant_sum_fits(const cyg_quant *x, double magnitude, double sum, double bias, double scale)
+{
+    const bool wide = x->type == CYG_TYPE_S16;
+    return (wide ? 32768.0 : 255.0) * magnitude +
+               fabs(rint(bias / ((double)x->scales[0] * scale)) - (double)x->zero_point * sum) <
+           (wide ? 4503599627370496.0 : 2130706432.0);
+}
+
+/* `steps` on each side, unless the accumulator could overflow. */
 static float channel_scale(const float *w, int64_t taps, double bias, const cyg_quant *x,
                            double steps)
 {
-    const bool wide = x->type == CYG_TYPE_S16;
-    const double s_x = (double)x->scales[0], limit = wide ? 4503599627370496.0 : 2130706432.0;
     double reach = 0.0;
     for (int64_t k = 0; k < taps; k++)
         reach = fabs((double)w[k]) > reach ? fabs((double)w[k]) : reach;
-    double s_w = reach > 0.0 ? reach / steps : fabs(bias) / (s_x * 1048576.0);
+    double s_w = reach > 0.0 ? reach / steps : fabs(bias) / ((double)x->scales[0] * 1048576.0);
     for (int tries = 0; tries < 64; tries++) {
         const double scale = (double)usable(s_w);
         double magnitude = 0.0, sum = 0.0;
@@ -244,9 +251,7 @@ static float channel_scale(const float *w, int64_t taps, double bias, const cyg_
             magnitude += fabs(q);
             sum += q;
         }
-        if ((wide ? 32768.0 : 255.0) * magnitude +
-                fabs(rint(bias / (s_x * scale)) - (double)x->zero_point * sum) <
-            limit)
+        if (cyg_quant_sum_fits(x, magnitude, sum, bias, scale))
             break;
         s_w = scale * 2.0;
     }

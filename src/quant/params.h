@@ -28,6 +28,10 @@ double cyg_quant_u8_error(const cyg_quant *q, const float *x, const float *weigh
 double cyg_quant_dot(const float *a, const float *b, int64_t count);
 /* Range of a float constant. */
 void cyg_quant_const_range(const cyg_value *v, float *lo, float *hi);
+/* Whether an accumulator holds every sum of an output's weights, sum |w| and sum w, times inputs
+ * stored with x, plus a bias, with room for a correction of it. */
+bool cyg_quant_sum_fits(const cyg_quant *x, double magnitude, double sum, double bias,
+                        double scale);
 /* S8 or S16 weights [channels, taps], one scale a channel, for an input with scale s_x and zero
  * point z_x; S16 within -32639..32639, so that both of its bytes are S8, for a 16-bit input. */
 cyg_status cyg_quant_weights(cyg_scheme *s, cyg_value_id w, const cyg_value *bias,

@@ -41,6 +41,7 @@ typedef struct cyg_asked {
     cyg_type value;  /* v of attention: S8 or S16; NONE = as data */
     cyg_type output; /* what it writes: U8, S8, S16 or F32 */
     cyg_type weight; /* S8, or S16 for a linear or convolution that reads 16 bits */
+    bool s4;         /* weights on a grid of 4 bits a group (S8 to kernels); weight is NONE then */
     int32_t e_bits;  /* attention's unnormalised probabilities: 8 or 16 */
     bool insist;     /* data names this node alone: without such a form there is an error */
 } cyg_asked;
@@ -76,6 +77,7 @@ typedef struct cyg_quant_options {
     bool search_ranges;                      /* of 8-bit values, where it helps */
     bool correct_bias;                       /* of linears and convolutions, where it helps */
     bool round_weights;                      /* by second order, where it helps */
+    bool s4; /* 4-bit weights wherever nothing else is asked, but for entrance and classifier */
     cyg_normalize
         normalize; /* of input 0; then the quantised graph's input are the pixels themselves */
     /* Called with each graph output of each calibration run, in order: what the golden check

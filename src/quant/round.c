@@ -37,11 +37,12 @@ static int32_t multiplier(const cyg_weight_grid *g, int64_t n, int64_t k)
                          : g->multipliers[n * ((g->taps + g->group - 1) / g->group) + k / g->group];
 }
 
-/* rne(x / step) within -most..most. */
-static float nearest(float x, float step, float most)
+/* rne(x / step) within the grid. */
+static float nearest(const cyg_weight_grid *g, float x, float step)
 {
+    const float least = (float)g->least, most = (float)g->most;
     float q = x / step;
-    q = q > -most ? q : -most;
+    q = q > least ? q : least;
     q = q < most ? q : most;
     return (q + 12582912.0f) - 12582912.0f;
 }
@@ -51,8 +52,7 @@ void cyg_quant_round_nearest(const cyg_weight_grid *g, const float *weights, int
     for (int64_t n = 0; n < g->channels; n++)
         for (int64_t k = 0; k < g->taps; k++) {
             const int32_t m = multiplier(g, n, k);
-            const float q =
-                nearest(weights[n * g->taps + k], g->scales[n] * (float)m, (float)g->most);
+            const float q = nearest(g, weights[n * g->taps + k], g->scales[n] * (float)m);
             out[n * g->taps + k] = (int8_t)((int32_t)q * m);
         }
 }
@@ -91,8 +91,7 @@ static void round_block(const rounding *r, int64_t n0, int64_t first, const floa
             float d = 0.0f;
             if (n < columns) {
                 const int32_t m = multiplier(g, n0 + n, tap);
-                const float step = g->scales[n0 + n] * (float)m,
-                            q = nearest(v[n], step, (float)g->most);
+                const float step = g->scales[n0 + n] * (float)m, q = nearest(g, v[n], step);
                 d = w[n] - q * step;
                 r->out[(n0 + n) * g->taps + tap] = (int8_t)((int32_t)q * m);
             }

@@ -5,11 +5,11 @@
 #include "quant/rows.h"
 
 /* The values that weights of a layer can take: weight [n][k] is scales[n] times an integer w, w = q
- * times the multiplier of its group, |q| <= most. */
+ * times the multiplier of its group, least <= q <= most. */
 typedef struct cyg_weight_grid {
     int64_t channels, taps;
     const float *scales;        /* [channels] */
-    int32_t most;               /* 127, or 7 for S4 */
+    int32_t least, most;        /* -127 and 127, or -8 and 7 */
     int64_t group;              /* taps that share a multiplier; 0 = none, they are all 1 */
     const uint8_t *multipliers; /* [channels][groups of taps, the last may be shorter] */
 } cyg_weight_grid;

@@ -11,7 +11,7 @@
  * linear, conv2d, layer_normalization and attention are integer nodes whenever their constants are.
  * Element-wise nodes and means join them when an operand already is an integer, so that a float
  * network does not change back and forth. Everything else runs in binary32. */
-#include "quant/internal.h"
+#include "quant/groups.h"
 
 /* A linear with less than this share of the model's MACs gets 16-bit inputs. */
 static const double cheap_share = 0.005;
@@ -466,5 +466,5 @@ cyg_status cyg_quant_choose(cyg_scheme *s)
     apply_outputs(s);
     lower_by_producers(s);
     choose_heads(s);
-    return CYG_OK;
+    return cyg_quant_choose_s4(s);
 }

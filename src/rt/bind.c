@@ -121,6 +121,8 @@ static void release_constants(const cyg_package *k, const cyg_program *p, const 
         if (step->in[i] == CYG_NO_TENSOR || p->tensors[step->in[i]].kind != CYG_TENSOR_CONST)
             continue;
         const cyg_tensor *t = &p->tensors[step->in[i]];
+        if (t->group > 0)
+            continue; /* expanded: not in the file's pages */
         cyg_map_release_pages(&k->map, (size_t)(k->weights - k->map.data) + (size_t)t->offset,
                               cyg_tensor_bytes(t));
     }

@@ -251,6 +251,7 @@ static void test_all_flags(void **state)
                                         "quant.search_ranges",
                                         "quant.correct_bias",
                                         "quant.round_weights",
+                                        "quant.weight_data_type",
                                         "quant.qdq_opset",
                                         "quant.transformer_opt_level",
                                         "quant.input_sample_dir",

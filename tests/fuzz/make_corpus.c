@@ -1,5 +1,5 @@
 /* Writes one file of the corpus, from the transformer of one block that the quantiser's tests use.
- * argv: output, then "int", "float" or "variants" (packages), "onnx", "text". */
+ * argv: output, then "int", "s4", "float" or "variants" (packages), "onnx", "text". */
 #include "../target/session_testing.h"
 
 #include "onnx/onnx.h"
@@ -32,8 +32,10 @@ int main(int argc, char **argv)
         return 2;
     cyg_ctx_init(&ctx);
     const bool variants = strcmp(argv[2], "variants") == 0;
-    const bool is_int = strcmp(argv[2], "int") == 0 || variants;
-    cyg_graph *g = is_int ? tiny_quantised(&ctx, true, &report) : tiny_graph();
+    cyg_quant_options quant = tiny_options(true);
+    quant.s4 = strcmp(argv[2], "s4") == 0;
+    const bool is_int = strcmp(argv[2], "int") == 0 || quant.s4 || variants;
+    cyg_graph *g = is_int ? tiny_quantised_as(&ctx, &quant, &report) : tiny_graph();
     if (variants) {
         write_variants(&ctx, g, argv[1]);
     } else if (is_int || strcmp(argv[2], "float") == 0) {

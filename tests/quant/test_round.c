@@ -156,20 +156,27 @@ static const int8_t *rounded_weights(const cyg_graph *g, const float **scales)
     return v->data;
 }
 
-static cyg_graph *quantise(cyg_ctx *ctx, inputs *in, bool round, bool centred,
-                           cyg_quant_report *report)
+/* s4: asked for this layer by name. */
+static cyg_graph *quantise_as(cyg_ctx *ctx, inputs *in, cyg_quant_options *options, bool s4,
+                              cyg_quant_report *report)
 {
     cyg_graph *g = layer();
     const cyg_sample_source source = {in, SAMPLES, 1, get, tiny_name};
-    const cyg_asked bytes = {.data = CYG_TYPE_U8}; /* the only layer would get 16 bits */
     cyg_asked *asked = calloc(g->node_count, sizeof *asked);
     assert_non_null(asked);
-    asked[0] = bytes;
-    const cyg_quant_options options = {
-        .transformer_level = 1, .round_weights = round, .correct_bias = centred, .asked = asked};
-    OK(ctx, cyg_quantise(ctx, g, &source, &options, report));
+    asked[0] = (cyg_asked){.data = CYG_TYPE_U8, .s4 = s4}; /* the only layer would get 16 bits */
+    options->transformer_level = 1;
+    options->asked = asked;
+    OK(ctx, cyg_quantise(ctx, g, &source, options, report));
     free(asked);
     return g;
+}
+
+static cyg_graph *quantise(cyg_ctx *ctx, inputs *in, bool round, bool centred,
+                           cyg_quant_report *report)
+{
+    cyg_quant_options options = {.round_weights = round, .correct_bias = centred};
+    return quantise_as(ctx, in, &options, false, report);
 }
 
 static void against_witness(bool centred)
@@ -241,6 +248,63 @@ static void test_gain(void **unused)
     cyg_graph_destroy(g);
 }
 
+/* Every group of 16 taps of every output is a multiplier of 1 to 15 times numbers of -8..7. */
+static bool is_s4(const int8_t *w)
+{
+    for (int n = 0; n < OUTPUTS; n++)
+        for (int k = 0; k < TAPS; k += 16) {
+            bool fits = false;
+            for (int m = 1; m <= 15 && !fits; m++) {
+                fits = true;
+                for (int i = k; i < k + 16 && i < TAPS; i++)
+                    fits = fits && w[n * TAPS + i] % m == 0 && w[n * TAPS + i] / m >= -8 &&
+                           w[n * TAPS + i] / m <= 7;
+            }
+            if (!fits)
+                return false;
+        }
+    return true;
+}
+
+static void test_s4(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    static inputs in;
+    static witness w;
+    double error[2];
+    const float *scales;
+    cyg_quant_report report;
+    cyg_ctx_init(&ctx);
+    fill(&in);
+    cyg_graph *original = layer();
+    const float *weights = value_named(original, "w")->data;
+    for (int round = 0; round < 2; round++) {
+        cyg_quant_options options = {.round_weights = round == 1};
+        cyg_graph *g = quantise_as(&ctx, &in, &options, true, &report);
+        const int8_t *found = rounded_weights(g, &scales);
+        assert_true(is_s4(found));
+        read_rows(&w, &in, &cyg_val(g, node_named(g, "layer")->in[0])->quant, false);
+        error[round] = 0.0;
+        for (int n = 0; n < OUTPUTS; n++) {
+            double one[TAPS];
+            for (int k = 0; k < TAPS; k++)
+                one[k] = (double)scales[n] * found[n * TAPS + k];
+            error[round] += objective(&w, weights + n * TAPS, one);
+        }
+        assert_true(report.weight_bytes_quantised < OUTPUTS * (TAPS / 2 + 3 + 4));
+        cyg_graph_destroy(g);
+    }
+    if (!(error[1] < 0.4 * error[0]))
+        fail_msg("objective %g, to the nearest it is %g", error[1], error[0]);
+    /* The option alone leaves entrance and classifier be, and this layer is both. */
+    cyg_quant_options option = {.s4 = true};
+    cyg_graph *g = quantise_as(&ctx, &in, &option, false, &report);
+    assert_false(is_s4(rounded_weights(g, &scales)));
+    cyg_graph_destroy(g);
+    cyg_graph_destroy(original);
+}
+
 /* Rows of which one half says nothing about the other: rounding must not be kept. */
 static void test_judged(void **unused)
 {
@@ -263,6 +327,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_witness),
         cmocka_unit_test(test_gain),
+        cmocka_unit_test(test_s4),
         cmocka_unit_test(test_judged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

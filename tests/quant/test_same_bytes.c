@@ -5,7 +5,30 @@
 #include "base/hash.h"
 #include "base/pool.h"
 
-static void package_hash(void **state, unsigned threads, char out[65])
+/* What the package gives is what the graph's own program holds, 4-bit weights included. */
+static void same_constants(cyg_ctx *ctx, const cyg_graph *g, const char *path, bool s4)
+{
+    cyg_arena arena;
+    cyg_program p;
+    cyg_cpu_report report;
+    cyg_package k;
+    uint32_t shrunk = 0;
+    cyg_arena_init(&arena);
+    OK(ctx, cyg_target_cpu_compile(ctx, g, &arena, &p, &report));
+    OK(ctx, cyg_package_open(ctx, path, &arena, NULL, &k));
+    assert_int_equal(k.programs[0].tensor_count, p.tensor_count);
+    for (uint32_t i = 0; i < p.tensor_count; i++) {
+        const cyg_tensor *t = &k.programs[0].tensors[i];
+        if (t->kind == CYG_TENSOR_CONST)
+            assert_memory_equal(t->data, p.tensors[i].data, cyg_tensor_bytes(t));
+        shrunk += t->group > 0;
+    }
+    assert_int_equal(shrunk, s4 ? 4 : 0); /* qkv, proj, fc1, fc2 */
+    cyg_package_close(&k);
+    cyg_arena_deinit(&arena);
+}
+
+static void package_hash(void **state, unsigned threads, bool s4, char out[65])
 {
     static cyg_ctx ctx;
     cyg_ctx_init(&ctx);
@@ -16,11 +39,13 @@ static void package_hash(void **state, unsigned threads, char out[65])
     options.smooth = CYG_SMOOTH_SEARCH;
     options.method = CYG_RANGE_KL;
     options.search_ranges = options.correct_bias = options.round_weights = true;
+    options.s4 = s4;
     cyg_graph *g = tiny_quantised_as(&ctx, &options, &report);
     assert_true(report.gain_count > 4);
     OK(&ctx, cyg_quant_bind_input(&ctx, g, 0, CYG_TYPE_U8, true));
     const char *path = scratch_path(state, "m.cyg");
     write_package(&ctx, g, path);
+    same_constants(&ctx, g, path, s4);
     cyg_graph_destroy(g);
     cyg_map map;
     OK(&ctx, cyg_map_open(&ctx, path, &map));
@@ -29,19 +54,19 @@ static void package_hash(void **state, unsigned threads, char out[65])
     cyg_pool_destroy(ctx.pool);
 }
 
-static void test_same_bytes(void **state)
+static void same_bytes(void **state, bool s4)
 {
     char first[65], again[65];
     const char *saved = getenv("CYGNET_CPU");
     char *kept = saved != NULL ? strdup(saved) : NULL;
     unsetenv("CYGNET_CPU");
-    package_hash(state, 1, first);
+    package_hash(state, 1, s4, first);
     for (int level = 0; level < CYG_CPU_COUNT; level++) {
         if (!cyg_cpu_has((cyg_cpu_level_id)level))
             continue;
         setenv("CYGNET_CPU", cyg_cpu_name((cyg_cpu_level_id)level), 1);
         for (unsigned threads = 1; threads <= 3; threads++) {
-            package_hash(state, threads, again);
+            package_hash(state, threads, s4, again);
             if (strcmp(first, again) != 0)
                 fail_msg("%s, %u threads: %s, expected %s", getenv("CYGNET_CPU"), threads, again,
                          first);
@@ -52,6 +77,12 @@ static void test_same_bytes(void **state)
     else
         unsetenv("CYGNET_CPU");
     free(kept);
+}
+
+static void test_same_bytes(void **state)
+{
+    same_bytes(state, false);
+    same_bytes(state, true);
 }
 
 int main(void)
