@@ -1,10 +1,9 @@
 /* The two runs in lock step. The float interpreter leads: each value that a step of the program
  * will want is copied when it is computed, and steps run as soon as all of theirs are there. What
  * nobody wants any more is freed at once, so memory is that of two runs, whatever the depth. */
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "interp/buffers.h"
 #include "interp/interp.h"
 #include "precision/judge.h"
 #include "precision/measure.h"
@@ -33,6 +32,7 @@ typedef struct analysis {
     void **made;        /* buffers made for one step */
     size_t made_count;
     uint32_t next; /* step */
+    cyg_buffers buffers;
 } analysis;
 
 static cyg_status nomem(const analysis *a)
@@ -40,16 +40,10 @@ static cyg_status nomem(const analysis *a)
     return CYG_FAIL(a->ctx, CYG_E_NOMEM, "out of memory for the precision analysis");
 }
 
-static void *new_bytes(size_t bytes)
-{
-    size_t size;
-    return cyg_add_size(bytes, 128, &size) ? aligned_alloc(64, cyg_align_up(size - 64, 64)) : NULL;
-}
-
-static void let_go(held *h)
+static void let_go(analysis *a, held *h)
 {
     if (h->left > 0 && --h->left == 0) {
-        free(h->data);
+        cyg_buffers_put(&a->buffers, h->data);
         h->data = NULL;
     }
 }
@@ -143,7 +137,7 @@ static cyg_kbuf as_run(const analysis *a, uint32_t t)
 
 static cyg_status make(analysis *a, size_t bytes, void **out)
 {
-    *out = new_bytes(bytes);
+    *out = cyg_buffers_get(&a->buffers, bytes);
     if (*out == NULL)
         return nomem(a);
     a->made[a->made_count++] = *out;
@@ -162,7 +156,7 @@ static cyg_status as_float(analysis *a, uint32_t t, cyg_kbuf *out)
         return CYG_OK;
     void *codes;
     CYG_DO(make(a, cyg_tensor_bytes(tensor), &codes));
-    cyg_coding_store(&a->coding[t], out->data, cyg_tensor_elements(tensor), codes);
+    cyg_coding_store(a->ctx->pool, &a->coding[t], out->data, cyg_tensor_elements(tensor), codes);
     out->data = codes;
     return CYG_OK;
 }
@@ -174,7 +168,7 @@ static cyg_status run_program(analysis *a, const cyg_step *s)
     for (uint32_t k = 0; k < s->out_count; k++) {
         const uint32_t t = cyg_precision_owner(a->p, s->out[k]);
         if (a->run[t].data == NULL)
-            a->run[t].data = new_bytes(cyg_tensor_bytes(&a->p->tensors[t]));
+            a->run[t].data = cyg_buffers_get(&a->buffers, cyg_tensor_bytes(&a->p->tensors[t]));
         if (a->run[t].data == NULL)
             return nomem(a);
         a->out[k] = as_run(a, s->out[k]);
@@ -202,9 +196,7 @@ static void compare(analysis *a, const cyg_step *s)
         cyg_measure *m = &a->measures[a->row_of[t]];
         const float *x = a->floats[a->of[t].i].data;
         const int64_t count = cyg_tensor_elements(&a->p->tensors[t]);
-        cyg_measure_float(m, x, count);
-        cyg_measure_add(m, &m->run, x, as_run(a, t).data, count);
-        cyg_measure_add(m, &m->alone, x, a->out[k].data, count);
+        cyg_measure_sample(a->ctx->pool, m, x, as_run(a, t).data, a->out[k].data, count);
     }
 }
 
@@ -218,14 +210,14 @@ static cyg_status do_step(analysis *a)
     if (status == CYG_OK)
         compare(a, s);
     while (a->made_count > 0)
-        free(a->made[--a->made_count]);
+        cyg_buffers_put(&a->buffers, a->made[--a->made_count]);
     for (uint32_t k = 0; k < s->in_count + s->out_count; k++) {
         const uint32_t t = k < s->in_count ? s->in[k] : s->out[k - s->in_count];
         if (t == CYG_NO_TENSOR || is_const(a, t))
             continue;
-        let_go(&a->run[cyg_precision_owner(a->p, t)]);
+        let_go(a, &a->run[cyg_precision_owner(a->p, t)]);
         if (!cyg_value_is_none(a->of[t]))
-            let_go(&a->floats[a->of[t].i]);
+            let_go(a, &a->floats[a->of[t].i]);
     }
     return status;
 }
@@ -251,7 +243,7 @@ static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kb
     (void)ctx;
     if (h->left > 0 && h->data == NULL) {
         const size_t bytes = (size_t)cyg_value_elements(cyg_val(a->reference, v)) * sizeof(float);
-        h->data = new_bytes(bytes);
+        h->data = cyg_buffers_get(&a->buffers, bytes);
         if (h->data == NULL)
             return nomem(a);
         memcpy(h->data, buf->data, bytes);
@@ -264,11 +256,11 @@ static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kb
 static void forget(analysis *a)
 {
     for (uint32_t v = 0; a->floats != NULL && v < a->reference->value_count; v++) {
-        free(a->floats[v].data);
+        cyg_buffers_put(&a->buffers, a->floats[v].data);
         a->floats[v] = (held){.wanted = a->floats[v].wanted, .left = a->floats[v].wanted};
     }
     for (uint32_t t = 0; a->run != NULL && t < a->p->tensor_count; t++) {
-        free(a->run[t].data);
+        cyg_buffers_put(&a->buffers, a->run[t].data);
         a->run[t] = (held){.wanted = a->run[t].wanted, .left = a->run[t].wanted};
     }
 }
@@ -285,7 +277,7 @@ static cyg_status run_sample(analysis *a, cyg_interp *interp, const cyg_precisio
     a->next = 0;
     for (uint32_t k = 0; k < p->input_count; k++) {
         const cyg_tensor *t = &p->tensors[p->inputs[k]];
-        a->run[p->inputs[k]].data = new_bytes(cyg_tensor_bytes(t));
+        a->run[p->inputs[k]].data = cyg_buffers_get(&a->buffers, cyg_tensor_bytes(t));
         if (a->run[p->inputs[k]].data == NULL)
             return nomem(a);
         fed[k] = describe(t, a->run[p->inputs[k]].data, false);
@@ -350,6 +342,7 @@ cyg_status cyg_precision_analyse(cyg_ctx *ctx, cyg_graph *reference, const cyg_g
     if (status == CYG_OK)
         status = cyg_precision_weights(ctx, reference, p, arena, out_precision);
     forget(&a);
+    cyg_buffers_deinit(&a.buffers);
     cyg_stepper_destroy(a.stepper);
     cyg_arena_deinit(&scratch);
     return status;

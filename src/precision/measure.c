@@ -7,6 +7,10 @@
 #include <math.h>
 #include <string.h>
 
+enum {
+    BLOCK = 16,     /* channels: a line of the cache of floats */
+    SMALL = 1 << 14 /* elements that are not worth a second thread */
+};
 static const double no_noise_db = 200.0;
 
 /* ---- codes ---- */
@@ -62,12 +66,23 @@ static int32_t code_of(const cyg_coding *c, float x, float scale)
     for (int64_t k = 0; k < c->channels; k++)                                                      \
     ((T *)out)[at + k] = (T)code_of(c, x[at + k], c->scale[k])
 #define CYG_REAL_ROW(T)                                                                            \
-    for (int64_t k = 0; k < c->channels; k++)                                                      \
+    for (int64_t k = first; k < end; k++)                                                          \
     out[k] = c->scale[k] * (float)(((const T *)y)[at + k] - c->zero)
 
-void cyg_coding_store(const cyg_coding *c, const float *x, int64_t count, void *out)
+typedef struct storing {
+    const cyg_coding *c;
+    const float *x;
+    void *out;
+} storing;
+
+static void store_rows(void *arg, unsigned worker, int64_t begin, int64_t end)
 {
-    for (int64_t at = 0; at < count; at += c->channels) {
+    const storing *job = arg;
+    const cyg_coding *c = job->c;
+    const float *x = job->x;
+    void *out = job->out;
+    (void)worker;
+    for (int64_t at = begin * c->channels; at < end * c->channels; at += c->channels) {
         if (c->type == CYG_TYPE_U8)
             CYG_STORE_ROW(uint8_t);
         else if (c->type == CYG_TYPE_S8)
@@ -81,7 +96,15 @@ void cyg_coding_store(const cyg_coding *c, const float *x, int64_t count, void *
     }
 }
 
-static void real_row(const cyg_coding *c, const void *y, int64_t at, float *out)
+void cyg_coding_store(cyg_pool *pool, const cyg_coding *c, const float *x, int64_t count, void *out)
+{
+    storing job = {c, x, out};
+    cyg_pool_for(count < SMALL ? NULL : pool, count / c->channels, 0, store_rows, &job);
+}
+
+/* Channels first..end-1 of the row at `at`. */
+static void real_row(const cyg_coding *c, const void *y, int64_t at, int64_t first, int64_t end,
+                     float *out)
 {
     if (c->type == CYG_TYPE_U8)
         CYG_REAL_ROW(uint8_t);
@@ -92,7 +115,7 @@ static void real_row(const cyg_coding *c, const void *y, int64_t at, float *out)
     else if (c->type == CYG_TYPE_S16)
         CYG_REAL_ROW(int16_t);
     else
-        memcpy(out, (const float *)y + at, sizeof *out * (size_t)c->channels);
+        memcpy(out + first, (const float *)y + at + first, sizeof *out * (size_t)(end - first));
 }
 
 /* ---- sums ---- */
@@ -130,18 +153,20 @@ bool cyg_measure_init(cyg_measure *m, const cyg_coding *coding, cyg_arena *arena
            sums_init(&m->alone, channels, arena) && sums_init(&m->run, channels, arena);
 }
 
-static void count_bins(cyg_measure *m, const float *x, int64_t count)
+/* Of a row's channels first..end-1, into bins. */
+static void count_bins(const cyg_measure *m, const float *x, int64_t first, int64_t end,
+                       int64_t *bins)
 {
     const float a = m->bins_low, width = m->bins_high - m->bins_low;
     if (!(width > 0.0f))
         return;
     const float k = (float)CYG_PRECISION_BINS / width;
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = first; i < end; i++) {
         const float at = (x[i] - a) * k;
         const int bin = at <= 0.0f                            ? 0
                         : at >= (float)CYG_PRECISION_BINS - 1 ? CYG_PRECISION_BINS - 1
                                                               : (int)at;
-        m->bins[bin]++;
+        bins[bin]++;
     }
 }
 
@@ -156,54 +181,81 @@ static float held_high(const cyg_coding *c, int64_t k)
     return c->scale[k] * ((float)(c->most - c->zero) + 0.5f);
 }
 
-/* A look at the extremes saves most tensors the pass. */
-static int64_t count_outside(const cyg_measure *m, const float *x, int64_t count)
+/* One sample of a tensor: the float values and their codes twice. Threads share its channels: each
+ * sum is one channel's, over rows in their order, and counts do not depend on order. */
+typedef struct measuring {
+    cyg_measure *m;
+    const float *x;
+    const void *run, *alone;
+    int64_t count;
+} measuring;
+
+/* A look at the extremes saves most channels the pass. */
+static int64_t count_outside(const measuring *job, int64_t first, int64_t end)
 {
+    const cyg_measure *m = job->m;
     const cyg_coding *c = &m->coding;
     bool any = false;
     int64_t outside = 0;
-    for (int64_t k = 0; c->scale != NULL && k < c->channels; k++)
+    for (int64_t k = first; c->scale != NULL && k < end; k++)
         any = any || m->seen_low[k] < held_low(c, k) || m->seen_high[k] > held_high(c, k);
-    for (int64_t at = 0; any && at < count; at += c->channels)
-        for (int64_t k = 0; k < c->channels; k++)
-            outside += x[at + k] < held_low(c, k) || x[at + k] > held_high(c, k);
+    for (int64_t at = 0; any && at < job->count; at += c->channels)
+        for (int64_t k = first; k < end; k++)
+            outside += job->x[at + k] < held_low(c, k) || job->x[at + k] > held_high(c, k);
     return outside;
 }
 
-void cyg_measure_float(cyg_measure *m, const float *x, int64_t count)
+static void add_row(const cyg_measure *m, const cyg_sums *sums, const float *x, const void *y,
+                    int64_t at, int64_t first, int64_t end)
 {
-    const int64_t channels = m->coding.channels;
-    float *restrict low = m->seen_low, *restrict high = m->seen_high;
-    for (int64_t at = 0; at < count; at += channels)
-        for (int64_t k = 0; k < channels; k++) {
-            const float v = x[at + k];
-            low[k] = v < low[k] ? v : low[k];
-            high[k] = v > high[k] ? v : high[k];
-        }
-    m->count += count;
-    m->outside += count_outside(m, x, count);
-    count_bins(m, x, count);
-}
-
-void cyg_measure_add(cyg_measure *m, cyg_sums *sums, const float *x, const void *y, int64_t count)
-{
-    const cyg_coding *c = &m->coding;
     float *restrict real = m->real, *restrict worst = sums->worst;
     double *restrict signal = sums->signal, *restrict noise = sums->noise,
                      *restrict cross = sums->cross;
-    for (int64_t at = 0; at < count; at += c->channels) {
-        real_row(c, y, at, real);
-        for (int64_t k = 0; k < c->channels; k++) {
-            const double v = (double)x[at + k], d = (double)(x[at + k] - real[k]);
-            signal[k] += v * v;
-            noise[k] += d * d;
-            cross[k] += v * d;
-        }
-        for (int64_t k = 0; k < c->channels; k++) {
-            const float d = fabsf(x[at + k] - real[k]);
-            worst[k] = d > worst[k] ? d : worst[k];
-        }
+    real_row(&m->coding, y, at, first, end, real);
+    for (int64_t k = first; k < end; k++) {
+        const double v = (double)x[k], d = (double)(x[k] - real[k]);
+        signal[k] += v * v;
+        noise[k] += d * d;
+        cross[k] += v * d;
     }
+    for (int64_t k = first; k < end; k++) {
+        const float d = fabsf(x[k] - real[k]);
+        worst[k] = d > worst[k] ? d : worst[k];
+    }
+}
+
+static void measure_channels(void *arg, unsigned worker, int64_t begin, int64_t end_block)
+{
+    const measuring *job = arg;
+    cyg_measure *m = job->m;
+    const int64_t channels = m->coding.channels, first = begin * BLOCK,
+                  end = end_block * BLOCK < channels ? end_block * BLOCK : channels;
+    int64_t bins[CYG_PRECISION_BINS] = {0};
+    float *restrict low = m->seen_low, *restrict high = m->seen_high;
+    (void)worker;
+    for (int64_t at = 0; at < job->count; at += channels) {
+        const float *x = job->x + at;
+        for (int64_t k = first; k < end; k++) {
+            const float v = x[k];
+            low[k] = v < low[k] ? v : low[k];
+            high[k] = v > high[k] ? v : high[k];
+        }
+        count_bins(m, x, first, end, bins);
+        add_row(m, &m->run, x, job->run, at, first, end);
+        add_row(m, &m->alone, x, job->alone, at, first, end);
+    }
+    for (int i = 0; i < CYG_PRECISION_BINS; i++)
+        __atomic_fetch_add(&m->bins[i], bins[i], __ATOMIC_RELAXED);
+    __atomic_fetch_add(&m->outside, count_outside(job, first, end), __ATOMIC_RELAXED);
+}
+
+void cyg_measure_sample(cyg_pool *pool, cyg_measure *m, const float *x, const void *run,
+                        const void *alone, int64_t count)
+{
+    measuring job = {m, x, run, alone, count};
+    m->count += count;
+    cyg_pool_for(count < SMALL ? NULL : pool, (m->coding.channels + BLOCK - 1) / BLOCK, 0,
+                 measure_channels, &job);
 }
 
 /* ---- figures ---- */

@@ -2,6 +2,7 @@
 #ifndef CYG_PRECISION_MEASURE_H
 #define CYG_PRECISION_MEASURE_H
 
+#include "base/pool.h"
 #include "precision/precision.h"
 
 /* How a tensor's elements stand for real numbers: scale[c] (code - zero) for channel c of the last
@@ -16,7 +17,8 @@ typedef struct cyg_coding {
 /* false: elements cannot be told (no floats, and no scale for each channel of the last axis). */
 bool cyg_coding_of(const cyg_value *v, cyg_arena *arena, cyg_coding *out_coding);
 /* Codes of x, nearest, ties to even, clipped; count is a multiple of channels. */
-void cyg_coding_store(const cyg_coding *c, const float *x, int64_t count, void *out);
+void cyg_coding_store(cyg_pool *pool, const cyg_coding *c, const float *x, int64_t count,
+                      void *out);
 
 typedef struct cyg_sums {
     double *signal, *noise, *cross; /* by channel: x^2, d^2, x d with d = x - y */
@@ -35,10 +37,9 @@ typedef struct cyg_measure {
 } cyg_measure;
 
 bool cyg_measure_init(cyg_measure *m, const cyg_coding *coding, cyg_arena *arena);
-/* The float values of a sample: range, outliers, histogram. */
-void cyg_measure_float(cyg_measure *m, const float *x, int64_t count);
-/* Codes y against x. */
-void cyg_measure_add(cyg_measure *m, cyg_sums *sums, const float *x, const void *y, int64_t count);
+/* The float values x of a sample, and codes as the program runs and of the step alone. */
+void cyg_measure_sample(cyg_pool *pool, cyg_measure *m, const float *x, const void *run,
+                        const void *alone, int64_t count);
 void cyg_measure_finish(const cyg_measure *m, cyg_precision_row *row);
 
 #endif

@@ -1,6 +1,8 @@
 /* Writes the scheme into the graph: parameters for every class, quantised constants and weights,
  * and a requant node on each edge whose two ends are stored differently. Nodes are visited in
  * execution order, so a requant that serves several readers stands before the first of them. */
+#include <stdlib.h>
+
 #include "quant/correct.h"
 #include "quant/groups.h"
 #include "quant/params.h"
@@ -198,13 +200,13 @@ static bool sums_fit(const cyg_weight_grid *grid, const int8_t *w, const cyg_qua
                      const cyg_value *bias)
 {
     for (int64_t n = 0; n < grid->channels; n++) {
-        double magnitude = 0.0, sum = 0.0;
+        int64_t magnitude = 0, sum = 0;
         for (int64_t k = 0; k < grid->taps; k++) {
-            const double v = (double)w[n * grid->taps + k];
-            magnitude += v < 0.0 ? -v : v;
+            const int32_t v = w[n * grid->taps + k];
+            magnitude += v < 0 ? -v : v;
             sum += v;
         }
-        if (!cyg_quant_sum_fits(x, magnitude, sum,
+        if (!cyg_quant_sum_fits(x, (double)magnitude, (double)sum,
                                 bias != NULL ? (double)((const float *)bias->data)[n] : 0.0,
                                 (double)grid->scales[n]))
             return false;
@@ -231,25 +233,32 @@ static cyg_status refine_weights(assignment *a, cyg_node_id id, cyg_value_id w, 
                             .most = 127};
     if (!s4 && !s->options->round_weights)
         return CYG_OK;
-    int8_t *data = cyg_arena_memdup(&s->g->arena, q->data, q->bytes);
+    int8_t *data = malloc(q->bytes + 1), *into;
     if (data == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    memcpy(data, q->data, q->bytes);
+    cyg_status status = CYG_OK;
     if (s4) {
-        CYG_DO(cyg_quant_groups(s, id, &x, weights, grid.channels, grid.taps, &grid));
-        cyg_quant_round_nearest(&grid, weights, data);
+        status = cyg_quant_groups(s, id, &x, weights, grid.channels, grid.taps, &grid);
+        if (status == CYG_OK)
+            cyg_quant_round_nearest(&grid, weights, data);
     }
-    if (s->options->round_weights)
-        CYG_DO(cyg_quant_round_weights(s, id, &grid, weights, data));
-    if (!sums_fit(&grid, data, &x, cyg_value_is_none(b) ? NULL : cyg_val(s->g, b))) {
+    if (status == CYG_OK && s->options->round_weights)
+        status = cyg_quant_round_weights(s, id, &grid, weights, data);
+    const bool fits = status == CYG_OK &&
+                      sums_fit(&grid, data, &x, cyg_value_is_none(b) ? NULL : cyg_val(s->g, b));
+    if (fits) { /* in place: nobody has seen them yet */
+        memcpy(&into, &q->data, sizeof into);
+        memcpy(into, data, q->bytes);
+        cyg_val(s->g, now)->quant.scales = grid.scales;
+    } else {
         s->gain_count = gains;
-        return CYG_OK;
     }
-    cyg_val(s->g, now)->data = data;
-    cyg_val(s->g, now)->quant.scales = grid.scales;
-    if (s4)
+    free(data);
+    if (fits && s4)
         a->report->weight_bytes_quantised -= /* half a byte less, half a byte for a group */
             grid.channels * (grid.taps - (grid.taps + grid.group - 1) / grid.group) / 2;
-    return CYG_OK;
+    return status;
 }
 
 static cyg_status resolve_weights(assignment *a, cyg_node_id id)

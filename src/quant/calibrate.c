@@ -5,56 +5,102 @@
 #include "quant/correct.h"
 
 #include <float.h>
+#include <pthread.h>
 
-static void widen(float x, float *lo, float *hi)
+#include "base/pool.h"
+
+enum {
+    LANES = 32,      /* columns that are looked at together */
+    ELEMENTS = 4096, /* of a block that one thread takes */
+    SMALL = 1 << 14  /* elements that are not worth a second one */
+};
+
+/* One value of one sample. Threads share it: extremes do not depend on who found them. */
+typedef struct look {
+    cyg_observed *o;
+    const float *x;
+    int64_t count;
+    pthread_mutex_t lock; /* of what follows, and of o's extremes */
+    bool poison;          /* an infinity or NaN: comparisons alone would pass a NaN by */
+} look;
+
+/* Extremes of `width` neighbouring columns, and of the size of their bits without the sign, which
+ * is that of infinity and more for what is no number. Arrays, so that compilers use vectors. */
+typedef struct extremes {
+    float lo[LANES], hi[LANES];
+    int32_t bits[LANES];
+} extremes;
+
+static void clear(extremes *e)
 {
-    *lo = x < *lo ? x : *lo;
-    *hi = x > *hi ? x : *hi;
+    for (int i = 0; i < LANES; i++) {
+        e->lo[i] = FLT_MAX;
+        e->hi[i] = -FLT_MAX;
+        e->bits[i] = 0;
+    }
 }
 
-/* Both observers return 0, or NaN when x holds an infinity or NaN: comparisons alone would pass a
- * NaN by. */
-static float observe_channels(cyg_observed *o, const float *x, int64_t count)
+CYG_INLINE void take(extremes *e, const float *x, int64_t width)
 {
-    float poison = 0.0f;
-    for (int64_t at = 0; at < count; at += o->channels)
-        for (int64_t c = 0; c < o->channels; c++) {
-            widen(x[at + c], &o->channel_lo[c], &o->channel_hi[c]);
-            poison += 0.0f * x[at + c];
-        }
-    for (int64_t c = 0; c < o->channels; c++) {
-        widen(o->channel_lo[c], &o->lo, &o->hi);
-        widen(o->channel_hi[c], &o->lo, &o->hi);
+    for (int64_t i = 0; i < width; i++) {
+        int32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bits &= 0x7fffffff;
+        e->lo[i] = x[i] < e->lo[i] ? x[i] : e->lo[i];
+        e->hi[i] = x[i] > e->hi[i] ? x[i] : e->hi[i];
+        e->bits[i] = bits > e->bits[i] ? bits : e->bits[i];
     }
-    return poison;
 }
 
-/* Sixteen running extremes, so that compilers can keep them in vectors. */
-static float observe_tensor(cyg_observed *o, const float *x, int64_t count)
+static void merge(look *l, const extremes *e)
 {
-    float lo[16], hi[16], poison[16] = {0};
-    for (int i = 0; i < 16; i++) {
-        lo[i] = o->lo;
-        hi[i] = o->hi;
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < LANES; i++) {
+        l->o->lo = e->lo[i] < l->o->lo ? e->lo[i] : l->o->lo;
+        l->o->hi = e->hi[i] > l->o->hi ? e->hi[i] : l->o->hi;
+        l->poison = l->poison || e->bits[i] >= 0x7f800000;
     }
-    int64_t at = 0;
-    for (; at + 16 <= count; at += 16)
-        for (int i = 0; i < 16; i++) {
-            widen(x[at + i], &lo[i], &hi[i]);
-            poison[i] += 0.0f * x[at + i];
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* Channels in blocks of LANES. */
+static void look_at_channels(void *arg, unsigned worker, int64_t begin, int64_t end)
+{
+    look *l = arg;
+    const int64_t channels = l->o->channels;
+    (void)worker;
+    for (int64_t c = begin * LANES; c < end * LANES && c < channels; c += LANES) {
+        const int64_t width = channels - c < LANES ? channels - c : LANES;
+        float *channel_lo = l->o->channel_lo + c, *channel_hi = l->o->channel_hi + c;
+        extremes e;
+        clear(&e);
+        if (width == LANES)
+            for (int64_t at = c; at < l->count; at += channels)
+                take(&e, l->x + at, LANES);
+        else
+            for (int64_t at = c; at < l->count; at += channels)
+                take(&e, l->x + at, width);
+        for (int64_t i = 0; i < width; i++) {
+            channel_lo[i] = e.lo[i] < channel_lo[i] ? e.lo[i] : channel_lo[i];
+            channel_hi[i] = e.hi[i] > channel_hi[i] ? e.hi[i] : channel_hi[i];
         }
-    for (; at < count; at++) {
-        widen(x[at], &lo[0], &hi[0]);
-        poison[0] += 0.0f * x[at];
+        merge(l, &e);
     }
-    for (int i = 1; i < 16; i++)
-        poison[0] += poison[i];
-    /* Each end from its own: lanes that saw nothing (count < 16) hold the far end of the other. */
-    for (int i = 0; i < 16; i++) {
-        o->lo = lo[i] < o->lo ? lo[i] : o->lo;
-        o->hi = hi[i] > o->hi ? hi[i] : o->hi;
-    }
-    return poison[0];
+}
+
+/* Elements in blocks. */
+static void look_at_elements(void *arg, unsigned worker, int64_t begin, int64_t end_block)
+{
+    look *l = arg;
+    const int64_t end = end_block * ELEMENTS < l->count ? end_block * ELEMENTS : l->count;
+    int64_t at = begin * ELEMENTS;
+    extremes e;
+    (void)worker;
+    clear(&e);
+    for (; at + LANES <= end; at += LANES)
+        take(&e, l->x + at, LANES);
+    take(&e, l->x + at, end - at);
+    merge(l, &e);
 }
 
 static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kbuf *buf)
@@ -73,9 +119,13 @@ static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kb
         o->lo = FLT_MAX;
         o->hi = -FLT_MAX;
     }
-    const float poison = o->channels > 0 ? observe_channels(o, buf->data, count)
-                                         : observe_tensor(o, buf->data, count);
-    if (!(poison == 0.0f))
+    look l = {.o = o, .x = buf->data, .count = count, .lock = PTHREAD_MUTEX_INITIALIZER};
+    cyg_pool *pool = count < SMALL ? NULL : ctx->pool;
+    if (o->channels > 0)
+        cyg_pool_for(pool, (o->channels + LANES - 1) / LANES, 0, look_at_channels, &l);
+    else
+        cyg_pool_for(pool, (count + ELEMENTS - 1) / ELEMENTS, 0, look_at_elements, &l);
+    if (l.poison)
         return CYG_FAIL(ctx, CYG_E_CHECK,
                         "value \"%s\" holds infinities or NaN on calibration data",
                         cyg_val(s->g, v)->name);

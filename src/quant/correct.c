@@ -8,20 +8,24 @@
 
 #include <math.h>
 
+#include "base/cpu.h"
+#include "kernels/call.h"
 #include "quant/params.h"
 
-/* Means of rows first..end-1, as floats see them and as they are stored. */
-static void means(const cyg_rows *r, const cyg_quant *x, int64_t first, int64_t end, double *mean,
-                  double *stored)
+/* Means of rows first..end-1, as floats see them and as they are stored; row: [taps]. */
+static void means(const cyg_rows *r, const cyg_quant *x, int64_t first, int64_t end, float *row,
+                  double *mean, double *stored)
 {
     for (int64_t k = 0; k < r->taps; k++)
         mean[k] = stored[k] = 0.0;
-    for (int64_t i = first; i < end; i++)
+    for (int64_t i = first; i < end; i++) {
+        const float *value = r->data + i * r->taps;
+        cyg_quant_stored_row(x, value, row, r->taps);
         for (int64_t k = 0; k < r->taps; k++) {
-            const float value = r->data[i * r->taps + k];
-            mean[k] += (double)value;
-            stored[k] += cyg_quant_stored(x, value);
+            mean[k] += (double)value[k];
+            stored[k] += (double)row[k];
         }
+    }
     for (int64_t k = 0; k < r->taps; k++) {
         mean[k] /= (double)(end - first);
         stored[k] /= (double)(end - first);
@@ -45,6 +49,9 @@ static void mean_errors(const float *w, const cyg_value *q, const double *mean,
 
 cyg_status cyg_quant_gains_prepare(cyg_scheme *s)
 {
+    cyg_cpu_level_id level;
+    CYG_DO(cyg_cpu_level(s->ctx, &level));
+    s->isa = cyg_kernels_for((int)level);
     /* A node is equalised, its range narrowed, its weights rounded and its bias corrected at most
      * once. */
     s->gains = CYG_NEW_ARRAY(&s->g->arena, cyg_quant_gain, 4 * (size_t)s->node_count + 1);
@@ -72,13 +79,14 @@ cyg_status cyg_quant_correct_bias(cyg_scheme *s, cyg_node_id id, const float *we
     if (r->taps == 0 || half < 1)
         return CYG_OK;
     double *mean = CYG_NEW_ARRAY(s->arena, double, 2 * r->taps);
+    float *row = CYG_NEW_ARRAY(s->arena, float, r->taps);
     double *error = CYG_NEW_ARRAY(s->arena, double, 2 * channels);
     float *bias = CYG_NEW_ARRAY(&g->arena, float, channels);
-    if (mean == NULL || error == NULL || bias == NULL)
+    if (mean == NULL || row == NULL || error == NULL || bias == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     double before = 0.0, after = 0.0;
     for (int part = 0; part < 2; part++) {
-        means(r, &x, part == 0 ? 0 : half, part == 0 ? half : r->count, mean, mean + r->taps);
+        means(r, &x, part == 0 ? 0 : half, part == 0 ? half : r->count, row, mean, mean + r->taps);
         mean_errors(weights, q, mean, mean + r->taps, error + part * channels);
     }
     for (int64_t n = 0; n < channels; n++) {

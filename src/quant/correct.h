@@ -4,7 +4,7 @@
 
 #include "quant/rows.h"
 
-/* Room for the gains; the corrections below add those that they keep to s->gains. */
+/* Room for the gains, and kernels; the corrections below add those that they keep to s->gains. */
 cyg_status cyg_quant_gains_prepare(cyg_scheme *s) CYG_MUST_USE;
 void cyg_quant_gains_add(cyg_scheme *s, const char *kind, cyg_node_id node, double before,
                          double after);

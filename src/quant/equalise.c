@@ -12,10 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pool.h"
 #include "quant/correct.h"
+#include "quant/groups.h"
 #include "quant/params.h"
 
-enum { BITS = 10, WHOLE = 1 << BITS, EIGHTH = WHOLE / 8 }; /* strengths are in 1024ths */
+enum {
+    BITS = 10,
+    WHOLE = 1 << BITS, /* strengths are in 1024ths */
+    EIGHTH = WHOLE / 8,
+    NOISE_OUTPUTS = 192, /* of each reader */
+    LANES = 64,
+};
 /* Channels narrower than this share of the widest count as so wide: calibration has hardly seen
  * them. */
 static const double least_share = 0.02;
@@ -23,12 +31,17 @@ static const double least_share = 0.02;
 typedef struct equaliser {
     cyg_scheme *s;
     const cyg_uses *uses;
-    cyg_value_id x; /* what the LayerNorm writes */
+    cyg_node_id norm; /* the LayerNorm */
+    cyg_value_id x;   /* what it writes */
     int64_t channels;
     const cyg_rows *rows;   /* of one reader: all read the same value */
     double *reach, *weight; /* a and b above */
     double *power;          /* sum of squares over the readers' outputs: g above */
+    double *noise;          /* sum over the readers' outputs of s^2 / 12, by channel */
     double *f, *best;
+    float *narrow;        /* f, for sums in binary32 */
+    double before, after; /* error on the second half of the rows */
+    bool found;           /* best is better than nothing */
 } equaliser;
 
 static bool const_floats(const cyg_graph *g, cyg_value_id v)
@@ -127,37 +140,83 @@ static cyg_quant input_params(const equaliser *e, const double *f, float *scale)
     return cyg_quant_range(CYG_STORE_U8, lo, hi, scale);
 }
 
-/* Sum over the readers' outputs of their weights' squared scales, divided by 12. */
-static double weight_noise(const equaliser *e, const double *f)
+/* Squared step of the weights w[k] f[k] of one output, from the widest of them. */
+static double squared_step(const float *w, const float *f, int64_t count, double steps)
+{
+    float most[CYG_GROUP_TAPS] = {0}; /* lanes, so that compilers use vectors */
+    for (int64_t at = 0; at < count; at += CYG_GROUP_TAPS) {
+        const int64_t width = count - at < CYG_GROUP_TAPS ? count - at : CYG_GROUP_TAPS;
+        for (int64_t k = 0; k < width; k++) {
+            const float v = fabsf(w[at + k] * f[at + k]);
+            most[k] = v > most[k] ? v : most[k];
+        }
+    }
+    for (int k = 1; k < CYG_GROUP_TAPS; k++)
+        most[0] = most[k] > most[0] ? most[k] : most[0];
+    return (double)most[0] * (double)most[0] / (steps * steps);
+}
+
+/* Of some of the outputs, for all of them. Weights of 4 bits have a step for each group. */
+static void weigh_noise(const equaliser *e, const double *f)
 {
     const cyg_graph *g = e->s->g;
-    double sum = 0.0;
+    for (int64_t k = 0; k < e->channels; k++) {
+        e->noise[k] = 0.0;
+        e->narrow[k] = (float)f[k];
+    }
     for (uint32_t i = e->uses->first[e->x.i]; i < e->uses->first[e->x.i + 1]; i++) {
-        const cyg_value *w = cyg_val(g, cyg_nod(g, e->uses->user[i])->in[1]);
-        const float *data = w->data;
-        for (int64_t n = 0; n < w->dims[0]; n++) {
-            double most = 0.0;
-            for (int64_t k = 0; k < e->channels; k++) {
-                const double v = fabs((double)data[n * e->channels + k]) * f[k];
-                most = v > most ? v : most;
+        const cyg_node_id user = e->uses->user[i];
+        const cyg_value *w = cyg_val(g, cyg_nod(g, user)->in[1]);
+        const bool s4 = e->s->s4[user.i];
+        const int64_t skip = w->dims[0] > NOISE_OUTPUTS ? w->dims[0] / NOISE_OUTPUTS : 1,
+                      group = s4 ? CYG_GROUP_TAPS : e->channels;
+        for (int64_t n = 0; n < w->dims[0]; n += skip)
+            for (int64_t k = 0; k < e->channels; k += group) {
+                const int64_t count = e->channels - k < group ? e->channels - k : group;
+                const double step =
+                    squared_step((const float *)w->data + n * e->channels + k, e->narrow + k, count,
+                                 s4 ? (double)CYG_GROUP_MOST : 127.0) *
+                    (double)skip / 12.0;
+                for (int64_t c = k; c < k + count; c++)
+                    e->noise[c] += step;
             }
-            sum += most * most / (127.0 * 127.0 * 12.0);
+    }
+}
+
+/* On rows first..end-1 with factors f. */
+static double error_on(const equaliser *e, const double *f, const cyg_quant *q, int64_t first,
+                       int64_t end)
+{
+    const int64_t channels = e->channels;
+    double sum = 0.0;
+    float x[LANES], stored[LANES];
+    for (int64_t c = 0; c < channels; c += LANES) {
+        const int64_t width = channels - c < LANES ? channels - c : LANES;
+        double off[LANES] = {0}, square[LANES] = {0};
+        for (int64_t i = first; i < end; i++) {
+            const float *row = e->rows->data + i * channels + c;
+            for (int64_t k = 0; k < width; k++)
+                x[k] = row[k] / (float)f[c + k];
+            cyg_quant_stored_row(q, x, stored, width);
+            for (int64_t k = 0; k < width; k++) {
+                const double d = (double)(x[k] - stored[k]);
+                off[k] += d * d;
+                square[k] += (double)x[k] * (double)x[k];
+            }
         }
+        for (int64_t k = 0; k < width; k++)
+            sum += e->power[c + k] * f[c + k] * f[c + k] * off[k] + square[k] * e->noise[c + k];
     }
     return sum;
 }
 
-static double error_on(const equaliser *e, const double *f, const cyg_quant *q, double noise,
-                       int64_t first, int64_t end)
+/* Of the factors f: on half 0 or 1 of the rows, or (2) all of them. */
+static double error_of(const equaliser *e, const double *f, int which)
 {
-    double sum = 0.0;
-    for (int64_t i = first; i < end; i++)
-        for (int64_t k = 0; k < e->channels; k++) {
-            const double x = (double)e->rows->data[i * e->channels + k] / f[k];
-            const double off = (x - cyg_quant_stored(q, (float)x)) * f[k];
-            sum += e->power[k] * off * off + x * x * noise;
-        }
-    return sum;
+    float scale;
+    const int64_t half = e->rows->count / 2, count = e->rows->count;
+    const cyg_quant q = input_params(e, f, &scale);
+    return error_on(e, f, &q, which == 1 ? half : 0, which == 0 ? half : count);
 }
 
 static cyg_status scaled_constant(cyg_scheme *s, cyg_node_id id, uint32_t operand, const double *f,
@@ -208,29 +267,25 @@ static cyg_status apply(equaliser *e, cyg_node_id norm)
     return cyg_quant_methods_resample(s, e->x, e->rows);
 }
 
-/* Leaves the best factors in e->best; false when nothing is better than none. before and after: on
- * the second half of the rows. */
-static bool search(equaliser *e, double *before, double *after)
+/* Leaves the best factors in e->best. */
+static void search(equaliser *e)
 {
-    const int64_t half = e->rows->count / 2, count = e->rows->count;
-    float scale;
     for (int64_t k = 0; k < e->channels; k++)
         e->f[k] = e->best[k] = 1.0;
-    cyg_quant q = input_params(e, e->f, &scale);
-    const double noise = weight_noise(e, e->f), whole = error_on(e, e->f, &q, noise, 0, half);
-    double least = whole;
-    *before = *after = error_on(e, e->f, &q, noise, half, count);
+    weigh_noise(e, e->f);
+    double least = error_of(e, e->f, 0);
+    e->before = e->after = error_of(e, e->f, 1);
     for (int strength = EIGHTH; strength <= WHOLE; strength += EIGHTH) {
         factors(e, strength);
-        q = input_params(e, e->f, &scale);
-        const double now = weight_noise(e, e->f), error = error_on(e, e->f, &q, now, 0, half);
+        weigh_noise(e, e->f);
+        const double error = error_of(e, e->f, 0);
         if (!(error < least))
             continue;
         least = error;
-        *after = error_on(e, e->f, &q, now, half, count);
+        e->after = error_of(e, e->f, 1);
         memcpy(e->best, e->f, (size_t)e->channels * sizeof *e->f);
     }
-    return *after < *before;
+    e->found = e->after < e->before;
 }
 
 static int by_value(const void *a, const void *b)
@@ -240,53 +295,82 @@ static int by_value(const void *a, const void *b)
 }
 
 /* The strength that the options state, where channels differ by as much as they state. */
-static bool as_stated(equaliser *e, double *before, double *after)
+static void as_stated(equaliser *e)
 {
     const cyg_quant_options *o = e->s->options;
-    float scale;
     memcpy(e->f, e->reach, (size_t)e->channels * sizeof *e->f);
     qsort(e->f, (size_t)e->channels, sizeof *e->f, by_value);
     if (!(e->f[e->channels / 2] < (double)o->smooth_threshold * e->f[e->channels - 1]))
-        return false;
+        return;
     for (int64_t k = 0; k < e->channels; k++)
         e->best[k] = 1.0;
-    cyg_quant q = input_params(e, e->best, &scale);
-    *before = error_on(e, e->best, &q, weight_noise(e, e->best), 0, e->rows->count);
+    weigh_noise(e, e->best);
+    e->before = error_of(e, e->best, 2);
     factors(e, (int)(o->smooth_strength * (float)WHOLE));
     memcpy(e->best, e->f, (size_t)e->channels * sizeof *e->f);
-    q = input_params(e, e->best, &scale);
-    *after = error_on(e, e->best, &q, weight_noise(e, e->best), 0, e->rows->count);
-    return true;
+    weigh_noise(e, e->best);
+    e->after = error_of(e, e->best, 2);
+    e->found = true;
 }
 
+typedef struct equalising {
+    equaliser *list; /* in order of execution */
+    uint32_t count;
+} equalising;
+
+static void search_some(void *arg, unsigned worker, int64_t begin, int64_t end)
+{
+    equalising *all = arg;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        equaliser *e = &all->list[i];
+        measure(e);
+        if (e->s->options->smooth == CYG_SMOOTH_STATED)
+            as_stated(e);
+        else
+            search(e);
+    }
+}
+
+static cyg_status find_all(cyg_scheme *s, const cyg_uses *uses, cyg_arena *scratch, equalising *all)
+{
+    all->list = CYG_NEW_ARRAY(scratch, equaliser, s->g->order_count + 1);
+    if (all->list == NULL)
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < s->g->order_count; i++) {
+        equaliser e = {.s = s, .uses = uses, .norm = s->g->order[i]};
+        if (!applies(&e, e.norm))
+            continue;
+        double *room = CYG_NEW_ARRAY(scratch, double, 6 * e.channels + 1);
+        e.narrow = CYG_NEW_ARRAY(scratch, float, e.channels + 1);
+        if (room == NULL || e.narrow == NULL)
+            return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
+        double **const arrays[] = {&e.reach, &e.weight, &e.power, &e.noise, &e.f, &e.best};
+        for (size_t k = 0; k < CYG_COUNT(arrays); k++)
+            *arrays[k] = room + (int64_t)k * e.channels;
+        all->list[all->count++] = e;
+    }
+    return CYG_OK;
+}
+
+/* Layers are independent of each other: threads search, then the graph is changed in order. */
 cyg_status cyg_quant_equalise(cyg_scheme *s)
 {
     cyg_arena scratch;
-    cyg_arena_init(&scratch);
     cyg_uses uses;
-    equaliser e = {.s = s, .uses = &uses};
-    int64_t most = 0;
-    for (uint32_t v = 0; v < s->value_count; v++)
-        most = s->observed[v].channels > most ? s->observed[v].channels : most;
-    double *room = CYG_NEW_ARRAY(&scratch, double, 5 * most + 1);
-    cyg_status status = room == NULL ? CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory")
-                                     : cyg_uses_build(s->ctx, s->g, &scratch, &uses);
-    e.reach = room;
-    e.weight = room + most;
-    e.power = room + 2 * most;
-    e.f = room + 3 * most;
-    e.best = room + 4 * most;
-    for (uint32_t i = 0; status == CYG_OK && i < s->g->order_count; i++) {
-        const cyg_node_id id = s->g->order[i];
-        if (!applies(&e, id))
+    equalising all = {0};
+    cyg_arena_init(&scratch);
+    cyg_status status = cyg_uses_build(s->ctx, s->g, &scratch, &uses);
+    if (status == CYG_OK)
+        status = find_all(s, &uses, &scratch, &all);
+    if (status == CYG_OK)
+        cyg_pool_for(s->ctx->pool, all.count, 1, search_some, &all);
+    for (uint32_t i = 0; status == CYG_OK && i < all.count; i++) {
+        equaliser *e = &all.list[i];
+        if (!e->found)
             continue;
-        double before, after;
-        measure(&e);
-        if (s->options->smooth == CYG_SMOOTH_STATED ? as_stated(&e, &before, &after)
-                                                    : search(&e, &before, &after)) {
-            status = apply(&e, id);
-            cyg_quant_gains_add(s, "equalise", id, before, after);
-        }
+        status = apply(e, e->norm);
+        cyg_quant_gains_add(s, "equalise", e->norm, e->before, e->after);
     }
     cyg_arena_deinit(&scratch);
     return status;

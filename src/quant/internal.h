@@ -40,15 +40,16 @@ typedef struct cyg_scheme {
     cyg_graph *g;
     cyg_arena *arena;
     const cyg_quant_options *options;
-    cyg_observed *observed; /* by value */
-    uint32_t value_count;   /* of the graph before quantisation added any */
-    uint32_t node_count;    /* likewise */
-    uint32_t *class_of;     /* by value: representative value id */
-    cyg_store *store;       /* by class */
-    bool *integer;          /* by node */
-    bool *shared;           /* by class: more than one operand of an integer node reads it */
-    int64_t *head_dim;      /* by class: channels that share a scale, for S8_HEADS; 0 = one scale */
-    bool *s4;               /* by node: weights of 4 bits */
+    const struct cyg_kernels *isa; /* of this machine: for products of floats */
+    cyg_observed *observed;        /* by value */
+    uint32_t value_count;          /* of the graph before quantisation added any */
+    uint32_t node_count;           /* likewise */
+    uint32_t *class_of;            /* by value: representative value id */
+    cyg_store *store;              /* by class */
+    bool *integer;                 /* by node */
+    bool *shared;                  /* by class: more than one operand of an integer node reads it */
+    int64_t *head_dim; /* by class: channels that share a scale, for S8_HEADS; 0 = one scale */
+    bool *s4;          /* by node: weights of 4 bits */
     int64_t total_macs;
     struct cyg_rows *rows;        /* by node: what it reads, sampled (rows.h) */
     cyg_node_id *row_reader;      /* by value: the first node whose rows it gives */

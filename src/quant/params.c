@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/pool.h"
+
 static cyg_status give_scales(cyg_scheme *s, uint32_t count, float **out_scales)
 {
     *out_scales = CYG_NEW_ARRAY(&s->g->arena, float, count);
@@ -126,7 +128,7 @@ void cyg_quant_stored_row(const cyg_quant *q, const float *x, float *out, int64_
     }
 }
 
-enum { LANES = 16 };
+enum { LANES = 16, SMALL = 1 << 14 /* weights that are not worth a second thread */ };
 
 static double sum_lanes(const float *lane)
 {
@@ -151,17 +153,6 @@ double cyg_quant_u8_error(const cyg_quant *q, const float *x, const float *weigh
             const float off = x[at + i] - t * scale;
             lane[i] += weight[at + i] * off * off;
         }
-    }
-    return sum_lanes(lane);
-}
-
-double cyg_quant_dot(const float *a, const float *b, int64_t count)
-{
-    float lane[LANES] = {0};
-    for (int64_t at = 0; at < count; at += LANES) {
-        const int many = count - at < LANES ? (int)(count - at) : LANES;
-        for (int i = 0; i < many; i++)
-            lane[i] += a[at + i] * b[at + i];
     }
     return sum_lanes(lane);
 }
@@ -258,6 +249,36 @@ static float channel_scale(const float *w, int64_t taps, double bias, const cyg_
     return usable(s_w);
 }
 
+typedef struct quantising {
+    const cyg_value *from, *bias;
+    const cyg_quant *x;
+    int64_t taps, steps;
+    bool wide;
+    float *scales;
+    int8_t *data;
+} quantising;
+
+static void quantise_channels(void *arg, unsigned worker, int64_t begin, int64_t end)
+{
+    const quantising *job = arg;
+    const int64_t taps = job->taps, steps = job->steps;
+    (void)worker;
+    for (int64_t n = begin; n < end; n++) {
+        const float *row = (const float *)job->from->data + n * taps;
+        job->scales[n] = channel_scale(
+            row, taps, job->bias != NULL ? (double)((const float *)job->bias->data)[n] : 0.0,
+            job->x, (double)steps);
+        for (int64_t k = 0; k < taps; k++) {
+            const int16_t q =
+                (int16_t)saturate((double)row[k] / (double)job->scales[n], -steps, steps);
+            if (job->wide)
+                memcpy(job->data + 2 * (n * taps + k), &q, 2);
+            else
+                job->data[n * taps + k] = (int8_t)q;
+        }
+    }
+}
+
 cyg_status cyg_quant_weights(cyg_scheme *s, cyg_value_id w, const cyg_value *bias,
                              const cyg_quant *x, cyg_type type, cyg_value_id *out_w)
 {
@@ -268,24 +289,12 @@ cyg_status cyg_quant_weights(cyg_scheme *s, cyg_value_id w, const cyg_value *bia
     float *scales;
     CYG_DO(give_scales(s, (uint32_t)channels, &scales));
     const bool wide = type == CYG_TYPE_S16;
-    const int64_t steps = wide ? 32639 : 127;
     const size_t bytes = (size_t)count * cyg_type_size(type);
     int8_t *data = cyg_arena_alloc(&g->arena, bytes + 1, 64);
     if (data == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
-    for (int64_t n = 0; n < channels; n++) {
-        const float *row = (const float *)from.data + n * taps;
-        scales[n] =
-            channel_scale(row, taps, bias != NULL ? (double)((const float *)bias->data)[n] : 0.0, x,
-                          (double)steps);
-        for (int64_t k = 0; k < taps; k++) {
-            const int16_t q = (int16_t)saturate((double)row[k] / (double)scales[n], -steps, steps);
-            if (wide)
-                memcpy(data + 2 * (n * taps + k), &q, 2);
-            else
-                data[n * taps + k] = (int8_t)q;
-        }
-    }
+    quantising job = {&from, bias, x, taps, wide ? 32639 : 127, wide, scales, data};
+    cyg_pool_for(count < SMALL ? NULL : s->ctx->pool, channels, 0, quantise_channels, &job);
     *out_w = cyg_graph_add_const(g, from.name, type, from.rank, from.dims, data, bytes);
     if (cyg_value_is_none(*out_w))
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");

@@ -22,10 +22,9 @@ cyg_status cyg_quant_constant(cyg_scheme *s, cyg_value_id v, const cyg_quant *q,
 double cyg_quant_stored(const cyg_quant *q, float x);
 /* The same of a row, in binary32: where x lies between two steps it may fall to the other side. */
 void cyg_quant_stored_row(const cyg_quant *q, const float *x, float *out, int64_t count);
-/* sum_k weight[k] (x[k] - stored x[k])^2 for U8, and sum_k a[k] b[k], in binary32 with sixteen
- * partial sums: the same bits everywhere. */
+/* sum_k weight[k] (x[k] - stored x[k])^2 for U8, in binary32 with sixteen partial sums: the same
+ * bits everywhere. */
 double cyg_quant_u8_error(const cyg_quant *q, const float *x, const float *weight, int64_t count);
-double cyg_quant_dot(const float *a, const float *b, int64_t count);
 /* Range of a float constant. */
 void cyg_quant_const_range(const cyg_value *v, float *lo, float *hi);
 /* Whether an accumulator holds every sum of an output's weights, sum |w| and sum w, times inputs

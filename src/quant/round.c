@@ -12,9 +12,7 @@
  * the error of up to 64 outputs against float inputs and weights. */
 #include "quant/round.h"
 
-#include "base/cpu.h"
 #include "base/pool.h"
-#include "kernels/call.h"
 #include "quant/correct.h"
 #include "quant/hessian.h"
 #include "quant/params.h"
@@ -194,13 +192,8 @@ static cyg_status round_layer(cyg_scheme *s, cyg_node_id id, const cyg_weight_gr
     const cyg_quant x = cyg_val(s->g, cyg_nod(s->g, id)->in[0])->quant;
     const bool centred = s->options->correct_bias;
     const int64_t train = rows->count - rows->count / 4;
-    cyg_cpu_level_id level;
     cyg_hessian h;
-    CYG_DO(cyg_cpu_level(ctx, &level));
-    judgement j = {.isa = cyg_kernels_for((int)level),
-                   .rows = rows,
-                   .first = train,
-                   .count = rows->count - train};
+    judgement j = {.isa = s->isa, .rows = rows, .first = train, .count = rows->count - train};
     j.count = j.count < JUDGED_ROWS ? j.count : JUDGED_ROWS;
     rounding r = {.isa = j.isa, .h = &h, .grid = grid, .weights = weights};
     CYG_DO(cyg_hessian_make(ctx, j.isa, rows, train, &x, centred, arena, &h));
