@@ -331,6 +331,42 @@ cyg_status cyg_npu_machine_read(cyg_ctx *ctx, cyg_arena *arena, const char *path
     return status;
 }
 
+static cyg_status list_of_modes(cyg_ctx *ctx, cyg_arena *arena, const cyg_doc_node *root,
+                                const char *const **out_modes, size_t *out_count)
+{
+    const cyg_doc_node *modes = cyg_doc_get(root, "modes"), *mode = NULL;
+    const char *only = NULL;
+    CYG_DO(cyg_doc_as_map(ctx, root));
+    if (modes == NULL) {
+        CYG_DO(cyg_doc_need(ctx, root, "mode", &mode));
+        CYG_DO(cyg_doc_as_string(ctx, mode, &only));
+    } else {
+        CYG_DO(cyg_doc_as_map(ctx, modes));
+    }
+    const size_t count = modes == NULL ? 1 : modes->count;
+    const char **names = CYG_NEW_ARRAY(arena, const char *, count + 1);
+    if (names == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        names[i] = cyg_arena_strdup(arena, modes == NULL ? only : modes->items[i]->key);
+        if (names[i] == NULL)
+            return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    }
+    *out_modes = names;
+    *out_count = count;
+    return CYG_OK;
+}
+
+cyg_status cyg_npu_machine_modes(cyg_ctx *ctx, cyg_arena *arena, const char *path,
+                                 const char *const **out_modes, size_t *out_count)
+{
+    cyg_doc *doc;
+    CYG_DO(cyg_doc_open(ctx, path, &doc));
+    const cyg_status status = list_of_modes(ctx, arena, cyg_doc_root(doc), out_modes, out_count);
+    cyg_doc_close(doc);
+    return status;
+}
+
 /* ---- built-in ------------------------------------------------------------------------------ */
 
 /* CYG_MACHINE(file's symbol, chip, mode): in the order of `cygnet targets`. */

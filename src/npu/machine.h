@@ -84,6 +84,9 @@ cyg_status cyg_npu_machine_parse(cyg_ctx *ctx, cyg_arena *arena, const char *pat
                                  cyg_npu_machine *out_machine) CYG_MUST_USE;
 /* A description file of this one machine, without sources; parsing it gives the same fields. */
 void cyg_npu_machine_print(const cyg_npu_machine *m, cyg_strbuf *out);
+/* The modes that a description file has, in its order; one for a file that is one machine. */
+cyg_status cyg_npu_machine_modes(cyg_ctx *ctx, cyg_arena *arena, const char *path,
+                                 const char *const **out_modes, size_t *out_count) CYG_MUST_USE;
 /* Hash of all fields: build_context.json and packages record it, so that a cycle count names the
  * parameters under which it holds. */
 uint64_t cyg_npu_machine_hash(const cyg_npu_machine *m);

@@ -12,9 +12,21 @@ json '"version" in d and "commit" in d'
 run 0 targets
 says 'CPU'
 says 'AX650'
-says 'not built yet'
+says 'NPU3    6 CONV 3 TENG 3 CV 3 SDMA'
+says 'no machine description'
+run 0 targets AX650
+says 'ocm_bytes        3141632 / 7335936 / 11530240 B'
+run 0 targets AX620E --json
+json 'len(d["targets"]) == 1 and [m["mode"] for m in d["targets"][0]["machines"]] == ["NPU1", "NPU2"]'
+refused 2 'did you mean AX650' targets AX560
+refused 5 'no machine description' targets AX8860
+printf '{"chip": "X",\n "mode": "M", "convz": 1}' >bad.json
+refused 2 'bad.json:2:15: unknown key "convz"' targets bad.json
+printf '{"modes": {}}' >bad.json
+refused 2 '"modes" is empty' targets bad.json
 run 0 targets --json
 json 'd["targets"][0]["name"] == "CPU" and "c" in d["targets"][0]["isa_levels"]'
+json 'd["targets"][1]["machines"][0]["ocm_bytes"] == 3141632 and len(d["targets"][1]["machines"][0]["hash"]) == 16'
 CYGNET_CPU=z80 refused 2 'z80' targets
 
 run 0 ops

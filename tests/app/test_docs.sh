@@ -13,4 +13,11 @@ while read -r code text; do
     grep -qF "| $code |" "$docs/exit-codes.md" || fail "docs/exit-codes.md: no $code"
     grep -qF "$text" "$docs/exit-codes.md" || fail "docs/exit-codes.md: no \"$text\""
 done <codes
+# Every field of a machine description stands on its page, with the words of machine.def.
+sed -n 's/^CYG_MACHINE_[A-Z]*(\([a-z0-9_]*\),.*"\([^"]*\)")$/\1|\2/p' "$SOURCE_ROOT/src/npu/machine.def" >fields
+[ "$(wc -l <fields)" -gt 20 ] || fail "machine.def: fields not found"
+while IFS='|' read -r name text; do
+    grep -F "| \`$name\` |" "$SOURCE_ROOT/docs/npu-machines.md" | grep -qF "| $text |" ||
+        fail "docs/npu-machines.md: no row of $name with \"$text\""
+done <fields
 finish
