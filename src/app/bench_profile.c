@@ -38,17 +38,32 @@ static int slowest_first(const void *a, const void *b)
     return x->step < y->step ? -1 : 1;
 }
 
-static void print_step(const cyg_bench *b, const cyg_program *p, uint32_t i, double total)
+/* What ran as step i: a kernel, or the executor of a subgraph in the place of several steps. */
+static const char *runner_of(const cyg_package *k, uint32_t i, int64_t *out_macs)
+{
+    const cyg_program *p = k->programs;
+    const cyg_subgraph *g = cyg_package_subgraph_at(k, 0, i);
+    *out_macs = 0;
+    if (i >= p->step_count)
+        return "?";
+    for (uint32_t s = i; s < (g != NULL ? g->first_step + g->step_count : i + 1); s++)
+        *out_macs += p->steps[s].macs;
+    if (g != NULL)
+        return g->executor;
+    return cyg_kop_info_of(p->steps[i].op) != NULL ? cyg_kop_info_of(p->steps[i].op)->name : "?";
+}
+
+static void print_step(const cyg_bench *b, const cyg_package *k, uint32_t i, double total)
 {
     const cyg_bench_step *s = &b->steps[i];
-    const bool known = i < p->step_count && cyg_kop_info_of(p->steps[i].op) != NULL;
     const double ms = s->calls > 0 ? 1e3 * s->seconds / s->calls : 0;
     char speed[32] = "";
-    if (known && p->steps[i].macs > 0 && ms > 0)
-        snprintf(speed, sizeof speed, "%.1f", (double)p->steps[i].macs / (ms * 1e6));
+    int64_t macs;
+    const char *runner = runner_of(k, i, &macs);
+    if (macs > 0 && ms > 0)
+        snprintf(speed, sizeof speed, "%.1f", (double)macs / (ms * 1e6));
     cyg_app_print_result(b->app, "%5u  %9.3f  %5.1f %%  %8s  %-14s%s\n", i, ms,
-                         total > 0 ? 100 * s->seconds / total : 0, speed,
-                         known ? cyg_kop_info_of(p->steps[i].op)->name : "?", s->name);
+                         total > 0 ? 100 * s->seconds / total : 0, speed, runner, s->name);
 }
 
 cyg_status cyg_bench_print_profile(cyg_bench *b)
@@ -72,7 +87,7 @@ cyg_status cyg_bench_print_profile(cyg_bench *b)
         cyg_app_print_result(b->app, "\n%5s  %9s  %7s  %8s  %-14s%s\n", "step", "ms", "share",
                              "GMAC/s", "kernel", "name");
         for (uint32_t i = 0; i < b->step_count && i < SHOWN; i++)
-            print_step(b, package.programs, order[i].step, total);
+            print_step(b, &package, order[i].step, total);
         cyg_package_close(&package);
     }
     free(order);

@@ -21,6 +21,7 @@ run 0 bench -m attention.cyg -r 3 --json
 json 'd["target"] == "AX650" and d["npu_mode"] == "NPU1" and d["cycles"] == '"$("$CYGNET" bench -m attention.cyg --json | sed 's/.*"cycles": *\([0-9]*\).*/\1/')"
 json '0 < d["conv_utilisation"] < 1 and d["ddr_bytes"] > 1728 and d["ocm_peak_bytes"] == 16384'
 run 0 bench -m attention.cyg --profile
+says 'npu           subgraph_npu_0'
 
 # inspect: the subgraph, and its instructions.
 run 0 inspect attention.cyg

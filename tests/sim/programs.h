@@ -145,7 +145,7 @@ static inline cyg_kbuf sp_buf(const void *data, int32_t type, int32_t rank, cons
 }
 
 /* The specification on the whole: what the program must give. */
-static inline void sp_reference(sp_program *s, cyg_kop op, const void *params, const cyg_kbuf *in,
+static inline void sp_reference(sp_program *s, int32_t op, const void *params, const cyg_kbuf *in,
                                 uint32_t in_count, const cyg_kbuf *out, uint32_t out_count)
 {
     const cyg_kop_info *info = cyg_kop_info_of(op);
