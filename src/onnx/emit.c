@@ -388,6 +388,9 @@ static const char *refused_inputs(const cyg_onnx_call *call, cyg_op op, const po
         if (w->rank != CYG_RANK_UNKNOWN && w->rank > 5)
             return "more than three spatial dimensions";
     }
+    if (op == CYG_OP_quantize_linear && p->in_count > 2 &&
+        cyg_onnx_is_four_bits(call->imp, p->in[2]))
+        return "activations of 4 bits; weights of 4 bits are read";
     return NULL;
 }
 

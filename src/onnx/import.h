@@ -31,6 +31,7 @@ typedef struct cyg_onnx_tensor {
     int64_t dims[CYG_MAX_RANK];
     const void *data; /* lives as long as the graph, aligned for its type */
     size_t bytes;
+    bool four_bits; /* in the file; here a byte each */
 } cyg_onnx_tensor;
 
 /* ---- scope.c: names of one graph or of one function call ------------------------------------ */
@@ -98,6 +99,8 @@ typedef struct cyg_onnx_importer {
     uint32_t refusal_count, refusal_cap;
     cyg_onnx_late *lates;
     uint32_t late_count, late_cap;
+    cyg_value_id *four_bits; /* constants of 4-bit types, which are bytes here */
+    uint32_t four_bit_count, four_bit_cap;
     uint32_t nodes_walked;
     uint64_t name_bytes; /* of prefixed names: a small file can ask for very many */
     bool unsorted;       /* some tensor is used before its node */
@@ -150,6 +153,9 @@ cyg_status cyg_onnx_scope_close(cyg_onnx_importer *imp, const cyg_onnx_scope *s)
 /* A constant read from a tensor, as a new value. Refused types are listed, *out_value is none. */
 cyg_status cyg_onnx_add_tensor(cyg_onnx_importer *imp, const char *name, cyg_span bytes,
                                cyg_value_id *out_value) CYG_MUST_USE;
+
+/* A constant whose type in the file has 4 bits. */
+bool cyg_onnx_is_four_bits(const cyg_onnx_importer *imp, cyg_value_id v);
 
 /* refuse.c */
 cyg_status cyg_onnx_refuse(cyg_onnx_importer *imp, const char *op, const char *domain,

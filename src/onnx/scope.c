@@ -61,6 +61,30 @@ cyg_onnx_entry *cyg_onnx_scope_entry(cyg_onnx_importer *imp, cyg_onnx_scope *s, 
     return &s->entries[*slot - 1];
 }
 
+static cyg_status note_four_bits(cyg_onnx_importer *imp, cyg_value_id v)
+{
+    if (imp->four_bit_count == imp->four_bit_cap) {
+        const uint32_t cap = imp->four_bit_cap == 0 ? 16 : imp->four_bit_cap * 2;
+        cyg_value_id *more = CYG_NEW_ARRAY(&imp->scratch, cyg_value_id, cap);
+        if (more == NULL)
+            return CYG_ONNX_NOMEM(imp);
+        if (imp->four_bit_count > 0)
+            memcpy(more, imp->four_bits, sizeof *more * imp->four_bit_count);
+        imp->four_bits = more;
+        imp->four_bit_cap = cap;
+    }
+    imp->four_bits[imp->four_bit_count++] = v;
+    return CYG_OK;
+}
+
+bool cyg_onnx_is_four_bits(const cyg_onnx_importer *imp, cyg_value_id v)
+{
+    for (uint32_t i = 0; i < imp->four_bit_count; i++)
+        if (imp->four_bits[i].i == v.i)
+            return true;
+    return false;
+}
+
 cyg_status cyg_onnx_add_tensor(cyg_onnx_importer *imp, const char *name, cyg_span bytes,
                                cyg_value_id *out_value)
 {
@@ -73,7 +97,9 @@ cyg_status cyg_onnx_add_tensor(cyg_onnx_importer *imp, const char *name, cyg_spa
     } else {
         *out_value = cyg_graph_add_const(imp->graph, name, t.type, t.rank, t.dims, t.data, t.bytes);
     }
-    return cyg_value_is_none(*out_value) ? CYG_ONNX_NOMEM(imp) : CYG_OK;
+    if (cyg_value_is_none(*out_value))
+        return CYG_ONNX_NOMEM(imp);
+    return t.four_bits ? note_four_bits(imp, *out_value) : CYG_OK;
 }
 
 cyg_status cyg_onnx_prefixed(cyg_onnx_importer *imp, const char *prefix, const char *name,

@@ -128,10 +128,8 @@ static const char *refused_type(int64_t data_type)
     case 19:
     case 20:
         return "element type float8";
-    case 21:
-    case 22:
     case 23:
-        return "a 4-bit element type";
+        return "element type float4";
     default:
         return "an element type that is newer than cygnet";
     }
@@ -253,6 +251,37 @@ static cyg_status read_shape(cyg_onnx_importer *imp, const cyg_wire *w, const ra
     return CYG_OK;
 }
 
+enum { ONNX_UINT4 = 21, ONNX_INT4 = 22 };
+
+/* Two elements a byte, the first in the low half, become bytes. */
+static cyg_status unpack(cyg_onnx_importer *imp, const cyg_wire *w, const raw_tensor *raw,
+                         cyg_onnx_tensor *t, size_t count)
+{
+    const size_t packed = count / 2 + count % 2;
+    cyg_span from = raw->raw;
+    if (raw->is_external)
+        CYG_DO(cyg_onnx_read_external(imp, t->name, raw->externals, raw->external_count, packed,
+                                      &from));
+    const bool listed = !raw->is_external && !raw->has_raw;
+    if (listed ? raw->int32s.count != packed : from.size != packed)
+        return cyg_wire_fail(imp->ctx, w, 0,
+                             "tensor \"%s\": expected %zu bytes for %zu elements of 4 bits, found "
+                             "%zu",
+                             t->name, packed, count, listed ? raw->int32s.count : from.size);
+    uint8_t *to = cyg_arena_alloc(&imp->graph->arena, count + 1, 64);
+    if (to == NULL)
+        return CYG_ONNX_NOMEM(imp);
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t byte = listed ? (uint8_t)((const int64_t *)raw->int32s.data)[i / 2]
+                                    : ((const uint8_t *)from.data)[i / 2];
+        const uint8_t half = i % 2 == 0 ? byte & 15 : byte >> 4;
+        to[i] = t->type == CYG_TYPE_S8 && half > 7 ? (uint8_t)(half - 16) : half;
+    }
+    t->data = to;
+    t->four_bits = true;
+    return CYG_OK;
+}
+
 cyg_status cyg_onnx_read_tensor(cyg_onnx_importer *imp, cyg_span bytes, const char *what,
                                 cyg_onnx_tensor *out_tensor)
 {
@@ -264,6 +293,9 @@ cyg_status cyg_onnx_read_tensor(cyg_onnx_importer *imp, cyg_span bytes, const ch
     t->type = cyg_type_from_onnx(raw.data_type);
     if (raw.data_type == 0)
         return cyg_wire_fail(imp->ctx, &w, 0, "tensor \"%s\": has no element type", what);
+    const bool packed = raw.data_type == ONNX_UINT4 || raw.data_type == ONNX_INT4;
+    if (packed)
+        t->type = raw.data_type == ONNX_INT4 ? CYG_TYPE_S8 : CYG_TYPE_U8;
     if (t->type == CYG_TYPE_NONE)
         t->refused = refused_type(raw.data_type);
     if (t->refused != NULL)
@@ -272,6 +304,8 @@ cyg_status cyg_onnx_read_tensor(cyg_onnx_importer *imp, cyg_span bytes, const ch
     CYG_DO(read_shape(imp, &w, &raw, t, &count));
     if (t->refused != NULL)
         return CYG_OK;
+    if (packed)
+        return unpack(imp, &w, &raw, t, count);
     const size_t element = cyg_type_size(t->type);
     if (raw.is_external) {
         CYG_DO(cyg_onnx_read_external(imp, what, raw.externals, raw.external_count, t->bytes,

@@ -51,6 +51,17 @@ static ob with_ints(ob t, unsigned field, const int64_t *values, size_t count, i
     return t;
 }
 
+/* 4 bits: two elements a byte, the low half first, an odd count with half a byte to spare. */
+static void test_four_bits(void **state)
+{
+    const uint8_t packed[3] = {0x71, 0x8f, 0xf7}, plain[5] = {1, 7, 15, 8, 7};
+    const int8_t wide[5] = {1, 7, -1, -8, 7};
+    const int64_t listed[3] = {0x71, 0x8f, 0xf7};
+    expect_tensor(state, ob_tensor_raw("t", 22, "5", packed, 3), CYG_TYPE_S8, wide, 5);
+    expect_tensor(state, ob_tensor_raw("t", 21, "5", packed, 3), CYG_TYPE_U8, plain, 5);
+    expect_tensor(state, with_ints(ob_tensor("t", 22, "5"), 5, listed, 3, 1), CYG_TYPE_S8, wide, 5);
+}
+
 static void test_typed_lists(void **state)
 {
     const int64_t n[3] = {-1, 0, 127}, u[3] = {0, 1, 255}, bits[3] = {0x3c00, 0xc000, 0};
@@ -129,7 +140,9 @@ static void test_wrong_tensors(void **state)
                  "more than 8 dimensions", "tensor  t");
     import_fails(state, model_of(ob_tensor("t", 8, "1")), CYG_E_UNSUPPORTED, "string", "tensor  t");
     import_fails(state, model_of(ob_tensor("t", 17, "1")), CYG_E_UNSUPPORTED, "float8", "");
-    import_fails(state, model_of(ob_tensor("t", 22, "1")), CYG_E_UNSUPPORTED, "4-bit", "");
+    import_fails(state, model_of(ob_tensor("t", 23, "1")), CYG_E_UNSUPPORTED, "float4", "");
+    import_fails(state, model_of(ob_tensor_raw("t", 22, "5", "ab", 2)), CYG_E_FORMAT,
+                 "expected 3 bytes for 5 elements of 4 bits, found 2", "\"t\"");
     import_fails(state, model_of(ob_tensor("t", 99, "1")), CYG_E_UNSUPPORTED, "newer", "");
 }
 
@@ -212,8 +225,9 @@ static void test_wrong_external(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_typed_lists),    TEST(test_raw), TEST(test_wrong_tensors), TEST(test_external),
-        TEST(test_wrong_external),
+        TEST(test_typed_lists),   TEST(test_raw),       TEST(test_wrong_tensors),
+        TEST(test_external),      TEST(test_four_bits), TEST(test_raw),
+        TEST(test_wrong_tensors), TEST(test_external),  TEST(test_wrong_external),
     };
     return CYG_TEST_MAIN(tests);
 }
