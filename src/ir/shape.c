@@ -32,6 +32,7 @@ static const cyg_shape_rule rules[CYG_OP_COUNT] = {
     RULE(mish, same),
     RULE(neg, same),
     RULE(not, same),
+    RULE(is_nan, compare),
     RULE(reciprocal, same),
     RULE(relu, same),
     RULE(round, same),

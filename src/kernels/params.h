@@ -39,7 +39,7 @@ typedef struct cyg_kp_unary {
     CYG_FN(ADD, 0) CYG_FN(SUB, 1) CYG_FN(MUL, 2) CYG_FN(DIV, 3) CYG_FN(POW, 4)                    \
     CYG_FN(MOD, 5) CYG_FN(FMOD, 6) CYG_FN(EQUAL, 7) CYG_FN(GREATER, 8)                            \
     CYG_FN(GREATER_OR_EQUAL, 9) CYG_FN(LESS, 10) CYG_FN(LESS_OR_EQUAL, 11) CYG_FN(AND, 12)        \
-    CYG_FN(OR, 13) CYG_FN(XOR, 14) CYG_FN(MAX, 15) CYG_FN(MIN, 16) CYG_FN(PRELU, 17)
+    CYG_FN(OR, 13) CYG_FN(XOR, 14) CYG_FN(MAX, 15) CYG_FN(MIN, 16) CYG_FN(PRELU, 17) CYG_FN(NOT_EQUAL, 18)
 /* clang-format on */
 typedef enum cyg_binary_fn {
 #define CYG_FN(id, value) CYG_BFN_##id = value,
@@ -141,7 +141,7 @@ typedef struct cyg_kp_fattention {
     int32_t own_rows;  /* k and v lie entry by entry, M rows each; 0: M is N, rows as q's */
     int32_t hide_when; /* 0 or 1: what `hide` holds where it hides */
     float hide_fill;   /* what a hidden element shows to the softmax */
-    int32_t reserved;
+    int32_t zero_nan;  /* probabilities that are NaN count as 0 */
 } cyg_kp_fattention;
 /* view_rank > 0: x is seen in the dimensions of view, and y is any shape of as many elements. */
 typedef struct cyg_kp_transpose {

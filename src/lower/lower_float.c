@@ -62,6 +62,15 @@ static cyg_status rule_unary(cyg_lowering *l)
     return cyg_lowering_first(l, 1);
 }
 
+/* NaN is what differs from itself. */
+static cyg_status rule_is_nan(cyg_lowering *l)
+{
+    const cyg_kp_binary p = {.fn = CYG_BFN_NOT_EQUAL};
+    const int itself[] = {0, 0};
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_f_binary, &p, sizeof p));
+    return cyg_lowering_operands(l, itself, 2);
+}
+
 static cyg_status rule_binary(cyg_lowering *l)
 {
     cyg_kp_binary p = {0};
@@ -385,7 +394,8 @@ static cyg_status rule_attention(cyg_lowering *l)
     const cyg_node *n = l->node;
     cyg_kp_fattention p = {.own_rows = cyg_node_attr(n, CYG_ATTR_kv_tokens) != NULL,
                            .hide_when = cyg_node_int(n, CYG_ATTR_hide_when, 1) != 0,
-                           .hide_fill = cyg_node_float(n, CYG_ATTR_hide_fill, 0.0f)};
+                           .hide_fill = cyg_node_float(n, CYG_ATTR_hide_fill, 0.0f),
+                           .zero_nan = cyg_node_int(n, CYG_ATTR_zero_nan, 0) != 0};
     CYG_DO(cyg_lower_attention_geometry(l, &p.at));
     p.keys = cyg_node_int(n, CYG_ATTR_kv_tokens, p.at.tokens);
     p.value_dim = cyg_node_int(n, CYG_ATTR_value_dim, p.at.head_dim);
@@ -467,6 +477,8 @@ cyg_lower_rule cyg_lower_float_rule(cyg_op op)
         return rule_group_norm;
     case CYG_OP_lp_normalization:
         return rule_lp_norm;
+    case CYG_OP_is_nan:
+        return rule_is_nan;
     case CYG_OP_channel_norm:
         return rule_channel_norm;
     case CYG_OP_rms_normalization:

@@ -304,7 +304,8 @@ static cyg_status rule_attention(cyg_lowering *l)
     if ((bias != NULL && !bias->is_const) || (per_head != NULL && !per_head->is_const))
         return cyg_lowering_unsupported(l, "its bias tables and head scales must be constants");
     if (l->node->in_count > 7 || cyg_node_attr(l->node, CYG_ATTR_kv_tokens) != NULL ||
-        cyg_node_attr(l->node, CYG_ATTR_value_dim) != NULL)
+        cyg_node_attr(l->node, CYG_ATTR_value_dim) != NULL ||
+        cyg_node_attr(l->node, CYG_ATTR_zero_nan) != NULL)
         return cyg_lowering_unsupported(l, "masks made at run time, keys of another length and "
                                            "values of another width run in float");
     p.sat = cyg_lower_saturation(y);

@@ -318,8 +318,13 @@ cyg_status cyg_expand_attention(cyg_expander *x, cyg_value_id *out_result)
         return CYG_EXPAND_FAIL(x, "the shape of %s is not known", y->name);
     const heads h = read_heads(x, &g);
     const cyg_value_id s = scores(x, &g, &h);
-    const cyg_value_id p = cyg_emit1(x, CYG_OP_softmax, "", s);
+    cyg_value_id p = cyg_emit1(x, CYG_OP_softmax, "", s);
     CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, p), CYG_ATTR_axis, -1));
+    if (cyg_node_int(x->n, CYG_ATTR_zero_nan, 0) != 0) {
+        const cyg_value_id in[] = {cyg_emit1(x, CYG_OP_is_nan, "IsNaN", p),
+                                   cyg_expand_scalar(x, 0.0f), p};
+        p = cyg_emit(x, CYG_OP_where, "NoNaN", in, 3);
+    }
     cyg_value_id o = cyg_emit2(x, CYG_OP_matmul, "Context", p, h.v);
     static const int64_t merged[] = {0, 2, 1, 3}, apart[] = {0, 1, 3, 2, 4};
     o = cyg_emit_transpose(x, "TurnBack", o, g.apart ? apart : merged, g.apart ? 5 : 4);

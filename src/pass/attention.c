@@ -45,6 +45,7 @@ typedef struct match {
     int64_t total, heads, tokens, dim; /* total: windows of all images */
     int64_t keys, value_dim;           /* rows of k and v for a window; channels of a head of v */
     bool own_rows;                     /* k and v lie window by window, `keys` rows each */
+    bool zero_nan;                     /* probabilities that are NaN are replaced by 0 */
     int64_t entries;                   /* windows of one image */
     int64_t *rows, *key_rows;          /* [total, tokens] and [total, keys], scratch */
 } match;
@@ -178,6 +179,32 @@ static bool match_operands(cyg_rw *rw, match *m)
            keys_fit(rw, m);
 }
 
+/* What Where(IsNaN(p), 0, p) makes of the probabilities p; p itself when that is not all that reads
+ * them. */
+static cyg_value_id without_nan(const cyg_rw *rw, cyg_value_id p, bool *out_zero)
+{
+    const cyg_graph *g = rw->g;
+    cyg_node_id test = CYG_NO_NODE, where = CYG_NO_NODE;
+    float zero;
+    *out_zero = false;
+    if (cyg_rw_use_count(rw, p) != 2 || cyg_graph_is_output(g, p))
+        return p;
+    for (uint32_t u = cyg_graph_first_use(g, p); u != CYG_NO_ID; u = cyg_graph_next_use(g, u)) {
+        const cyg_node_id user = cyg_graph_use_node(g, u);
+        if (cyg_nod(g, user)->op == CYG_OP_is_nan)
+            test = user;
+        if (cyg_nod(g, user)->op == CYG_OP_where)
+            where = user;
+    }
+    if (cyg_node_is_none(test) || cyg_node_is_none(where))
+        return p;
+    const cyg_node *w = cyg_nod(g, where);
+    const cyg_value_id c = cyg_nod(g, test)->out[0];
+    *out_zero = w->in[0].i == c.i && w->in[2].i == p.i && cyg_rw_single_use(rw, c) &&
+                cyg_rw_scalar(rw, w->in[1], &zero) && zero == 0.0f;
+    return *out_zero ? w->out[0] : p;
+}
+
 static bool match_all(cyg_rw *rw, cyg_node_id softmax, match *m)
 {
     const cyg_node *n = cyg_nod(rw->g, softmax);
@@ -187,7 +214,7 @@ static bool match_all(cyg_rw *rw, cyg_node_id softmax, match *m)
         cyg_rw_axis(cyg_node_int(n, CYG_ATTR_axis, -1), x->rank) != x->rank - 1)
         return false;
     cyg_value_id last;
-    m->weighted = cyg_rw_down_views(rw, n->out[0], &last);
+    m->weighted = cyg_rw_down_views(rw, without_nan(rw, n->out[0], &m->zero_nan), &last);
     if (cyg_node_is_none(m->weighted) || cyg_nod(rw->g, m->weighted)->op != CYG_OP_matmul ||
         cyg_nod(rw->g, m->weighted)->in[0].i != last.i ||
         cyg_nod(rw->g, m->weighted)->in[1].i == last.i)
@@ -285,6 +312,7 @@ static cyg_status set_attrs(cyg_rw *rw, cyg_node_id n, const match *m, float sca
         (!m->q.map.cosine || cyg_node_set_int(g, n, CYG_ATTR_cosine, 1)) &&
         (!m->own_rows || cyg_node_set_int(g, n, CYG_ATTR_kv_tokens, m->keys)) &&
         (m->value_dim == m->dim || cyg_node_set_int(g, n, CYG_ATTR_value_dim, m->value_dim)) &&
+        (!m->zero_nan || cyg_node_set_int(g, n, CYG_ATTR_zero_nan, 1)) &&
         (cyg_value_is_none(m->scores.hide.value) ||
          (cyg_node_set_int(g, n, CYG_ATTR_hide_when, m->scores.hide_when) &&
           cyg_node_set_float(g, n, CYG_ATTR_hide_fill, m->scores.hide_fill))) &&

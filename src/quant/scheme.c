@@ -97,7 +97,8 @@ static bool is_strong(const cyg_graph *g, const cyg_node *n)
         return absent_or_const_f32(g, cyg_node_in(n, 3)) &&
                absent_or_const_f32(g, cyg_node_in(n, 6)) && n->in_count <= 7 &&
                cyg_node_attr(n, CYG_ATTR_kv_tokens) == NULL &&
-               cyg_node_attr(n, CYG_ATTR_value_dim) == NULL;
+               cyg_node_attr(n, CYG_ATTR_value_dim) == NULL &&
+               cyg_node_attr(n, CYG_ATTR_zero_nan) == NULL;
     default:
         return false;
     }

@@ -36,7 +36,8 @@ static void one_attention(int i, int64_t heads, int64_t d, int64_t n, int64_t en
                                  .value_dim = vd,
                                  .own_rows = own,
                                  .hide_when = cosine,
-                                 .hide_fill = has_scale ? -1e9f : -0.5f};
+                                 .hide_fill = has_scale ? -1e9f : -0.5f,
+                                 .zero_nan = !has_hide};
     kh_call c;
     kh_begin(&c, CYG_KOP_f_attention, &p, sizeof p);
     float *x[3];
@@ -68,6 +69,8 @@ static void one_attention(int i, int64_t heads, int64_t d, int64_t n, int64_t en
         kh_fill_float(scale, heads, 0.5f, 2);
     if (has_mask)
         kh_fill_float(mask, mask_count, -3, 3);
+    for (int64_t k = 0; has_mask && p.zero_nan && k < m; k++) /* a row that sees nothing */
+        mask[k] = -INFINITY;
     for (int64_t k = 0; has_hide && k < mask_count; k++)
         hide[k] = (uint8_t)kh_between(0, 1);
     kh_run(&c);
@@ -105,11 +108,12 @@ static void one_attention(int i, int64_t heads, int64_t d, int64_t n, int64_t en
             top = fmax(top, t[j]);
         }
         for (int64_t j = 0; j < m; j++)
-            sum += t[j] = exp(t[j] - top);
+            sum += t[j] = isinf(t[j]) ? 0 : exp(t[j] - top);
         for (int64_t e = 0; e < vd; e++) {
             double y = 0;
             for (int64_t j = 0; j < m; j++)
-                y += t[j] / sum * (double)x[2][KEY(j) * stride + p.at.v_offset + h * vd + e];
+                y += (sum > 0 ? t[j] / sum : 0) *
+                     (double)x[2][KEY(j) * stride + p.at.v_offset + h * vd + e];
             want[ROW(r) * wide + h * vd + e] = y;
         }
 #undef KEY

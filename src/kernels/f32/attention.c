@@ -278,6 +278,8 @@ static void run_head(const cyg_kcall *call, int64_t e, int64_t h, float *scratch
             float *row = scores + i * l.score_stride;
             const float *own = bias != NULL ? bias + (i0 + i) * n : NULL;
             call->isa->f32_softmax(n, row, c, addends(call, e, h, i0 + i, own, row, sum), 0, row);
+            for (int64_t j = 0; f->zero_nan && j < n; j++)
+                row[j] = row[j] != row[j] ? 0.0f : row[j];
         }
         call->isa->f32_gemm(m, f->value_dim, n, scores, l.score_stride, values, n * 16, sums,
                             l.sum_stride, 0);

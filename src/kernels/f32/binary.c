@@ -11,7 +11,7 @@
 
 static bool is_comparison(int32_t fn)
 {
-    return fn >= CYG_BFN_EQUAL && fn <= CYG_BFN_LESS_OR_EQUAL;
+    return (fn >= CYG_BFN_EQUAL && fn <= CYG_BFN_LESS_OR_EQUAL) || fn == CYG_BFN_NOT_EQUAL;
 }
 static bool is_logical(int32_t fn)
 {
@@ -52,6 +52,8 @@ static bool compare_f32(int32_t fn, float a, float b)
     switch (fn) {
     case CYG_BFN_EQUAL:
         return a == b;
+    case CYG_BFN_NOT_EQUAL:
+        return a != b;
     case CYG_BFN_GREATER:
         return a > b;
     case CYG_BFN_GREATER_OR_EQUAL:
@@ -154,6 +156,8 @@ static int64_t apply_int(int32_t fn, bool wide, int64_t a, int64_t b)
         return pow_int(a, b);
     case CYG_BFN_EQUAL:
         return a == b;
+    case CYG_BFN_NOT_EQUAL:
+        return a != b;
     case CYG_BFN_GREATER:
         return oa > ob;
     case CYG_BFN_GREATER_OR_EQUAL:
