@@ -90,6 +90,10 @@ CYG_RT_API int cyg_session_input_info(const cyg_session *session, uint32_t i,
                                       cyg_tensor_info *out_info);
 CYG_RT_API int cyg_session_output_info(const cyg_session *session, uint32_t i,
                                        cyg_tensor_info *out_info);
+/* Inside on_step, for the step that it is called for: that step's output as it stands in the arena,
+ * later steps may write over it. NULL when the CPU did not run it or there is none. */
+CYG_RT_API const void *cyg_session_step_output(const cyg_session *session, uint32_t step,
+                                               uint32_t output);
 CYG_RT_API const char *cyg_session_isa(const cyg_session *session);
 CYG_RT_API unsigned cyg_session_threads(const cyg_session *session);
 /* Bytes held: activations, packed weights, scratch. */

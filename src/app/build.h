@@ -238,6 +238,9 @@ void cyg_build_drop_groups(cyg_build *b);
 cyg_status cyg_build_open_source(cyg_build *b, const char *input_shapes,
                                  cyg_float_model *out_source) CYG_MUST_USE;
 
+/* build_compare.c: compiler.check, the package against the quantised model. */
+cyg_status cyg_build_compare(cyg_build *b, const char *package_path) CYG_MUST_USE;
+
 /* build_check.c: the golden check, on the finished package. */
 cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path) CYG_MUST_USE;
 

@@ -45,8 +45,6 @@ static cyg_status analyse(cyg_build *b, const cyg_model *model)
 {
     feeder f = {.b = b, .stride = 1};
     const bool whole = b->config.quant.precision_analysis;
-    const bool plain =
-        b->config.quant.precision_analysis_mode == CYG_CONFIG_ANALYSIS_MODE_Reference;
     cyg_precision_source source = {&f, b->quantised.samples, get};
     if (!whole && source.count > FEW_SAMPLES) {
         f.stride = source.count / FEW_SAMPLES;
@@ -54,7 +52,7 @@ static cyg_status analyse(cyg_build *b, const cyg_model *model)
     }
     CYG_DO(cyg_build_feed_open(b, model, &f.feed));
     return cyg_precision_analyse(&b->app->ctx, b->quantised.reference, b->graph, &b->program,
-                                 &source, whole && plain, &b->app->arena, &b->precision);
+                                 &source, false, &b->app->arena, &b->precision);
 }
 
 /* ---- what is printed and written ---- */

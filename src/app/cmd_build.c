@@ -236,6 +236,7 @@ static cyg_status compile(cyg_build *b, const char **out_path)
 
 static cyg_status check(cyg_build *b, const char *package)
 {
+    CYG_DO(cyg_build_compare(b, package));
     CYG_DO(cyg_build_golden_check(b, package));
     cyg_build_end(b, "check", "SQNR %.1f dB · cosine %.4f · same top-1 on %.0f/%zu",
                   b->check.sqnr_db, b->check.cosine, b->check.agreement * (double)b->check.samples,

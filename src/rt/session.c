@@ -301,6 +301,20 @@ const void *cyg_session_output(const cyg_session *s, uint32_t i)
     return i < shown(s)->output_count ? s->outputs[i].data : NULL;
 }
 
+const void *cyg_session_step_output(const cyg_session *s, uint32_t step, uint32_t output)
+{
+    for (uint32_t k = 0; k < s->binding.program_count; k++) {
+        const cyg_bound_program *bp = &s->binding.programs[k];
+        if (step - bp->first_step >= bp->program->step_count) /* wraps when it is an earlier one */
+            continue;
+        const cyg_step *own = &bp->program->steps[step - bp->first_step];
+        if (output >= own->out_count || bp->steps[step - bp->first_step].executor != NULL)
+            return NULL;
+        return cyg_bound_data(&s->binding, bp->program, own->out[output]);
+    }
+    return NULL;
+}
+
 uint32_t cyg_session_batch(const cyg_session *s)
 {
     return s->batch;

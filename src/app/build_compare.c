@@ -1,0 +1,340 @@
+/* compiler.check: the compiled program against the quantised model, value by value.
+ *
+ * The quantised model is its program before placement, run by the interpreter; the compiled one is
+ * the finished package on its target: read back, placed, packed, split over threads. They have to
+ * be equal bit for bit, so `check: 2` passes unless something is broken; the other two exist for
+ * their own sake. (The interpreter takes the machine's vector kernels here. That these equal plain
+ * C is what tests are for: plain C takes half a minute a picture.) Samples are the calibration's,
+ * or files in the form that the package takes (compiler.input_sample_dir). */
+#include <dirent.h>
+#include <regex.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/build.h"
+#include "app/values.h"
+#include "config/sample_files.h"
+#include "interp/interp.h"
+
+enum { CLOSE = 1, EQUAL = 2, COSINE = 3, MOST_SAMPLES = 4 };
+
+typedef struct comparison {
+    cyg_build *b;
+    cyg_session *session;
+    cyg_build_feed feed;
+    regex_t *skip; /* [skip_count] */
+    size_t skip_count;
+    bool *skip_used;
+    bool layers;                /* intermediate tensors too */
+    const char *const *folders; /* [samples] of input_sample_dir; NULL = calibration samples */
+    cyg_string_list files;      /* by input */
+    size_t samples;
+    /* of the sample at hand */
+    cyg_kbuf *reference; /* by tensor */
+    size_t compared;
+    cyg_status status; /* of the first difference */
+} comparison;
+
+/* ---- one tensor ---- */
+
+static cyg_engine_tensor describe(const cyg_tensor *t)
+{
+    cyg_engine_tensor e = {.name = t->name,
+                           .type = (cyg_type)t->type,
+                           .rank = t->rank,
+                           .bytes = cyg_tensor_bytes(t),
+                           .scale = t->scale,
+                           .zero_point = t->zero_point};
+    memcpy(e.dims, t->dims, sizeof e.dims);
+    return e;
+}
+
+static cyg_status differs(const comparison *c, const cyg_engine_tensor *t, size_t at,
+                          const void *expected, const void *found, const char *how)
+{
+    return CYG_FAIL(&c->b->app->ctx, CYG_E_CHECK,
+                    "compiler.check %lld: tensor \"%s\" of the compiled model %s: at element %zu "
+                    "expected %.9g, found %.9g",
+                    (long long)c->b->config.compiler.check, t->name, how, at,
+                    cyg_engine_value(t, expected, at), cyg_engine_value(t, found, at));
+}
+
+static cyg_status compare_values(const comparison *c, const cyg_tensor *t, const void *expected,
+                                 const void *found)
+{
+    const cyg_config_compiler *o = &c->b->config.compiler;
+    const cyg_engine_tensor e = describe(t);
+    size_t at = 0;
+    if (o->check == CLOSE)
+        return cyg_values_close(&e, expected, found, o->check_rtol, o->check_atol, &at)
+                   ? CYG_OK
+                   : differs(c, &e, at, expected, found, "is not close");
+    if (o->check == EQUAL)
+        return cyg_values_equal(&e, expected, found, &at)
+                   ? CYG_OK
+                   : differs(c, &e, at, expected, found, "is not equal");
+    const double cosine = cyg_values_cosine(&e, expected, found);
+    if (cosine >= o->check_cosine_simularity)
+        return CYG_OK;
+    return CYG_FAIL(&c->b->app->ctx, CYG_E_CHECK,
+                    "compiler.check 3: tensor \"%s\" of the compiled model has cosine %.6f with "
+                    "that of the quantised one, at least %.6f asked",
+                    t->name, cosine, o->check_cosine_simularity);
+}
+
+static bool is_skipped(const comparison *c, const char *name)
+{
+    for (size_t i = 0; i < c->skip_count; i++)
+        if (regexec(&c->skip[i], name, 0, NULL, 0) == 0) {
+            c->skip_used[i] = true;
+            return true;
+        }
+    return false;
+}
+
+static void compare_tensor(comparison *c, uint32_t tensor, const void *found)
+{
+    const cyg_tensor *t = &c->b->program.tensors[tensor];
+    if (c->status != CYG_OK || c->reference[tensor].data == NULL || cyg_tensor_bytes(t) == 0 ||
+        is_skipped(c, t->name))
+        return;
+    c->status = compare_values(c, t, c->reference[tensor].data, found);
+    c->compared++;
+}
+
+/* ---- samples ---- */
+
+static cyg_status keep(cyg_ctx *ctx, void *user, cyg_value_id tensor, const cyg_kbuf *buf)
+{
+    (void)ctx;
+    ((comparison *)user)->reference[tensor.i] = *buf; /* the arena of the run keeps the data */
+    return CYG_OK;
+}
+
+static void on_step(void *user, uint32_t step, const char *name, double seconds)
+{
+    comparison *c = user;
+    const cyg_program *p = &c->b->program;
+    (void)name;
+    (void)seconds;
+    for (uint32_t k = 0;
+         c->layers && c->session != NULL && step < p->step_count && k < p->steps[step].out_count;
+         k++) {
+        const void *found = cyg_session_step_output(c->session, step, k);
+        if (found != NULL && p->tensors[p->steps[step].out[k]].kind == CYG_TENSOR_ARENA)
+            compare_tensor(c, p->steps[step].out[k], found);
+    }
+}
+
+static cyg_status read_folder(comparison *c, size_t sample, void *const *inputs)
+{
+    cyg_app *app = c->b->app;
+    for (uint32_t i = 0; i < c->b->input_count; i++) {
+        cyg_tensor_info info = {.struct_size = sizeof info};
+        cyg_map map;
+        CYG_DO(cyg_app_rt(app, cyg_session_input_info(c->session, i, &info)));
+        const char *path =
+            cyg_arena_printf(&app->arena, "%s/%s", c->folders[sample], c->files.items[i]);
+        if (path == NULL)
+            return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
+        CYG_DO(cyg_map_open(&app->ctx, path, &map));
+        const size_t found = map.size;
+        if (found == info.bytes && found > 0)
+            memcpy(inputs[i], map.data, found);
+        cyg_map_close(&map);
+        if (found != info.bytes)
+            return CYG_FAIL(&app->ctx, CYG_E_FORMAT,
+                            "%s: expected %zu bytes for input \"%s\", found %zu", path, info.bytes,
+                            info.name, found);
+    }
+    return CYG_OK;
+}
+
+static cyg_status compare_sample(comparison *c, size_t sample, cyg_arena *arena)
+{
+    cyg_build *b = c->b;
+    cyg_ctx *ctx = &b->app->ctx;
+    const cyg_program *p = &b->program;
+    void **inputs = CYG_NEW_ARRAY(arena, void *, (size_t)b->input_count + 1);
+    cyg_kbuf *in = CYG_NEW_ARRAY(arena, cyg_kbuf, (size_t)b->input_count + 1);
+    cyg_kbuf *out = CYG_NEW_ARRAY(arena, cyg_kbuf, (size_t)p->output_count + 1);
+    c->reference = CYG_NEW_ARRAY(arena, cyg_kbuf, (size_t)p->tensor_count + 1);
+    if (inputs == NULL || in == NULL || out == NULL || c->reference == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < b->input_count; i++) {
+        const cyg_tensor *t = &p->tensors[p->inputs[i]];
+        inputs[i] = cyg_session_input(c->session, i);
+        in[i] = (cyg_kbuf){.data = inputs[i], .type = t->type, .rank = t->rank};
+        memcpy(in[i].dims, t->dims, sizeof in[i].dims);
+    }
+    CYG_DO(c->folders != NULL ? read_folder(c, sample, inputs)
+                              : cyg_build_feed_sample(&c->feed, sample, inputs));
+    CYG_DO(cyg_interp_run_program(ctx, p, false, in, b->input_count, c->layers ? keep : NULL, c,
+                                  arena, out));
+    CYG_DO(cyg_app_rt(b->app, cyg_session_run(c->session)));
+    for (uint32_t i = 0; i < p->output_count; i++) {
+        c->reference[p->outputs[i]] = out[i];
+        compare_tensor(c, p->outputs[i], cyg_session_output(c->session, i));
+    }
+    return c->status;
+}
+
+/* ---- what is to be compared ---- */
+
+static cyg_status compile_patterns(comparison *c)
+{
+    const cyg_string_list *list = &c->b->config.compiler.check_tensor_black_list;
+    cyg_arena *arena = &c->b->app->arena;
+    c->skip = CYG_NEW_ARRAY(arena, regex_t, list->count + 1);
+    c->skip_used = CYG_NEW_ARRAY(arena, bool, list->count + 1);
+    if (c->skip == NULL || c->skip_used == NULL)
+        return CYG_FAIL(&c->b->app->ctx, CYG_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < list->count; i++) {
+        const int code = regcomp(&c->skip[i], list->items[i], REG_EXTENDED | REG_NOSUB);
+        char why[128];
+        if (code != 0) {
+            regerror(code, &c->skip[i], why, sizeof why);
+            return CYG_FAIL(&c->b->app->ctx, CYG_E_CONFIG,
+                            "compiler.check_tensor_black_list: \"%s\" is no pattern: %s",
+                            list->items[i], why);
+        }
+        c->skip_count++;
+    }
+    return CYG_OK;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The folder itself is one sample, or each of its folders is. */
+static cyg_status list_folders(comparison *c, const char *root)
+{
+    cyg_app *app = c->b->app;
+    const char **names = NULL;
+    size_t room = 0;
+    const char *first = cyg_arena_printf(&app->arena, "%s/%s", root, c->files.items[0]);
+    DIR *dir = opendir(root);
+    const struct dirent *entry;
+    cyg_status st = CYG_OK;
+    if (dir == NULL || first == NULL)
+        st = CYG_FAIL(&app->ctx, CYG_E_IO, "compiler.input_sample_dir: cannot read %s", root);
+    const bool whole = st == CYG_OK && cyg_path_exists(first);
+    while (st == CYG_OK && (whole ? c->samples == 0 : (entry = readdir(dir)) != NULL)) {
+        if (!whole && entry->d_name[0] == '.')
+            continue;
+        const char *path =
+            whole ? root : cyg_arena_printf(&app->arena, "%s/%s", root, entry->d_name);
+        if (path != NULL && !cyg_path_is_dir(path))
+            continue;
+        if (c->samples == room) {
+            const char **more = CYG_NEW_ARRAY(&app->arena, const char *, 2 * room + 16);
+            if (more != NULL && room > 0)
+                memcpy(more, names, room * sizeof *names);
+            names = more;
+            room = 2 * room + 16;
+        }
+        if (path == NULL || names == NULL)
+            st = CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
+        else
+            names[c->samples++] = path;
+    }
+    if (dir != NULL)
+        closedir(dir);
+    if (st == CYG_OK && c->samples == 0)
+        st = CYG_FAIL(&app->ctx, CYG_E_IO,
+                      "compiler.input_sample_dir: %s holds neither %s nor folders with it", root,
+                      c->files.items[0]);
+    if (st == CYG_OK)
+        qsort(names, c->samples, sizeof *names, by_bytes);
+    c->folders = names;
+    return st;
+}
+
+static cyg_status choose_samples(comparison *c)
+{
+    cyg_build *b = c->b;
+    const char *root = b->config.compiler.input_sample_dir;
+    if (root == NULL || root[0] == '\0') {
+        c->samples = b->golden.samples < MOST_SAMPLES ? b->golden.samples : MOST_SAMPLES;
+        return CYG_OK;
+    }
+    const char **names = CYG_NEW_ARRAY(&b->app->arena, const char *, (size_t)b->input_count + 1);
+    if (names == NULL)
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < b->input_count; i++)
+        names[i] = b->program.tensors[b->program.inputs[i]].name;
+    CYG_DO(cyg_tensor_file_names(&b->app->ctx, &b->app->arena, names, b->input_count, &c->files));
+    return list_folders(c, root);
+}
+
+static cyg_status open_session(comparison *c, const cyg_model *model)
+{
+    cyg_build *b = c->b;
+    cyg_session_options options;
+    cyg_session_options_init(&options);
+    options.patient = 1;
+    options.threads = cyg_pool_threads(b->app->ctx.pool);
+    options.batch = 1;
+    options.on_step = on_step;
+    options.user = c;
+    c->layers = b->config.compiler.check_mode == CYG_CONFIG_CHECK_MODE_CheckPerLayer;
+    if (c->layers && b->batches[b->batch_count - 1] != 1) {
+        cyg_warn(&b->app->ctx, "compiler.check_mode CheckPerLayer needs a program for a batch of "
+                               "1, which static_batch_sizes leaves out: outputs are compared");
+        c->layers = false;
+    }
+    return cyg_app_rt(b->app, cyg_session_create(model, &options, &c->session));
+}
+
+static cyg_status compare(comparison *c, const cyg_model *model)
+{
+    static const char *const how[] = {
+        [CLOSE] = "close to", [EQUAL] = "equal to", [COSINE] = "in line with"};
+    cyg_build *b = c->b;
+    CYG_DO(compile_patterns(c));
+    CYG_DO(choose_samples(c));
+    CYG_DO(open_session(c, model));
+    CYG_DO(cyg_build_feed_open(b, model, &c->feed));
+    for (size_t i = 0; i < c->samples; i++) {
+        cyg_arena arena;
+        cyg_arena_init(&arena);
+        cyg_progress(&b->app->ctx, "compare", (int64_t)i, (int64_t)c->samples);
+        const cyg_status st = compare_sample(c, i, &arena);
+        cyg_arena_deinit(&arena);
+        CYG_TRY(&b->app->ctx, st, "sample %zu", i);
+        CYG_DO(cyg_ctx_check_cancelled(&b->app->ctx));
+    }
+    cyg_progress(&b->app->ctx, "compare", (int64_t)c->samples, (int64_t)c->samples);
+    for (size_t i = 0; i < c->skip_count; i++)
+        if (!c->skip_used[i])
+            cyg_warn(&b->app->ctx, "compiler.check_tensor_black_list: \"%s\" matches no tensor",
+                     b->config.compiler.check_tensor_black_list.items[i]);
+    cyg_app_print(b->app,
+                  "  check graph [main]: %zu tensors of %zu samples %s the quantised model's, "
+                  "successfully!\n",
+                  c->compared, c->samples, how[b->config.compiler.check]);
+    return CYG_OK;
+}
+
+cyg_status cyg_build_compare(cyg_build *b, const char *package_path)
+{
+    comparison c = {.b = b};
+    cyg_model *model = NULL;
+    const cyg_config_compiler *o = &b->config.compiler;
+    if (o->check == 0) {
+        if (o->check_mode_at.origin != CYG_CONFIG_DEFAULT || o->check_tensor_black_list.count > 0 ||
+            (o->input_sample_dir != NULL && o->input_sample_dir[0] != '\0'))
+            cyg_warn(&b->app->ctx, "compiler.check is 0: what is set beside it has no effect");
+        return CYG_OK;
+    }
+    cyg_status st = cyg_app_rt(b->app, cyg_model_open(package_path, &model));
+    if (st == CYG_OK)
+        st = compare(&c, model);
+    for (size_t i = 0; i < c.skip_count; i++)
+        regfree(&c.skip[i]);
+    cyg_session_destroy(c.session);
+    cyg_model_close(model);
+    return st;
+}
