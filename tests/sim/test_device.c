@@ -109,6 +109,69 @@ static void the_machine_comes_along(void **state)
     sp_end(&s);
 }
 
+/* Offset of the first section of a kind. */
+static size_t section_at(const uint8_t *d, uint32_t kind)
+{
+    for (uint32_t i = 0; i < cyg_load_u32(d + 12); i++)
+        if (cyg_load_u32(d + 64 + 48 * (size_t)i) == kind)
+            return (size_t)cyg_load_u64(d + 64 + 48 * (size_t)i + 8);
+    fail_msg("no section %u", kind);
+    return 0;
+}
+
+/* Every field of a subgraph's record, wrong. */
+static void wrong_records_are_named(void **state)
+{
+    static const struct {
+        size_t at;
+        uint32_t value;
+        const char *message;
+    } cases[] = {
+        {0, 1, "its steps are none of a program"},
+        {4, 1, "its steps are none of a program"},
+        {4, UINT32_MAX, "its steps are none of a program"},
+        {8, 0, "its steps are none of a program"},
+        {8, 2, "its steps are none of a program"},
+        {12, 1, "counts do not add up"},
+        {12, 5000, "too many tensors"},
+        {16, 1 << 20, "a name lies outside"},
+        {20, 1 << 20, "a name lies outside"},
+        {24, 1, "its section \"parameters\" is missing"},
+        {32, 0, "counts do not add up"},
+        {40, UINT32_MAX, "counts do not add up"},
+        {48, 99, "a tensor that does not exist"},
+        {52, 2, "a tensor that does not exist"},
+        {48, 2, "a tensor that has no place for that"}, /* what lives inside */
+        {52, 1, "a tensor that has no place for that"}, /* writes an input */
+        {16, 0, "needs executor \"\""},
+        {24, UINT32_MAX, "sizes of memories that are not those of its parameters"},
+        {60, 0, "tensors are not those of its subgraph"},
+    };
+    const char *path = scratch_path(state, "m.cyg"), *bad = scratch_path(state, "bad.cyg");
+    sp_program s;
+    cyg_map map;
+    sp_linear(&s);
+    sp_write_package(&s, path, 1);
+    assert_int_equal(cyg_map_open(NULL, path, &map), CYG_OK);
+    for (size_t i = 0; i < CYG_COUNT(cases); i++) {
+        cyg_model *model = NULL;
+        cyg_sim_device device;
+        uint8_t *copy = cyg_arena_memdup(&s.arena, map.data, map.size);
+        assert_non_null(copy);
+        cyg_store_u32(copy + section_at(copy, CYG_SECTION_SUBGRAPH) + cases[i].at, cases[i].value);
+        mend_package(copy, map.size);
+        assert_int_equal(cyg_write_file(NULL, bad, copy, map.size), CYG_OK);
+        cyg_sim_device_init(&device, NULL);
+        cyg_session *session =
+            cyg_model_open(bad, &model) == 0 ? open_session(model, &device) : NULL;
+        if (session != NULL || strstr(cyg_runtime_message(), cases[i].message) == NULL)
+            fail_msg("case %zu: %s", i, session != NULL ? "it runs" : cyg_runtime_message());
+        cyg_model_close(model);
+    }
+    cyg_map_close(&map);
+    sp_end(&s);
+}
+
 /* Bytes changed anywhere, checksums mended: refused, or it runs inside its memories. */
 static void damaged_packages_are_harmless(void **state)
 {
@@ -153,6 +216,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_missing_executor_is_named, setup_scratch,
                                         teardown_scratch),
         cmocka_unit_test(the_machine_comes_along),
+        cmocka_unit_test_setup_teardown(wrong_records_are_named, setup_scratch, teardown_scratch),
         cmocka_unit_test_setup_teardown(damaged_packages_are_harmless, setup_scratch,
                                         teardown_scratch),
     };
