@@ -210,6 +210,20 @@ cyg_npu_family cyg_npu_family_of(int32_t op)
     return NULL;
 }
 
+/* Quantisation of what the CPU or the caller has in float: done there, it moves a quarter of the
+ * bytes, and the NPU takes in 8 bits as its networks do. */
+static const char *refuse_entrance(const cyg_program *p, const cyg_step *s)
+{
+    const uint32_t x = cyg_npu_owner(p, s->in[0]);
+    if (p->tensors[x].type != CYG_TYPE_F32)
+        return NULL;
+    for (uint32_t i = 0; &p->steps[i] != s; i++)
+        for (uint32_t k = 0; k < p->steps[i].out_count; k++)
+            if (cyg_npu_owner(p, p->steps[i].out[k]) == x && cyg_npu_refuses(p, i) == NULL)
+                return NULL;
+    return "it quantises floats that the CPU has: there it leaves a quarter of the bytes to move";
+}
+
 const char *cyg_npu_refuses(const cyg_program *p, uint32_t step)
 {
     const cyg_step *s = &p->steps[step];
@@ -226,5 +240,6 @@ const char *cyg_npu_refuses(const cyg_program *p, uint32_t step)
     for (uint32_t k = 0; k < s->in_count; k++)
         if (s->in[k] != CYG_NO_TENSOR && cyg_tensor_elements(&p->tensors[s->in[k]]) == 0)
             return "an operand is empty";
-    return families[i].refuses(p, s);
+    const char *why = families[i].refuses(p, s);
+    return why == NULL && s->op == CYG_KOP_i_requant ? refuse_entrance(p, s) : why;
 }

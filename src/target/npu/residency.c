@@ -1,7 +1,7 @@
 /* Residency: every tensor between two steps lies in the OCM as long as these and the buffers that a
  * step's tiles need fit together. Where they do not, the tensor that is needed latest leaves for
  * the DDR: steps before find it in the OCM, steps behind load windows of it. What a step itself
- * needs leaves only when nothing else can, the largest first. */
+ * needs leaves only when nothing else can, the smallest that is enough. */
 #include "target/npu/residency.h"
 
 #include <string.h>
@@ -135,7 +135,9 @@ static uint32_t use_before(const residency *r, uint32_t t, uint32_t step)
     return last;
 }
 
-static uint32_t victim_of(const residency *r, uint32_t step)
+/* Needed latest; of several, the smallest that makes room enough, for that moves fewest bytes, or
+ * else the largest. */
+static uint32_t victim_of(const residency *r, uint32_t step, uint64_t over)
 {
     uint32_t best = CYG_NO_TENSOR, best_next = 0;
     uint64_t best_bytes = 0;
@@ -144,8 +146,9 @@ static uint32_t victim_of(const residency *r, uint32_t step)
             continue;
         const uint32_t next = next_use(r, t, step);
         const uint64_t bytes = bytes_of(r->g, t);
-        if (best == CYG_NO_TENSOR || next > best_next ||
-            (next == best_next && bytes > best_bytes)) {
+        const bool better =
+            bytes >= over ? bytes < best_bytes || best_bytes < over : bytes > best_bytes;
+        if (best == CYG_NO_TENSOR || next > best_next || (next == best_next && better)) {
             best = t;
             best_next = next;
             best_bytes = bytes;
@@ -260,8 +263,8 @@ cyg_status cyg_npu_residency(cyg_npu_gen *g)
         g->homes[t] = (cyg_npu_home){.ocm = 0, .ddr = CYG_NPU_NO_BUFFER, .until = r.spans[t].last};
     share_places(&r);
     for (uint32_t i = g->first; i <= g->last; i++)
-        while (live_at(&r, i) + least_tiles(g, i) > r.cap) {
-            const uint32_t t = victim_of(&r, i);
+        for (uint64_t need; (need = live_at(&r, i) + least_tiles(g, i)) > r.cap;) {
+            const uint32_t t = victim_of(&r, i, need - r.cap);
             if (t == CYG_NO_TENSOR)
                 break; /* the tiles alone are too much: the schedule will say so */
             evict(&r, t, i);
