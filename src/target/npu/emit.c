@@ -135,7 +135,7 @@ static bool emit_one(emit_work *w, uint32_t i, bool barrier, cyg_arena *arena, c
     const cyg_npu_task *t = &w->tasks->tasks[u];
     uint32_t need[CYG_NPU_MAX_ENGINES] = {0};
     cyg_npu_wait waits[CYG_NPU_MAX_ENGINES];
-    if (barrier && t->step > w->step && !(w->load->is_load[u] && t->tile == 0)) {
+    if (barrier && t->step > w->step && !w->load->is_load[u]) {
         memcpy(w->step_end, w->count, sizeof w->step_end);
         w->step = t->step;
     }

@@ -162,15 +162,9 @@ static cyg_npu_engine_kind kind_of(const order_walk *w, uint32_t u)
 static bool may_by_step(const order_walk *w, uint32_t u)
 {
     const uint32_t step = step_of(w, u);
-    if (w->options->barrier) {
-        if (step == w->step)
-            return true;
-        /* the first weights of the next step */
-        uint32_t next = w->step + 1;
-        while (next < w->steps && w->step_tasks[next] == 0)
-            next++;
-        return w->load->is_load[u] && step == next && w->tasks->tasks[u].tile == 0;
-    }
+    if (w->options->barrier)
+        return step == w->step ||
+               (w->load->is_load[u] && step - w->step <= w->options->weights_ahead);
     const uint32_t oldest = w->frontier < w->n ? step_of(w, w->frontier) : step;
     const uint32_t ahead = w->load->is_load[u] ? w->options->weights_ahead : w->options->ahead;
     return step <= oldest || step - oldest <= ahead;

@@ -10,8 +10,9 @@
 #include "target/npu/task.h"
 
 typedef enum cyg_npu_schedule_kind {
-    /* Steps one after another; inside a step tiles are double-buffered and engines overlap; the
-     * next step's first weight tile may be loaded ahead. What the cycle model is judged by. */
+    /* Steps one after another; inside a step tiles are double-buffered and engines overlap; weights
+     * are loaded ahead, some steps and as far as there is room. What the cycle model is judged by.
+     */
     CYG_NPU_SCHEDULE_BASELINE,
     CYG_NPU_SCHEDULE_DEFAULT,
 } cyg_npu_schedule_kind;

@@ -32,8 +32,7 @@ typedef struct cyg_npu_order_options {
     uint32_t ahead;    /* steps that a task may run ahead of the oldest unfinished one */
     uint32_t weights_ahead; /* likewise loads of weights */
     bool by_tail;           /* longest chain first, else list order */
-    bool barrier; /* baseline: no step before its predecessor is finished, but for its first weights
-                   */
+    bool barrier; /* baseline: no step before its predecessor is finished, but for its weights */
     uint32_t seed; /* 0 = none; else chains are stretched at random by up to an eighth */
 } cyg_npu_order_options;
 typedef struct cyg_npu_order {
