@@ -101,23 +101,29 @@ static void attention_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr,
               is_wide(square) ? m->conv_s16 : 1, cost);
 }
 
+/* What follows a product: limits are simple, GELU and its kin are not. */
+static bool is_curved(const cyg_npu_instr *instr)
+{
+    if (instr->params == NULL || instr->params_size < sizeof(cyg_kp_ilinear))
+        return false;
+    const int32_t act = ((const cyg_kp_ilinear *)instr->params)->act;
+    return act != CYG_ACT_NONE && act != CYG_ACT_RELU && act != CYG_ACT_CLIP;
+}
+
 static void teng_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cyg_npu_cost *cost)
 {
     const cyg_npu_view *x = &instr->operands[0], *y = &instr->operands[instr->in_count];
-    double simple = 0, function = 0;
+    double simple = 0, function = 0, norm = 0;
     switch (instr->op) {
     case CYG_NPU_OP_TENG_ACT:
-        simple = function = elements(y);
+        *(is_curved(instr) ? &function : &simple) = elements(y);
         break;
-    case CYG_NPU_OP_TENG_LAYERNORM: /* two sums, then scale and shift */
-        simple = 3 * elements(x);
+    case CYG_NPU_OP_TENG_LAYERNORM:
+        norm = elements(x);
         break;
-    case CYG_NPU_OP_TENG_SOFTMAX: /* maximum, sum, product */
-        simple = 3 * elements(x);
-        function = elements(x);
-        break;
-    case CYG_NPU_OP_TENG_WEIGH: /* bias, maximum, sum */
-        simple = 3 * elements(x);
+    case CYG_NPU_OP_TENG_SOFTMAX: /* maximum and sum; exponential */
+    case CYG_NPU_OP_TENG_WEIGH:
+        simple = 2 * elements(x);
         function = elements(x);
         break;
     case CYG_NPU_OP_TENG_LUT8:
@@ -134,8 +140,8 @@ static void teng_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cyg_
         simple = elements(y);
         break;
     }
-    cost->cycles =
-        m->teng_start + over_rate(simple, m->teng_simple) + over_rate(function, m->teng_function);
+    cost->cycles = m->teng_start + over_rate(simple, m->teng_simple) +
+                   over_rate(function, m->teng_function) + over_rate(norm, m->teng_norm);
 }
 
 /* What crosses the DDR: as many bytes as the other end, in the OCM, takes or gives. */

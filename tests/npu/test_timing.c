@@ -26,6 +26,7 @@ static cyg_npu_machine machine = {
     .conv_start = 10,
     .teng_simple = 1,
     .teng_function = 1,
+    .teng_norm = 1,
     .teng_start = 20,
     .cv_bytes = 1,
     .cv_start = 30,
