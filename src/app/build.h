@@ -88,6 +88,7 @@ typedef struct cyg_build {
     cyg_graph *graph; /* of source */
     int64_t parameters;
     cyg_optimise_report optimised;
+    const char *stored_meta;  /* META as an earlier build left it in the quantised file, or NULL */
     cyg_qdq_report given;     /* of a model that brings its scales */
     const cyg_asked *asked;   /* by node of graph, from layer_configs; NULL = none */
     cyg_build_match *matches; /* [match_count], in order of execution */
@@ -176,6 +177,12 @@ cyg_status cyg_build_bind_inputs(cyg_build *b, cyg_graph *g) CYG_MUST_USE;
 cyg_status cyg_build_read_given(cyg_build *b) CYG_MUST_USE;
 cyg_status cyg_build_quantise_given(cyg_build *b, const cyg_quant_options *options) CYG_MUST_USE;
 
+/* build_back.c: quant_axmodel.onnx of an earlier build as the model, so that only the back end
+ * runs. Writing takes the graph as it will be compiled. */
+cyg_status cyg_build_write_back(cyg_build *b, const char *path,
+                                const cyg_onnx_export_options *options) CYG_MUST_USE;
+cyg_status cyg_build_read_back(cyg_build *b) CYG_MUST_USE;
+
 /* build_feed.c: calibration samples as the package takes them. */
 typedef struct cyg_build_feed {
     cyg_build *build;
@@ -245,6 +252,7 @@ cyg_status cyg_build_compare(cyg_build *b, const char *package_path) CYG_MUST_US
 cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path) CYG_MUST_USE;
 
 /* build_record.c */
+void cyg_build_write_meta(cyg_build *b, cyg_strbuf *out); /* META of the package */
 cyg_status cyg_build_write_package(cyg_build *b, const char *path) CYG_MUST_USE;
 cyg_status cyg_build_write_records(cyg_build *b)
     CYG_MUST_USE; /* build_context.json, quant_axmodel.json, report.json, report.html */

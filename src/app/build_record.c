@@ -81,8 +81,29 @@ static void write_variants(const cyg_build *b, cyg_json *j)
     cyg_json_end_array(j);
 }
 
-static void write_meta(cyg_build *b, cyg_strbuf *out)
+/* What an earlier build says of the package, with the sizes and batches of this one. */
+static void write_stored_meta(const cyg_build *b, cyg_strbuf *out)
 {
+    static const char none[] = "\"variants\": []";
+    const char *at = strstr(b->stored_meta, none);
+    cyg_json j;
+    if (at == NULL) {
+        cyg_strbuf_puts(out, b->stored_meta);
+        return;
+    }
+    cyg_strbuf_add(out, b->stored_meta, (size_t)(at - b->stored_meta));
+    cyg_strbuf_puts(out, "\"variants\": ");
+    cyg_json_init(&j, out, 0);
+    write_variants(b, &j);
+    cyg_strbuf_puts(out, at + sizeof none - 1);
+}
+
+void cyg_build_write_meta(cyg_build *b, cyg_strbuf *out)
+{
+    if (b->stored_meta != NULL) {
+        write_stored_meta(b, out);
+        return;
+    }
     const cyg_build_input *in = &b->inputs[0];
     cyg_json j;
     cyg_json_init(&j, out, 0);
@@ -121,7 +142,7 @@ static void write_meta(cyg_build *b, cyg_strbuf *out)
 cyg_status cyg_build_write_package(cyg_build *b, const char *path)
 {
     cyg_strbuf meta = {0};
-    write_meta(b, &meta);
+    cyg_build_write_meta(b, &meta);
     const cyg_status status = meta.failed ? CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory")
                                           : cyg_package_write(&b->app->ctx, path, b->programs,
                                                               b->program_count, meta.data);

@@ -181,7 +181,11 @@ static cyg_status write_qdq(cyg_build *b)
     for (uint32_t i = 0; i < g->value_count; i++)
         wide += g->values[i].quant.type == CYG_TYPE_S16 || g->values[i].quant.type == CYG_TYPE_U16;
     CYG_DO(cyg_build_path(b, "quant/quant_axmodel.onnx", &path));
-    CYG_TRY(&b->app->ctx, cyg_onnx_export(&b->app->ctx, g, path, &export),
+    /* What the back end can start from: one size, and all integers in the file. */
+    const bool whole = b->group_count == 0 && export.opset >= CYG_ONNX_16_BIT_PAIRS;
+    CYG_TRY(&b->app->ctx,
+            whole ? cyg_build_write_back(b, path, &export)
+                  : cyg_onnx_export(&b->app->ctx, g, path, &export),
             "while writing quant/quant_axmodel.onnx");
     if (wide > 0 && export.opset < CYG_ONNX_16_BIT_PAIRS)
         cyg_note(&b->app->ctx,
@@ -259,9 +263,13 @@ static cyg_status link_vendor_name(cyg_build *b)
 static cyg_status run_stages(cyg_build *b)
 {
     const char *package = NULL;
-    CYG_DO(read_model(b));
-    CYG_DO(optimise(b));
-    CYG_DO(quantise(b));
+    if (b->config.model_type == CYG_CONFIG_MODEL_QuantAxModel) {
+        CYG_DO(cyg_build_read_back(b));
+    } else {
+        CYG_DO(read_model(b));
+        CYG_DO(optimise(b));
+        CYG_DO(quantise(b));
+    }
     CYG_DO(compile(b, &package));
     if (b->samples.count > 0) {
         CYG_DO(cyg_build_analyse(b, package));

@@ -359,6 +359,11 @@ void cyg_graph_bind_symbol(cyg_graph *g, int64_t symbol_dim, int64_t size);
 /* print(parse(x)) == x for printed x. Large constants print as a hash and size unless with_data;
  * those parse as zeros. */
 void cyg_graph_print(const cyg_graph *g, bool with_data, cyg_strbuf *out);
+/* The same, constant by constant: left out (nobody may read it), as hash and size, with its data.
+ * Small ones have their data in any case. */
+typedef enum cyg_print_const { CYG_PRINT_NOT, CYG_PRINT_HASH, CYG_PRINT_DATA } cyg_print_const;
+typedef cyg_print_const (*cyg_print_choice)(void *user, cyg_value_id v);
+void cyg_graph_print_with(const cyg_graph *g, cyg_print_choice how, void *user, cyg_strbuf *out);
 cyg_status cyg_graph_parse(cyg_ctx *ctx, const char *file_name, const char *text, size_t len,
                            cyg_graph **out_graph) CYG_MUST_USE;
 

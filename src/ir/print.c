@@ -154,7 +154,7 @@ static void put_element(cyg_strbuf *out, cyg_type type, const uint8_t *p)
     cyg_strbuf_printf(out, "%u", *p);
 }
 
-static void put_const(cyg_strbuf *out, const cyg_graph *g, uint32_t i, bool with_data)
+static void put_const(cyg_strbuf *out, const cyg_graph *g, uint32_t i, cyg_print_const how)
 {
     const cyg_value *v = &g->values[i];
     const uint8_t *data = v->data;
@@ -172,7 +172,7 @@ static void put_const(cyg_strbuf *out, const cyg_graph *g, uint32_t i, bool with
             put_element(out, v->type, data + k * size);
         }
         cyg_strbuf_puts(out, "]");
-    } else if (with_data) {
+    } else if (how == CYG_PRINT_DATA) {
         static const char digits[] = "0123456789abcdef";
         cyg_strbuf_puts(out, "x\"");
         for (size_t k = 0; k < v->bytes; k++) {
@@ -297,12 +297,34 @@ static void put_header(cyg_strbuf *out, const cyg_graph *g)
     }
 }
 
+static cyg_print_const in_full(void *user, cyg_value_id v)
+{
+    (void)user;
+    (void)v;
+    return CYG_PRINT_DATA;
+}
+
+static cyg_print_const by_hash(void *user, cyg_value_id v)
+{
+    (void)user;
+    (void)v;
+    return CYG_PRINT_HASH;
+}
+
 void cyg_graph_print(const cyg_graph *g, bool with_data, cyg_strbuf *out)
 {
+    cyg_graph_print_with(g, with_data ? in_full : by_hash, NULL, out);
+}
+
+void cyg_graph_print_with(const cyg_graph *g, cyg_print_choice how, void *user, cyg_strbuf *out)
+{
     put_header(out, g);
-    for (uint32_t i = 0; i < g->value_count; i++)
-        if (g->values[i].is_const)
-            put_const(out, g, i, with_data);
+    for (uint32_t i = 0; i < g->value_count; i++) {
+        const cyg_print_const as =
+            g->values[i].is_const ? how(user, (cyg_value_id){i}) : CYG_PRINT_NOT;
+        if (as != CYG_PRINT_NOT)
+            put_const(out, g, i, as);
+    }
     for (uint32_t k = 0; k < g->order_count; k++)
         if (cyg_nod(g, g->order[k])->op != CYG_OP_removed)
             put_node(out, g, cyg_nod(g, g->order[k]));

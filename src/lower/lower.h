@@ -48,6 +48,10 @@ typedef struct cyg_lower_forms {
 } cyg_lower_forms;
 cyg_lower_forms cyg_lower_forms_of(cyg_op op);
 
+/* For quantised graphs that were read: what rules take for granted holds, or CYG_E_GRAPH names the
+ * node or value where it does not. */
+cyg_status cyg_lower_check(cyg_ctx *ctx, const cyg_graph *g) CYG_MUST_USE;
+
 /* The whole graph, all shapes known, into an unplaced program; element types of tensors are the
  * quantised ones. */
 cyg_status cyg_lower_graph(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *arena,

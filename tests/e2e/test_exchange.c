@@ -83,6 +83,73 @@ static void out_and_in(void **state)
     }
 }
 
+static void expect_same_files(const char *a, const char *b)
+{
+    char x[65], y[65];
+    fixture_sha256(e2e_path("%s", a), x);
+    fixture_sha256(e2e_path("%s", b), y);
+    assert_string_equal(x, y);
+}
+
+/* The back end alone makes the package of the whole build, byte by byte. */
+static void back_end_alone(void **state)
+{
+    (void)state;
+    static const char *const builds[] = {"--config exchange.json --input cnn.onnx",
+                                         "--config build.json",
+                                         "--config exchange.json --input model.onnx "
+                                         "--compiler.static_batch_sizes 1 2"};
+    configure();
+    for (size_t i = 0; i < CYG_COUNT(builds); i++) {
+        e2e_cygnet(&result, (e2e_how){0}, "build %s --output_dir q", builds[i]);
+        e2e_expect(&result, 0);
+        e2e_cygnet(&result, (e2e_how){0},
+                   "build --model_type QuantAxModel --input q/quant/quant_axmodel.onnx "
+                   "--output_dir back --target_hardware CPU%s",
+                   i == 2 ? " --compiler.static_batch_sizes 1 2" : "");
+        e2e_expect(&result, 0);
+        expect_same_files("q/compiled.cyg", "back/compiled.cyg");
+    }
+}
+
+/* A quantised file that was touched is no witness of its own graph any more. */
+static void edited_files(void **state)
+{
+    (void)state;
+    size_t size;
+    configure();
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --config exchange.json --input model.onnx "
+               "--output_dir q");
+    e2e_expect(&result, 0);
+    char *file = fixture_read(e2e_path("q/quant/quant_axmodel.onnx"), &size);
+    /* The second line of cygnet.constants names a tensor; in its last mention its bytes follow. */
+    char name[128];
+    const char *list = memmem(file, size, "cygnet.constants", 16);
+    assert_non_null(list);
+    list = strchr(list, '\n');
+    assert_non_null(list);
+    assert_int_equal(sscanf(list + 1, "%*16[0-9a-f] %127[^\n]", name), 1);
+    char *at = NULL;
+    for (char *next = file; next != NULL;) {
+        next = memmem(next, size - (size_t)(next - file), name, strlen(name));
+        at = next != NULL ? next : at;
+        next = next != NULL ? next + 1 : NULL;
+    }
+    assert_non_null(at);
+    at[strlen(name) + 100] ^= 1;
+    fixture_write("edited.onnx", file, size);
+    free(file);
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --model_type QuantAxModel --input edited.onnx --output_dir no "
+               "--target_hardware CPU");
+    e2e_expect_error(&result, 4, "is not what the build wrote|QuantONNX", "no");
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --model_type QuantAxModel --input model.onnx --output_dir no "
+               "--target_hardware CPU");
+    e2e_expect_error(&result, 2, "is no quant/quant_axmodel.onnx of a cygnet build", "no");
+}
+
 /* The kind of file and --model_type belong together. */
 static void wrong_kind(void **state)
 {
@@ -149,6 +216,7 @@ static void table(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(out_and_in), CASE(wrong_kind), CASE(table)};
+    const struct CMUnitTest tests[] = {CASE(out_and_in), CASE(back_end_alone), CASE(edited_files),
+                                       CASE(wrong_kind), CASE(table)};
     return CYG_TEST_MAIN(tests);
 }

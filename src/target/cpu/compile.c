@@ -86,3 +86,8 @@ cyg_status cyg_target_cpu_compile(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *a
             out_report->weight_bytes += cyg_tensor_bytes(&out_program->tensors[i]);
     return CYG_OK;
 }
+
+cyg_status cyg_target_check_graph(cyg_ctx *ctx, const cyg_graph *g)
+{
+    return cyg_lower_check(ctx, g);
+}

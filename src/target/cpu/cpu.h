@@ -16,4 +16,8 @@ cyg_status cyg_target_cpu_compile(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *a
                                   cyg_program *out_program,
                                   cyg_cpu_report *out_report) CYG_MUST_USE;
 
+/* For a quantised graph that was read from a file: lowering may take it, or CYG_E_GRAPH names the
+ * node or value that is wrong. */
+cyg_status cyg_target_check_graph(cyg_ctx *ctx, const cyg_graph *g) CYG_MUST_USE;
+
 #endif
