@@ -74,6 +74,8 @@ typedef struct cyg_build_group {
 
 typedef struct cyg_build_mixed cyg_build_mixed;
 
+typedef struct cyg_build_npu cyg_build_npu; /* build_npu.h */
+
 typedef struct cyg_build {
     cyg_app *app;
     cyg_config_build config;
@@ -98,6 +100,7 @@ typedef struct cyg_build {
     cyg_build_mixed *mixed; /* NULL = no target was given (build_mixed.h) */
     cyg_cpu_report compiled;
     cyg_program program; /* at batch 1 */
+    cyg_build_npu *npu;  /* NULL = a build for the CPU */
 
     bool has_batches;        /* several were asked for, or one other than 1 */
     const uint32_t *batches; /* [batch_count], falling */
@@ -254,6 +257,8 @@ cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path) CYG_MU
 /* build_record.c */
 void cyg_build_write_meta(cyg_build *b, cyg_strbuf *out); /* META of the package */
 cyg_status cyg_build_write_package(cyg_build *b, const char *path) CYG_MUST_USE;
+/* "CPU", or chip and mode. */
+const char *cyg_build_target(const cyg_build *b);
 cyg_status cyg_build_write_records(cyg_build *b)
     CYG_MUST_USE; /* build_context.json, quant_axmodel.json, report.json, report.html */
 /* build_tensors.c: the object of quant_axmodel.json. */

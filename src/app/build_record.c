@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/build_mixed.h"
+#include "app/build_npu.h"
 #include "kernels/call.h"
 #include "format/package.h"
 #include "report/report.h"
@@ -109,7 +110,7 @@ void cyg_build_write_meta(cyg_build *b, cyg_strbuf *out)
     cyg_json_init(&j, out, 0);
     cyg_json_begin_object(&j);
     cyg_json_key_string(&j, "cygnet", CYG_VERSION);
-    cyg_json_key_string(&j, "kind", "cpu");
+    cyg_json_key_string(&j, "kind", b->npu != NULL ? "npu" : "cpu");
     cyg_json_key(&j, "files");
     write_files(b, false, &j);
     cyg_json_key(&j, "preprocess");
@@ -150,6 +151,11 @@ cyg_status cyg_build_write_package(cyg_build *b, const char *path)
     return status;
 }
 
+const char *cyg_build_target(const cyg_build *b)
+{
+    return b->npu == NULL ? "CPU" : b->npu->options.machine.chip;
+}
+
 /* ---- build_context.json
  * ------------------------------------------------------------------------------------------ */
 
@@ -187,7 +193,7 @@ void cyg_build_write_context(cyg_build *b, cyg_strbuf *out)
     cyg_json_init(&j, out, 2);
     cyg_json_begin_object(&j);
     cyg_json_key_string(&j, "cygnet", CYG_VERSION);
-    cyg_json_key_string(&j, "target", "CPU");
+    cyg_json_key_string(&j, "target", cyg_build_target(b));
     cyg_json_key(&j, "config");
     cyg_config_write(&j, &cyg_config_message_build, &b->config);
     cyg_json_key(&j, "origins");
@@ -206,6 +212,8 @@ void cyg_build_write_context(cyg_build *b, cyg_strbuf *out)
     cyg_json_key_int(&j, "arena_bytes", (int64_t)b->compiled.arena_bytes);
     cyg_json_key_int(&j, "quantised_ops", b->quantised.integer_nodes);
     cyg_json_key_int(&j, "float_ops", b->quantised.float_nodes);
+    if (b->npu != NULL)
+        cyg_build_npu_write(b, &j);
     cyg_json_key(&j, "layer_configs");
     cyg_build_write_matches(b, &j);
     cyg_json_key(&j, "mixed_precision");
@@ -251,7 +259,7 @@ static cyg_status write_report(const cyg_build *b, cyg_strbuf *out)
     cyg_json_begin_object(&j);
     cyg_json_key_string(&j, "cygnet", CYG_VERSION);
     cyg_json_key_string(&j, "command", b->command_line);
-    cyg_json_key_string(&j, "target", "CPU");
+    cyg_json_key_string(&j, "target", cyg_build_target(b));
     cyg_json_key(&j, "stages");
     write_stages(b, &j);
     cyg_json_key(&j, "inputs");

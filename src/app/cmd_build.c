@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/build.h"
+#include "app/build_npu.h"
 
 /* ---- configuration
  * ------------------------------------------------------------------------------------------ */
@@ -35,12 +35,13 @@ static cyg_status configure(cyg_build *b, int argc, const char *const *argv)
     if (b->command_line == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     CYG_DO(cyg_source_take_sets(app, &b->settings, &argc, &argv));
+    CYG_DO(cyg_build_machine_flag(app, argc, &argv));
     CYG_DO(cyg_config_load(ctx, &app->arena, m, argc, argv, own, OWN, &b->config, &b->config_file));
     if (app->help) {
         cyg_strbuf text = {0};
         const cyg_status status = cyg_config_help(ctx, m, &text);
         if (status == CYG_OK && !text.failed)
-            printf("usage: cygnet build --input M --output_dir D --target_hardware CPU [--config "
+            printf("usage: cygnet build --input M --output_dir D --target_hardware T [--config "
                    "C] [--quant.x V ...]\n\n%s",
                    text.data);
         cyg_flags_help(own, OWN, &text);
@@ -50,6 +51,10 @@ static cyg_status configure(cyg_build *b, int argc, const char *const *argv)
     CYG_DO(cyg_config_require(ctx, m, &b->config));
     CYG_DO(cyg_config_validate(ctx, &b->config));
     CYG_DO(cyg_config_check_supported(ctx, m, &b->config));
+    if (cyg_build_is_npu(b))
+        CYG_DO(cyg_build_npu_open(b));
+    else
+        cyg_build_warn_without_npu(b);
     CYG_DO(cyg_build_choose_batches(b));
     b->package_name = strcmp(b->config.output_name, "compiled.axmodel") == 0
                           ? "compiled.cyg"
@@ -217,6 +222,7 @@ static cyg_status quantise(cyg_build *b)
     return CYG_OK;
 }
 
+/* The program of the CPU: the package, or what an NPU's is compared with. */
 static cyg_status compile(cyg_build *b, const char **out_path)
 {
     cyg_ctx *ctx = &b->app->ctx;
@@ -228,13 +234,29 @@ static cyg_status compile(cyg_build *b, const char **out_path)
                         "%u operators have no integer form and cpu_fallback is off",
                         b->quantised.float_nodes);
     CYG_DO(cyg_build_compile_variants(b));
-    CYG_DO(cyg_build_path(b, b->package_name, out_path));
+    CYG_DO(
+        cyg_build_path(b, b->npu != NULL ? "compiler/reference.cyg" : b->package_name, out_path));
     CYG_DO(cyg_build_write_package(b, *out_path));
-    cyg_build_end(b, "compile", "%u steps · %.2f GMAC · activations %s · weights %s",
-                  b->compiled.steps, (double)b->compiled.macs / 1e9,
-                  cyg_text_bytes(b->compiled.arena_bytes, arena),
+    cyg_build_end(b, b->npu != NULL ? "lower" : "compile",
+                  "%u steps · %.2f GMAC · activations %s · weights %s", b->compiled.steps,
+                  (double)b->compiled.macs / 1e9, cyg_text_bytes(b->compiled.arena_bytes, arena),
                   cyg_text_bytes(b->compiled.weight_bytes, weights));
     cyg_app_print(b->app, "  QuantAxModel macs: %s\n", cyg_text_count(b->compiled.macs, arena));
+    return CYG_OK;
+}
+
+/* The NPU's package, once the integers have passed the golden check; the reference goes. */
+static cyg_status compile_npu(cyg_build *b, const char *reference)
+{
+    const char *path;
+    if (b->npu == NULL)
+        return CYG_OK;
+    CYG_DO(cyg_build_path(b, b->package_name, &path));
+    CYG_DO(cyg_build_npu_compile(b, path));
+    if (b->samples.count > 0)
+        CYG_DO(cyg_build_npu_check(b, reference, path));
+    if (unlink(reference) != 0)
+        return CYG_FAIL(&b->app->ctx, CYG_E_IO, "%s: cannot be removed", reference);
     return CYG_OK;
 }
 
@@ -275,6 +297,7 @@ static cyg_status run_stages(cyg_build *b)
         CYG_DO(cyg_build_analyse(b, package));
         CYG_DO(check(b, package));
     }
+    CYG_DO(compile_npu(b, package));
     CYG_DO(link_vendor_name(b));
     return cyg_build_write_records(b);
 }
@@ -366,7 +389,9 @@ cyg_status cyg_cmd_build(cyg_app *app, int argc, const char *const *argv)
     if (status == CYG_OK && !app->help) {
         if (app->ctx.pool == NULL)
             status = cyg_app_use_threads(app, 0);
-        cyg_app_print(app, "cygnet %s   %s → CPU   %s\n", CYG_VERSION, b->config.input,
+        cyg_app_print(app, "cygnet %s   %s → %s%s%s   %s\n", CYG_VERSION, b->config.input,
+                      cyg_build_target(b), b->npu != NULL ? " " : "",
+                      b->npu != NULL ? b->npu->options.machine.mode : "",
                       b->config_file != NULL ? b->config_file : "");
         if (status == CYG_OK)
             status = build_into_folders(b);

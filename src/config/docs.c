@@ -95,8 +95,8 @@ static const char intro[] = "# Configuration\n"
                             "\n"
                             "\"not built yet\": set to anything but the default, it is refused. "
                             "\"no effect\": accepted with a warning. The default\n"
-                            "target is the vendor's AX650; this release builds for the CPU, so "
-                            "pass `--target_hardware CPU`.\n";
+                            "target is the vendor's AX650, which is simulated; pass "
+                            "`--target_hardware CPU` for a package that runs here.\n";
 
 void cyg_config_docs(cyg_strbuf *out)
 {

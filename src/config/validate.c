@@ -326,7 +326,8 @@ static cyg_status check_npu_mode(cyg_ctx *ctx, const cyg_config_build *c)
 #undef CYG_CHIP
     };
     const cyg_value_type type = {.kind = CYG_VALUE_ENUM, .of = &cyg_config_enum_npu_mode};
-    for (size_t i = 0; i < CYG_COUNT(chips); i++) {
+    const bool own = c->machine != NULL && c->machine[0] != '\0'; /* it says itself what it has */
+    for (size_t i = 0; !own && i < CYG_COUNT(chips); i++) {
         if (chips[i].hardware == c->target_hardware &&
             !cyg_value_allows(type, chips[i].modes, &c->npu_mode))
             return cyg_config_fail(ctx, CYG_E_CONFIG, &c->npu_mode_at, "npu_mode",

@@ -293,7 +293,9 @@ static void test_all_flags(void **state)
                                         "quant.calibration_filter",
                                         "quant.labels",
                                         "quant.preprocessor",
-                                        "compiler.cpu_fallback"};
+                                        "compiler.cpu_fallback",
+                                        "compiler.schedule",
+                                        "machine"};
     fixture f;
     const cyg_flag *flags = NULL;
     size_t count = 0, usable = 0;

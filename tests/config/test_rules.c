@@ -299,11 +299,10 @@ static void test_supported(void **state)
 {
     (void)state;
     assert_support("--target_hardware CPU", NULL);
-    assert_support(
-        "", "target_hardware is not set, and its default AX650 is not built yet (built: CPU): pass "
-            "--target_hardware CPU");
-    assert_support("--target_hardware AX650",
-                   "--target_hardware AX650 is not built yet (built: CPU)");
+    assert_support("", NULL);
+    assert_support("--target_hardware AX620E --npu_mode NPU2", NULL);
+    assert_support("--target_hardware M76H",
+                   "--target_hardware M76H is not built yet (built: AX650 AX620E CPU)");
     assert_support(
         "--target_hardware CPU --quant.calibration_method MinMax --quant.transformer_opt_level 1",
         NULL);
@@ -329,14 +328,13 @@ static void test_supported(void **state)
     fixture_init(&f);
     assert_int_equal(
         fixture_load(
-            &f,
-            "--target_hardware CPU --npu_mode NPU1 --compiler.npu_perf --onnx_opt.enable_onnxsim 0 "
-            "--compiler.ddr_bw_limit 3"),
+            &f, "--target_hardware CPU --compiler.enable_slice_mode --onnx_opt.enable_onnxsim 0 "
+                "--compiler.enable_tile_mode 1"),
         CYG_OK);
     assert_int_equal(cyg_config_check_supported(&f.ctx, &cyg_config_message_build, &f.cfg), CYG_OK);
-    assert_int_equal(f.warnings, 3); /* not for the switch that is off */
+    assert_int_equal(f.warnings, 2); /* not for the switch that is off */
     assert_non_null(
-        strstr(f.log.data, "--npu_mode has no effect: the CPU target has no NPU to divide"));
+        strstr(f.log.data, "--compiler.enable_slice_mode has no effect: the compiler weighs"));
     fixture_deinit(&f);
 
     fixture_init(&f);

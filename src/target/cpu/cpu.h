@@ -19,5 +19,12 @@ cyg_status cyg_target_cpu_compile(cyg_ctx *ctx, const cyg_graph *g, cyg_arena *a
 /* For a quantised graph that was read from a file: lowering may take it, or CYG_E_GRAPH names the
  * node or value that is wrong. */
 cyg_status cyg_target_check_graph(cyg_ctx *ctx, const cyg_graph *g) CYG_MUST_USE;
+/* Steps first .. last, run by another executor as one. */
+typedef struct cyg_target_range {
+    uint32_t first, last;
+} cyg_target_range;
+/* Gives every tensor that has a place one: arena_offset, and arena_bytes of the program. */
+cyg_status cyg_target_place(cyg_ctx *ctx, cyg_program *p, const cyg_target_range *ranges,
+                            uint32_t range_count, cyg_arena *arena) CYG_MUST_USE;
 
 #endif

@@ -54,6 +54,11 @@ cyg_status cyg_target_npu_compile(cyg_ctx *ctx, const cyg_program *p,
                                   const cyg_npu_options *options, cyg_arena *arena,
                                   cyg_npu_result *out_result) CYG_MUST_USE;
 
+/* p as a package holds it beside r's subgraphs: what only they know is of kind INNER, the rest is
+ * placed. Steps and numbers of tensors stay. Lends from p. */
+cyg_status cyg_target_npu_seal(cyg_ctx *ctx, const cyg_program *p, const cyg_npu_result *r,
+                               cyg_arena *arena, cyg_program *out_program) CYG_MUST_USE;
+
 /* NULL when the NPU can do step `step`, else why not. */
 const char *cyg_npu_refuses(const cyg_program *p, uint32_t step);
 

@@ -1,0 +1,397 @@
+/* The NPU's part of a build: machine, compilation of every variant, the package with its subgraphs,
+ * and the check that the simulator gives the CPU's bytes.
+ *
+ * The program of the CPU is the reference: it lies in a package of its own while the build lasts,
+ * and the golden check runs that one, which is fast. That the NPU computes the same bytes is then
+ * shown on a few samples, because simulating takes its time. */
+#include "app/build_npu.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "format/package.h"
+#include "npu/subgraph.h"
+#include "sim/device.h"
+
+/* Tries of the scheduler's refinement: more find little. */
+enum { TRIES = 8 };
+
+bool cyg_build_is_npu(const cyg_build *b)
+{
+    return b->config.target_hardware != CYG_CONFIG_HARDWARE_CPU ||
+           (b->config.machine != NULL && b->config.machine[0] != '\0');
+}
+
+/* ---- options
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+/* `--target_hardware F.json` says what `--machine F.json` does. */
+cyg_status cyg_build_machine_flag(cyg_app *app, int argc, const char *const **argv)
+{
+    static const char name[] = "--target_hardware";
+    const char **words = cyg_arena_memdup(&app->arena, *argv, sizeof **argv * (size_t)(argc + 1));
+    if (words == NULL)
+        return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
+    for (int i = 0; i < argc; i++) {
+        const bool joined = strncmp(words[i], "--target_hardware=", sizeof name) == 0;
+        const char *value = joined ? words[i] + sizeof name : i + 1 < argc ? words[i + 1] : NULL;
+        if (value == NULL || (!joined && strcmp(words[i], name) != 0))
+            continue;
+        const size_t length = strlen(value);
+        if (length < 6 || strcmp(value + length - 5, ".json") != 0)
+            continue;
+        words[i] = joined ? cyg_arena_printf(&app->arena, "--machine=%s", value) : "--machine";
+        if (words[i] == NULL)
+            return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
+    }
+    *argv = words;
+    return CYG_OK;
+}
+
+/* What only an NPU has is named where somebody asked for it. */
+void cyg_build_warn_without_npu(cyg_build *b)
+{
+    const cyg_config_compiler *c = &b->config.compiler;
+    const struct {
+        const char *name;
+        bool is_set;
+    } fields[] = {
+        {"npu_mode", b->config.npu_mode_at.origin != CYG_CONFIG_DEFAULT},
+        {"compiler.schedule", c->schedule_at.origin != CYG_CONFIG_DEFAULT},
+        {"compiler.npu_perf", c->npu_perf},
+        {"compiler.ddr_bw_limit", c->ddr_bw_limit > 0},
+    };
+    for (size_t i = 0; i < CYG_COUNT(fields); i++)
+        if (fields[i].is_set)
+            cyg_warn(&b->app->ctx, "%s has no effect: the CPU target has no NPU", fields[i].name);
+}
+
+static cyg_status find_machine(cyg_build *b)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    const cyg_config_build *c = &b->config;
+    const char *mode = cyg_config_enum_npu_mode.names[c->npu_mode];
+    cyg_npu_machine *m = &b->npu->options.machine;
+    if (c->machine != NULL && c->machine[0] != '\0') {
+        CYG_DO(cyg_npu_machine_read(ctx, &b->app->arena, c->machine, mode, m));
+        CYG_DO(cyg_build_hash_file(b, "machine", c->machine));
+    } else {
+        CYG_DO(cyg_npu_machine_find(ctx, &b->app->arena,
+                                    cyg_config_enum_hardware.names[c->target_hardware], mode, m));
+    }
+    if (c->compiler.ddr_bw_limit > 0) {
+        const double bytes = c->compiler.ddr_bw_limit * 1e6 / (double)m->clock_khz;
+        if (bytes >= m->ddr_bytes)
+            cyg_warn(
+                ctx,
+                "compiler.ddr_bw_limit has no effect: %g GB/s is above the %.2f that %s %s has",
+                c->compiler.ddr_bw_limit, m->ddr_bytes * (double)m->clock_khz / 1e6, m->chip,
+                m->mode);
+        m->ddr_bytes = fmin(m->ddr_bytes, bytes);
+        m->ddr_stream_bytes = fmin(m->ddr_stream_bytes, bytes);
+        if (m->ddr_bytes < 0.01)
+            return CYG_FAIL(ctx, CYG_E_CONFIG, "compiler.ddr_bw_limit %g is next to nothing",
+                            c->compiler.ddr_bw_limit);
+    }
+    return CYG_OK;
+}
+
+cyg_status cyg_build_npu_open(cyg_build *b)
+{
+    b->npu = CYG_NEW(&b->app->arena, cyg_build_npu);
+    if (b->npu == NULL)
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    b->npu->options.kind = b->config.compiler.schedule == CYG_CONFIG_SCHEDULE_baseline
+                               ? CYG_NPU_SCHEDULE_BASELINE
+                               : CYG_NPU_SCHEDULE_DEFAULT;
+    b->npu->options.tries = TRIES;
+    return find_machine(b);
+}
+
+/* ---- compilation
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+/* Every step that stays on the CPU, with its reason; an error when that is not wanted. */
+static cyg_status tell_refusals(cyg_build *b, const cyg_program *p, const cyg_npu_result *r)
+{
+    cyg_strbuf text = {0};
+    for (uint32_t i = 0; i < r->refusal_count; i++)
+        cyg_strbuf_printf(&text, "%s%s: %s", i > 0 ? "\n         " : "",
+                          p->steps[r->refusals[i].step].name, r->refusals[i].reason);
+    cyg_status status = CYG_OK;
+    if (r->refusal_count == 0)
+        return CYG_OK;
+    if (!b->config.compiler.cpu_fallback)
+        status =
+            CYG_FAIL(&b->app->ctx, CYG_E_UNSUPPORTED,
+                     "%u of %u steps are not for the NPU, and cpu_fallback is off:\n         %s",
+                     r->refusal_count, p->step_count, text.data != NULL ? text.data : "");
+    else
+        cyg_note(&b->app->ctx, "%u of %u steps run on the CPU:\n         %s", r->refusal_count,
+                 p->step_count, text.data != NULL ? text.data : "");
+    cyg_strbuf_deinit(&text);
+    return status;
+}
+
+static cyg_status compile_variant(cyg_build *b, uint32_t index, cyg_program *sealed,
+                                  cyg_subgraph *subgraphs, uint32_t *count)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    cyg_arena *arena = &b->app->arena;
+    cyg_npu_result *r = &b->npu->results[index];
+    CYG_DO(cyg_target_npu_compile(ctx, &b->programs[index], &b->npu->options, arena, r));
+    if (*count + r->subgraph_count > CYG_PACKAGE_MOST_SUBGRAPHS)
+        return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
+                        "more than %d NPU subgraphs: the model alternates between NPU and CPU too "
+                        "often, build it for the CPU",
+                        CYG_PACKAGE_MOST_SUBGRAPHS);
+    for (uint32_t i = 0; i < r->subgraph_count; i++) {
+        const cyg_npu_subgraph *s = &r->subgraphs[i];
+        cyg_subgraph *g = &subgraphs[(*count)++];
+        *g = (cyg_subgraph){.name = cyg_arena_printf(arena, "subgraph_npu_%u", i),
+                            .program = index,
+                            .first_step = s->first,
+                            .step_count = s->last - s->first + 1};
+        if (g->name == NULL)
+            return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+        CYG_DO(cyg_npu_program_check(ctx, &b->npu->options.machine, &s->program));
+        CYG_DO(cyg_npu_subgraph_make(ctx, &b->npu->options.machine, &s->program, arena, g));
+    }
+    return cyg_target_npu_seal(ctx, &b->programs[index], r, arena, sealed);
+}
+
+static void tell_schedule(cyg_build *b)
+{
+    const cyg_npu_result *r = &b->npu->results[b->npu->shown];
+    const cyg_npu_machine *m = &b->npu->options.machine;
+    const double most = (double)(m->conv_in * m->conv_out) *
+                        (double)cyg_npu_engines_of(m, CYG_NPU_CONV) * (double)r->cycles;
+    uint64_t ddr = 0;
+    int64_t macs = 0;
+    char cycles[32], bytes[32];
+    for (uint32_t i = 0; i < r->subgraph_count; i++) {
+        const cyg_npu_subgraph *s = &r->subgraphs[i];
+        ddr += s->weight_bytes + s->input_bytes + s->output_bytes + s->spill_bytes;
+        macs += s->program.macs;
+    }
+    b->npu->conv_utilisation = most > 0 ? (double)macs / most : 0;
+    b->npu->ddr_bytes = ddr;
+    cyg_build_end(b, "compile", "%u NPU subgraph%s, %u CPU steps · OCM %.1f of %.1f MiB · DDR %s",
+                  r->subgraph_count, r->subgraph_count == 1 ? "" : "s", r->refusal_count,
+                  (double)r->ocm_peak_bytes / 1048576, (double)m->ocm_bytes / 1048576,
+                  cyg_text_bytes(ddr, bytes));
+    cyg_build_end(b, "schedule", "%s cycles = %.2f ms at %lld MHz · CONV busy %.0f %%",
+                  cyg_text_count(r->cycles, cycles), r->estimated_ms,
+                  (long long)(m->clock_khz / 1000), 100 * b->npu->conv_utilisation);
+    cyg_app_print(b->app, "  max_cycle = %s\n", cyg_text_count(r->cycles, cycles));
+}
+
+cyg_status cyg_build_npu_compile(cyg_build *b, const char *path)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    cyg_arena *arena = &b->app->arena;
+    const uint32_t n = b->program_count;
+    cyg_program *sealed = CYG_NEW_ARRAY(arena, cyg_program, n + 1);
+    cyg_subgraph *subgraphs = CYG_NEW_ARRAY(arena, cyg_subgraph, CYG_PACKAGE_MOST_SUBGRAPHS);
+    b->npu->results = CYG_NEW_ARRAY(arena, cyg_npu_result, n + 1);
+    if (sealed == NULL || subgraphs == NULL || b->npu->results == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        CYG_DO(cyg_ctx_check_cancelled(ctx));
+        CYG_DO(compile_variant(b, i, &sealed[i], subgraphs, &count));
+        if (b->programs[i].group == 0 && b->programs[i].batch <= 1)
+            b->npu->shown = i;
+    }
+    CYG_DO(tell_refusals(b, &b->programs[b->npu->shown], &b->npu->results[b->npu->shown]));
+    cyg_strbuf meta = {0};
+    cyg_build_write_meta(b, &meta);
+    const cyg_package_content content = {.programs = sealed,
+                                         .program_count = n,
+                                         .subgraphs = subgraphs,
+                                         .subgraph_count = count,
+                                         .meta_json = meta.data};
+    const cyg_status status = meta.failed ? CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory")
+                                          : cyg_package_write_content(ctx, path, &content);
+    cyg_strbuf_deinit(&meta);
+    CYG_DO(status);
+    tell_schedule(b);
+    return CYG_OK;
+}
+
+/* ---- the check
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+/* What one output of the simulator may differ by, as compiler.check says. */
+static cyg_status judge_output(cyg_build *b, const cyg_tensor_info *info, size_t sample,
+                               const void *cpu, const void *npu)
+{
+    const cyg_config_compiler *c = &b->config.compiler;
+    if (memcmp(cpu, npu, info->bytes) == 0)
+        return CYG_OK;
+    /* The promise is equal bytes, whatever the configuration would let pass. */
+    size_t at = 0;
+    while (((const uint8_t *)cpu)[at] == ((const uint8_t *)npu)[at])
+        at++;
+    return CYG_FAIL(
+        &b->app->ctx, CYG_E_CHECK,
+        "compiler.check %lld: output \"%s\" of the simulated NPU differs from the CPU's "
+        "at byte %zu of %zu on calibration sample %zu: this is a fault of the compiler, "
+        "please report it; --target_hardware CPU builds without it",
+        (long long)c->check, info->name, at, info->bytes, sample);
+}
+
+static cyg_status compare_outputs(cyg_build *b, const cyg_session *cpu, const cyg_session *npu,
+                                  size_t sample)
+{
+    cyg_tensor_info info = {.struct_size = sizeof info};
+    for (uint32_t i = 0; i < b->graph->output_count; i++) {
+        CYG_DO(cyg_app_rt(b->app, cyg_session_output_info(cpu, i, &info)));
+        CYG_DO(
+            judge_output(b, &info, sample, cyg_session_output(cpu, i), cyg_session_output(npu, i)));
+    }
+    return CYG_OK;
+}
+
+static cyg_status run_both(cyg_build *b, const cyg_model *reference, cyg_session *cpu,
+                           cyg_session *npu)
+{
+    cyg_build_feed feed;
+    const size_t asked = b->config.compiler.check > 0 ? 4 : 1;
+    const size_t samples = b->golden.samples < asked ? b->golden.samples : asked;
+    void **inputs = CYG_NEW_ARRAY(&b->app->arena, void *, (size_t)b->input_count + 1);
+    if (inputs == NULL)
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    CYG_DO(cyg_build_feed_open(b, reference, &feed));
+    for (size_t i = 0; i < samples; i++) {
+        CYG_DO(cyg_ctx_check_cancelled(&b->app->ctx));
+        cyg_progress(&b->app->ctx, "simulate", (int64_t)i, (int64_t)samples);
+        for (int side = 0; side < 2; side++) {
+            cyg_session *s = side == 0 ? cpu : npu;
+            for (uint32_t k = 0; k < b->input_count; k++)
+                inputs[k] = cyg_session_input(s, k);
+            CYG_DO(cyg_build_feed_sample(&feed, i, inputs));
+            CYG_DO(cyg_app_rt(b->app, cyg_session_run(s)));
+        }
+        CYG_DO(compare_outputs(b, cpu, npu, i));
+    }
+    cyg_progress(&b->app->ctx, "simulate", (int64_t)samples, (int64_t)samples);
+    b->npu->checked = samples;
+    return CYG_OK;
+}
+
+static cyg_status open_session(cyg_build *b, const cyg_model *model, cyg_sim_device *device,
+                               cyg_session **out)
+{
+    const cyg_executor *executors[] = {device != NULL ? &device->executor : NULL};
+    cyg_session_options options;
+    cyg_session_options_init(&options);
+    options.patient = 1;
+    options.threads = cyg_pool_threads(b->app->ctx.pool);
+    options.batch = 1;
+    options.executors = executors;
+    options.executor_count = device != NULL ? 1 : 0;
+    return cyg_app_rt(b->app, cyg_session_create(model, &options, out));
+}
+
+/* The simulator's cycles are the build's, or one of the two is wrong. */
+static cyg_status check_cycles(cyg_build *b, const cyg_sim_device *device)
+{
+    int64_t cycles = 0;
+    for (const cyg_sim_loaded *l = device->first; l != NULL; l = l->next)
+        cycles += l->timing->cycles;
+    const int64_t said = b->npu->results[b->npu->shown].cycles;
+    return b->batch_count > 1 || b->group_count > 0 || cycles == said
+               ? CYG_OK
+               : CYG_FAIL(&b->app->ctx, CYG_E_INTERNAL,
+                          "the simulator counts %lld cycles, the compiler %lld", (long long)cycles,
+                          (long long)said);
+}
+
+cyg_status cyg_build_npu_check(cyg_build *b, const char *reference_path, const char *path)
+{
+    cyg_model *reference = NULL, *model = NULL;
+    cyg_session *cpu = NULL, *npu = NULL;
+    cyg_sim_device device;
+    cyg_sim_device_init(&device, NULL);
+    cyg_status status = cyg_app_rt(b->app, cyg_model_open(reference_path, &reference));
+    if (status == CYG_OK)
+        status = cyg_app_rt(b->app, cyg_model_open(path, &model));
+    if (status == CYG_OK)
+        status = open_session(b, reference, NULL, &cpu);
+    if (status == CYG_OK)
+        status = open_session(b, model, &device, &npu);
+    if (status == CYG_OK)
+        status = run_both(b, reference, cpu, npu);
+    if (status == CYG_OK)
+        status = check_cycles(b, &device);
+    cyg_session_destroy(npu);
+    cyg_session_destroy(cpu);
+    cyg_model_close(model);
+    cyg_model_close(reference);
+    if (status == CYG_OK)
+        cyg_build_end(b, "simulate", "same bytes as the CPU on %zu sample%s: check npu graph ok",
+                      b->npu->checked, b->npu->checked == 1 ? "" : "s");
+    return status;
+}
+
+/* ---- records
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static void write_subgraph(const cyg_build *b, const cyg_npu_subgraph *s, uint32_t number,
+                           cyg_json *j)
+{
+    char name[32];
+    snprintf(name, sizeof name, "subgraph_npu_%u", number);
+    cyg_json_begin_object(j);
+    cyg_json_key_string(j, "name", name);
+    cyg_json_key_string(j, "type", "GraphType.NPU");
+    cyg_json_key_string(j, "first_step", b->program.steps[s->first].name);
+    cyg_json_key_int(j, "steps", s->last - s->first + 1);
+    cyg_json_key_int(j, "instructions", s->program.instr_count);
+    cyg_json_key_int(j, "cycles", s->schedule.cycles);
+    cyg_json_key_int(j, "macs", s->program.macs);
+    cyg_json_key_int(j, "ocm_peak_bytes", (int64_t)s->schedule.ocm_peak_bytes);
+    cyg_json_key_int(j, "weight_bytes", (int64_t)s->weight_bytes);
+    cyg_json_key_int(j, "input_bytes", (int64_t)s->input_bytes);
+    cyg_json_key_int(j, "output_bytes", (int64_t)s->output_bytes);
+    cyg_json_key_int(j, "spill_bytes", (int64_t)s->spill_bytes);
+    cyg_json_key_int(j, "attempts", s->attempts);
+    cyg_json_end_object(j);
+}
+
+void cyg_build_npu_write(const cyg_build *b, cyg_json *j)
+{
+    const cyg_npu_machine *m = &b->npu->options.machine;
+    const cyg_npu_result *r = &b->npu->results[b->npu->shown];
+    char hash[32];
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)cyg_npu_machine_hash(m));
+    cyg_json_key_string(j, "npu_mode", m->mode);
+    cyg_json_key_string(j, "machine_hash", hash);
+    cyg_json_key_string(j, "schedule",
+                        b->npu->options.kind == CYG_NPU_SCHEDULE_BASELINE ? "baseline" : "default");
+    cyg_json_key_int(j, "max_cycle", r->cycles);
+    cyg_json_key_double(j, "estimated_ms", r->estimated_ms);
+    cyg_json_key_double(j, "conv_utilisation", b->npu->conv_utilisation);
+    cyg_json_key_int(j, "ddr_bytes", (int64_t)b->npu->ddr_bytes);
+    cyg_json_key_int(j, "ocm_peak_bytes", (int64_t)r->ocm_peak_bytes);
+    cyg_json_key_int(j, "simulated_samples", (int64_t)b->npu->checked);
+    cyg_json_key(j, "subgraphs");
+    cyg_json_begin_array(j);
+    for (uint32_t i = 0; i < r->subgraph_count; i++)
+        write_subgraph(b, &r->subgraphs[i], i, j);
+    cyg_json_end_array(j);
+    cyg_json_key(j, "cpu_steps");
+    cyg_json_begin_array(j);
+    for (uint32_t i = 0; i < r->refusal_count; i++) {
+        cyg_json_begin_object(j);
+        cyg_json_key_string(j, "name", b->program.steps[r->refusals[i].step].name);
+        cyg_json_key_string(j, "reason", r->refusals[i].reason);
+        cyg_json_end_object(j);
+    }
+    cyg_json_end_array(j);
+}
