@@ -157,6 +157,9 @@ void cyg_build_print_table(cyg_build *b);
 cyg_status cyg_build_keep_before(cyg_build *b) CYG_MUST_USE;
 cyg_status cyg_build_draw(cyg_build *b) CYG_MUST_USE;
 
+/* build_split.c: fused attention that the configuration wants apart. */
+cyg_status cyg_build_split(cyg_build *b) CYG_MUST_USE;
+
 /* build_layers.c: layer_configs and transformer_opt_level to a precision for each node. */
 cyg_status cyg_build_layers(cyg_build *b) CYG_MUST_USE;
 

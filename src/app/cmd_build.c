@@ -161,6 +161,7 @@ static cyg_status optimise(cyg_build *b)
     CYG_TRY(ctx, cyg_optimise(ctx, b->graph, &options, &b->optimised), "while optimising %s",
             b->config.input);
     CYG_DO(cyg_build_draw(b));
+    CYG_DO(cyg_build_split(b));
     CYG_DO(cyg_build_path(b, "frontend/optimized.onnx", &path));
     const cyg_onnx_export_options export = {.opset = 17};
     CYG_TRY(ctx, cyg_onnx_export(ctx, b->graph, path, &export),

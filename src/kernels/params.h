@@ -177,7 +177,8 @@ typedef struct cyg_kp_resize {
     int32_t mode, transform, nearest;
     int32_t exclude_outside, antialias;
     float cubic_a, extrapolation;
-    int32_t reserved;
+    int32_t
+        rounds; /* quantised types: to the nearest integer, ties to even; else integers truncate */
 } cyg_kp_resize;
 typedef struct cyg_kp_grid_sample {
     int32_t mode;    /* 0 nearest, 1 linear, 2 cubic */
@@ -350,5 +351,17 @@ typedef struct cyg_kp_ireduce {
     float k;
     cyg_isat sat;
 } cyg_kp_ireduce;
+/* y = sat(rne((float)acc * k)), acc = sum (a - a_zero) (b - b_zero), k = s_a s_b / s_y. */
+typedef struct cyg_kp_imatmul {
+    int32_t a_zero, b_zero;
+    float k;
+    int32_t reserved;
+    cyg_isat sat;
+} cyg_kp_imatmul;
+/* x seen as [outer, n, inner]. */
+typedef struct cyg_kp_iextreme {
+    int64_t outer, n, inner;
+    int32_t is_min, reserved;
+} cyg_kp_iextreme;
 
 #endif

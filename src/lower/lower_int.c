@@ -390,6 +390,19 @@ static cyg_status rule_requant(cyg_lowering *l)
     return cyg_lowering_first(l, 1);
 }
 
+/* The result has the operand's bytes: same type, scale and zero point. */
+static cyg_status keeps_quantisation(cyg_lowering *l)
+{
+    const cyg_value *x = cyg_lowering_in(l, 0), *y = cyg_lowering_out(l, 0);
+    CYG_DO(cyg_lower_one_scale(l, x));
+    CYG_DO(cyg_lower_one_scale(l, y));
+    const double s_x = cyg_lower_scale(x, 0), s_y = cyg_lower_scale(y, 0);
+    if (x->quant.type != y->quant.type || s_x < s_y || s_x > s_y ||
+        x->quant.zero_point != y->quant.zero_point)
+        return cyg_lowering_unsupported(l, "its integer form changes no scale");
+    return CYG_OK;
+}
+
 static cyg_status rule_pool2d(cyg_lowering *l)
 {
     const cyg_value *x = cyg_lowering_in(l, 0), *y = cyg_lowering_out(l, 0);
@@ -399,9 +412,7 @@ static cyg_status rule_pool2d(cyg_lowering *l)
     CYG_DO(cyg_lower_one_scale(l, y));
     const double s_x = cyg_lower_scale(x, 0), s_y = cyg_lower_scale(y, 0);
     if (p.geometry.is_max) {
-        if (x->quant.type != y->quant.type || s_x < s_y || s_x > s_y ||
-            x->quant.zero_point != y->quant.zero_point)
-            return cyg_lowering_unsupported(l, "a max pool changes no scale");
+        CYG_DO(keeps_quantisation(l));
         CYG_DO(cyg_lowering_op(l, CYG_KOP_i_pool2d, &p, sizeof p));
         return cyg_lowering_first(l, 1);
     }
@@ -420,41 +431,88 @@ static cyg_status rule_pool2d(cyg_lowering *l)
     return CYG_OK;
 }
 
-/* Mean or sum over adjacent axes, seen as [outer, n, inner]. */
-static cyg_status rule_reduce(cyg_lowering *l)
+/* The operand seen as [outer, n, inner] around adjacent reduced axes. */
+typedef struct reduced {
+    int64_t outer, n, inner;
+} reduced;
+
+static cyg_status reduced_shape(cyg_lowering *l, reduced *out)
 {
-    const cyg_value *x = cyg_lowering_in(l, 0), *y = cyg_lowering_out(l, 0);
-    CYG_DO(cyg_lower_one_scale(l, x));
-    CYG_DO(cyg_lower_one_scale(l, y));
+    const cyg_value *x = cyg_lowering_in(l, 0);
     uint32_t mask;
     CYG_DO(cyg_lower_reduce_axes(l, &mask));
-    cyg_kp_ireduce p = {.outer = 1,
-                        .n = 1,
-                        .inner = 1,
-                        .x_zero = x->quant.zero_point,
-                        .sat = cyg_lower_saturation(y)};
+    *out = (reduced){1, 1, 1};
     int stage = 0; /* 0 before, 1 inside, 2 behind the reduced axes */
     for (int i = 0; i < x->rank; i++) {
-        const bool reduced = (mask >> i & 1) != 0;
-        if (reduced && stage == 2 && x->dims[i] != 1)
+        const bool is_in = (mask >> i & 1) != 0;
+        if (is_in && stage == 2 && x->dims[i] != 1)
             return cyg_lowering_unsupported(l, "the reduced axes are not adjacent");
-        if (reduced)
+        if (is_in)
             stage = stage == 0 ? 1 : stage;
         else if (stage == 1 && x->dims[i] != 1)
             stage = 2;
-        if (reduced)
-            p.n *= x->dims[i];
+        if (is_in)
+            out->n *= x->dims[i];
         else if (stage == 0)
-            p.outer *= x->dims[i];
+            out->outer *= x->dims[i];
         else
-            p.inner *= x->dims[i];
+            out->inner *= x->dims[i];
     }
-    if (p.n < 1)
-        return cyg_lowering_unsupported(l, "nothing to reduce");
-    const double n = l->node->op == CYG_OP_reduce_mean ? (double)p.n : 1.0;
-    p.k = (float)(cyg_lower_scale(x, 0) / (n * cyg_lower_scale(y, 0)));
+    return out->n < 1 ? cyg_lowering_unsupported(l, "nothing to reduce") : CYG_OK;
+}
+
+static cyg_status rule_reduce(cyg_lowering *l)
+{
+    const cyg_value *x = cyg_lowering_in(l, 0), *y = cyg_lowering_out(l, 0);
+    reduced r;
+    CYG_DO(cyg_lower_one_scale(l, x));
+    CYG_DO(cyg_lower_one_scale(l, y));
+    CYG_DO(reduced_shape(l, &r));
+    const double n = l->node->op == CYG_OP_reduce_mean ? (double)r.n : 1.0;
+    const cyg_kp_ireduce p = {.outer = r.outer,
+                              .n = r.n,
+                              .inner = r.inner,
+                              .x_zero = x->quant.zero_point,
+                              .k = (float)(cyg_lower_scale(x, 0) / (n * cyg_lower_scale(y, 0))),
+                              .sat = cyg_lower_saturation(y)};
     CYG_DO(cyg_lowering_op(l, CYG_KOP_i_reduce_mean, &p, sizeof p));
     return cyg_lowering_first(l, 1);
+}
+
+static cyg_status rule_reduce_extreme(cyg_lowering *l)
+{
+    reduced r;
+    CYG_DO(keeps_quantisation(l));
+    CYG_DO(reduced_shape(l, &r));
+    const cyg_kp_iextreme p = {
+        .outer = r.outer, .n = r.n, .inner = r.inner, .is_min = l->node->op == CYG_OP_reduce_min};
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_i_reduce_max, &p, sizeof p));
+    return cyg_lowering_first(l, 1);
+}
+
+static cyg_status rule_resize(cyg_lowering *l)
+{
+    CYG_DO(keeps_quantisation(l));
+    return cyg_lower_resize(l);
+}
+
+static cyg_status rule_matmul(cyg_lowering *l)
+{
+    const cyg_value *a = cyg_lowering_in(l, 0), *b = cyg_lowering_in(l, 1),
+                    *y = cyg_lowering_out(l, 0);
+    CYG_DO(cyg_lower_one_scale(l, a));
+    CYG_DO(cyg_lower_one_scale(l, b));
+    CYG_DO(cyg_lower_one_scale(l, y));
+    if (a->rank < 2 || b->rank < 2)
+        return cyg_lowering_unsupported(l, "its integer form is a product of matrices");
+    const cyg_kp_imatmul p = {
+        .a_zero = a->quant.zero_point,
+        .b_zero = b->quant.zero_point,
+        .k = (float)(cyg_lower_scale(a, 0) * cyg_lower_scale(b, 0) / cyg_lower_scale(y, 0)),
+        .sat = cyg_lower_saturation(y)};
+    CYG_DO(cyg_lowering_op(l, CYG_KOP_i_matmul, &p, sizeof p));
+    l->out->macs = cyg_value_elements(y) * a->dims[a->rank - 1];
+    return cyg_lowering_first(l, 2);
 }
 
 cyg_lower_rule cyg_lower_int_rule(cyg_op op)
@@ -479,6 +537,13 @@ cyg_lower_rule cyg_lower_int_rule(cyg_op op)
     case CYG_OP_reduce_mean:
     case CYG_OP_reduce_sum:
         return rule_reduce;
+    case CYG_OP_reduce_max:
+    case CYG_OP_reduce_min:
+        return rule_reduce_extreme;
+    case CYG_OP_resize:
+        return rule_resize;
+    case CYG_OP_matmul:
+        return rule_matmul;
     case CYG_OP_pool2d:
         return rule_pool2d;
     default:

@@ -119,6 +119,7 @@ cyg_status cyg_lower_resize(cyg_lowering *l)
             p.roi_end[axes[i]] = roi[count + i];
         }
     }
+    p.rounds = cyg_is_quantised(cyg_lowering_in(l, 0)); /* weights add up to 1: zero points stay */
     CYG_DO(cyg_lowering_op(l, CYG_KOP_f_resize, &p, sizeof p));
     return cyg_lowering_first(l, 1);
 }

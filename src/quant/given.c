@@ -55,7 +55,7 @@ static bool carries(const cyg_node *n, uint32_t i)
 /* Movement that a requant may pass. Pads and scatters bring elements of their own along. */
 static bool commutes(const cyg_node *n)
 {
-    return n->out_count == 1 && cyg_quant_keeps_store(n) && n->op != CYG_OP_pad &&
+    return n->out_count == 1 && cyg_quant_moves_elements(n) && n->op != CYG_OP_pad &&
            n->op != CYG_OP_scatter_nd && n->op != CYG_OP_scatter_elements &&
            n->op != CYG_OP_constant_of_shape && n->op != CYG_OP_trilu && n->op != CYG_OP_shape &&
            n->op != CYG_OP_size;
@@ -436,7 +436,7 @@ static cyg_status visit(cyg_given *s, cyg_node_id id)
         return CYG_OK;
     if (n->op == CYG_OP_requant)
         return visit_requant(s, id);
-    if (cyg_quant_keeps_store(n))
+    if (cyg_quant_moves_elements(n))
         return visit_movement(s, id);
     return visit_operator(s, id);
 }

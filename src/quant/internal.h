@@ -107,12 +107,15 @@ CYG_INLINE bool cyg_quant_is_move(const cyg_node *n)
 {
     return (cyg_op_schema_of(n->op)->flags & CYG_OPF_MOVE) != 0;
 }
-/* Operators whose result is stored as their operand is: movement, and max pools. */
-CYG_INLINE bool cyg_quant_keeps_store(const cyg_node *n)
+/* Movement and max pools: whatever the elements stand for. */
+CYG_INLINE bool cyg_quant_moves_elements(const cyg_node *n)
 {
     return cyg_quant_is_move(n) ||
            (n->op == CYG_OP_pool2d && strcmp(cyg_node_string(n, CYG_ATTR_mode, "max"), "max") == 0);
 }
+/* Operators whose result is stored as their operand is: movement, max pools, extremes over adjacent
+ * axes, and resizing by nearest or linear. */
+bool cyg_quant_keeps_store(const cyg_graph *g, const cyg_node *n);
 /* `to` and `from` swap names. false when out of memory. */
 bool cyg_quant_take_name(cyg_graph *g, cyg_value_id from, cyg_value_id to);
 /* Multiply-accumulates of a linear or conv2d. */

@@ -16,6 +16,46 @@
 /* A linear with less than this share of the model's MACs gets 16-bit inputs. */
 static const double cheap_share = 0.005;
 
+/* The axes that a node reduces are constant and adjacent. */
+static bool reduces_run(const cyg_graph *g, const cyg_node *n)
+{
+    const cyg_value_id axes = cyg_node_in(n, 1);
+    if (cyg_value_is_none(axes) || !cyg_val(g, axes)->is_const ||
+        cyg_val(g, axes)->type != CYG_TYPE_S64)
+        return false;
+    const int rank = cyg_val(g, n->in[0])->rank;
+    uint32_t mask = 0;
+    for (int64_t i = 0; i < cyg_value_elements(cyg_val(g, axes)); i++) {
+        const int64_t a = ((const int64_t *)cyg_val(g, axes)->data)[i];
+        mask |= 1u << (a < 0 ? a + rank : a);
+    }
+    while (mask != 0 && (mask & 1) == 0)
+        mask >>= 1;
+    return mask != 0 && (mask & (mask + 1)) == 0;
+}
+
+/* Between elements of one picture, with weights that add up to 1. */
+static bool resizes_inside(const cyg_node *n)
+{
+    const char *mode = cyg_node_string(n, CYG_ATTR_mode, "nearest");
+    return (strcmp(mode, "nearest") == 0 || strcmp(mode, "linear") == 0) &&
+           strcmp(cyg_node_string(n, CYG_ATTR_coordinate_transformation_mode, "half_pixel"),
+                  "tf_crop_and_resize") != 0;
+}
+
+bool cyg_quant_keeps_store(const cyg_graph *g, const cyg_node *n)
+{
+    switch ((int)n->op) {
+    case CYG_OP_reduce_max:
+    case CYG_OP_reduce_min:
+        return reduces_run(g, n);
+    case CYG_OP_resize:
+        return resizes_inside(n);
+    default:
+        return cyg_quant_moves_elements(n);
+    }
+}
+
 /* ---- classes: union-find over values
  * ----------------------------------------------------------------------- */
 
@@ -53,7 +93,7 @@ static void build_classes(cyg_scheme *s)
         s->class_of[v] = v;
     for (uint32_t i = 0; i < g->order_count; i++) {
         const cyg_node *n = cyg_nod(g, g->order[i]);
-        if (!cyg_quant_keeps_store(n) || !is_activation(g, n->out[0]))
+        if (!cyg_quant_keeps_store(g, n) || !is_activation(g, n->out[0]))
             continue;
         for (uint32_t k = 0; k < n->in_count; k++)
             if (carries_data(n, k) && is_activation(g, n->in[k]))
@@ -109,6 +149,16 @@ static bool absent_or_scalar(const cyg_graph *g, cyg_value_id v)
     return cyg_value_is_none(v) || (const_f32(g, v) && cyg_value_elements(cyg_val(g, v)) == 1);
 }
 
+/* Matrices of the size that i_matmul takes. */
+static bool fits_product(const cyg_graph *g, const cyg_node *n)
+{
+    const cyg_value *a = cyg_val(g, n->in[0]), *b = cyg_val(g, n->in[1]);
+    if (a->rank < 2 || b->rank < 2)
+        return false;
+    const int64_t k = b->dims[b->rank - 2], columns = b->dims[b->rank - 1];
+    return k >= 1 && k <= 65000 && columns >= 1 && columns <= ((int64_t)1 << 26) / k;
+}
+
 static bool is_weak(const cyg_graph *g, const cyg_node *n)
 {
     switch ((int)n->op) {
@@ -122,21 +172,19 @@ static bool is_weak(const cyg_graph *g, const cyg_node *n)
         return is_activation(g, n->in[0]) && absent_or_scalar(g, cyg_node_in(n, 1)) &&
                absent_or_scalar(g, cyg_node_in(n, 2));
     case CYG_OP_reduce_sum:
-    case CYG_OP_reduce_mean: {
-        /* Adjacent axes only: constant, and a contiguous run. */
-        const cyg_value_id axes = cyg_node_in(n, 1);
-        if (!is_activation(g, n->in[0]) || cyg_value_is_none(axes) || !cyg_val(g, axes)->is_const ||
-            cyg_val(g, axes)->type != CYG_TYPE_S64)
-            return false;
-        const int rank = cyg_val(g, n->in[0])->rank;
-        uint32_t mask = 0;
-        for (int64_t i = 0; i < cyg_value_elements(cyg_val(g, axes)); i++) {
-            const int64_t a = ((const int64_t *)cyg_val(g, axes)->data)[i];
-            mask |= 1u << (a < 0 ? a + rank : a);
-        }
-        while (mask != 0 && (mask & 1) == 0)
-            mask >>= 1;
-        return mask != 0 && (mask & (mask + 1)) == 0;
+    case CYG_OP_reduce_mean:
+        return is_activation(g, n->in[0]) && reduces_run(g, n);
+    case CYG_OP_reduce_max:
+    case CYG_OP_reduce_min:
+    case CYG_OP_resize:
+        return is_activation(g, n->in[0]) && cyg_quant_keeps_store(g, n);
+    case CYG_OP_matmul:
+        return is_activation(g, n->in[0]) && is_activation(g, n->in[1]) && fits_product(g, n);
+    case CYG_OP_softmax: {
+        const cyg_value *x = cyg_val(g, n->in[0]);
+        const int64_t axis = cyg_node_int(n, CYG_ATTR_axis, -1);
+        return is_activation(g, n->in[0]) && x->rank > 0 && (axis == -1 || axis == x->rank - 1) &&
+               x->dims[x->rank - 1] <= 65536;
     }
     case CYG_OP_cast:
     case CYG_OP_requant:
@@ -254,10 +302,21 @@ static cyg_store default_demand(const cyg_scheme *s, const cyg_node *n)
         return (double)cyg_quant_macs(s->g, n) < cheap_share * (double)s->total_macs ? CYG_STORE_S16
                                                                                      : CYG_STORE_U8;
     case CYG_OP_conv2d:
+    case CYG_OP_matmul:
         return CYG_STORE_U8;
+    case CYG_OP_softmax: /* what differs by a few steps differs by a factor behind it */
+        return CYG_STORE_S16;
     default: /* element-wise: as wide as its result */
         return s->store[s->class_of[n->out[0].i]] == CYG_STORE_S16 ? CYG_STORE_S16 : CYG_STORE_U8;
     }
+}
+
+/* Probabilities of long rows lose their tail in 8 bits, as in attention. */
+static bool reads_long_rows(const cyg_graph *g, const cyg_node *n, uint32_t i)
+{
+    const cyg_value *x = cyg_val(g, n->in[i]);
+    return !cyg_node_is_none(x->producer) && cyg_nod(g, x->producer)->op == CYG_OP_softmax &&
+           x->dims[x->rank - 1] > CYG_QUANT_NARROW_ROW;
 }
 
 cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i)
@@ -270,6 +329,8 @@ cyg_store cyg_quant_demand(const cyg_scheme *s, const cyg_node *n, uint32_t i)
                                                                          : CYG_STORE_S16;
     if (cyg_quant_is_table(n)) /* what is asked of it, its result has: apply_outputs */
         return default_demand(s, n);
+    if (n->op == CYG_OP_matmul && asked == CYG_TYPE_NONE && reads_long_rows(s->g, n, i))
+        return CYG_STORE_S16;
     const cyg_store wanted = cyg_quant_store_of(asked);
     return wanted != CYG_STORE_FLOAT ? wanted : default_demand(s, n);
 }
@@ -281,7 +342,7 @@ bool cyg_quant_accepts(const cyg_scheme *s, const cyg_node *n, uint32_t i, cyg_s
     if (n->op == CYG_OP_attention) /* 16 bits cost it four times the work: only where asked for */
         return store == CYG_STORE_S8_HEADS || store == CYG_STORE_S8 ||
                (store == CYG_STORE_S16 && cyg_quant_demand(s, n, i) == CYG_STORE_S16);
-    if (cyg_quant_keeps_store(n))
+    if (cyg_quant_keeps_store(s->g, n))
         return true;
     if (store == CYG_STORE_S8_HEADS)
         return false; /* several scales */
@@ -302,7 +363,8 @@ bool cyg_quant_reads_data(const cyg_node *n, uint32_t i)
     if (n->op == CYG_OP_attention)
         return i < 3;
     if (n->op == CYG_OP_layer_normalization || n->op == CYG_OP_reduce_mean ||
-        n->op == CYG_OP_reduce_sum || n->op == CYG_OP_clip)
+        n->op == CYG_OP_reduce_sum || n->op == CYG_OP_reduce_max || n->op == CYG_OP_reduce_min ||
+        n->op == CYG_OP_resize || n->op == CYG_OP_clip)
         return i == 0;
     return true;
 }
@@ -367,6 +429,18 @@ static void lower_by_producers(cyg_scheme *s)
     }
     for (uint32_t i = 0; i < g->input_count; i++)
         s->store[s->class_of[g->inputs[i].i]] = CYG_STORE_FLOAT;
+}
+
+/* What keeps its operand's store is float where that became float. */
+static void follow_stores(cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        if (s->integer[g->order[i].i] && cyg_quant_keeps_store(g, n) &&
+            s->store[s->class_of[n->out[0].i]] == CYG_STORE_FLOAT)
+            s->integer[g->order[i].i] = false;
+    }
 }
 
 /* Integer nodes other than linear and conv2d can't write floats: their results get a type even when
@@ -438,7 +512,7 @@ static void choose_heads(cyg_scheme *s)
                               scales_channels(s, cyg_val(g, n->in[k])->producer);
             *dim = fits && (*dim == -1 || *dim == d) ? d : 0;
         }
-        for (uint32_t k = 0; cyg_quant_keeps_store(n) && k < n->out_count; k++)
+        for (uint32_t k = 0; cyg_quant_keeps_store(g, n) && k < n->out_count; k++)
             if (is_activation(g, n->out[k]))
                 s->head_dim[s->class_of[n->out[k].i]] = 0;
     }
@@ -466,6 +540,7 @@ cyg_status cyg_quant_choose(cyg_scheme *s)
     raise_by_consumers(s); /* element-wise results that just got their type */
     apply_outputs(s);
     lower_by_producers(s);
+    follow_stores(s);
     choose_heads(s);
     return cyg_quant_choose_s4(s);
 }

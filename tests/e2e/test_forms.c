@@ -310,11 +310,11 @@ static void layers(void **state)
     assert_non_null(strstr(result.err, "quant.layer_configs[0] has no effect on"));
     assert_null(strstr(result.err, "\"embed.conv\" (weights)"));
     assert_non_null(strstr(result.err, "warning: quant.layer_configs[1] has no effect on"));
-    assert_non_null(strstr(result.err, "\"one.shares\" (q, k, v)"));
     assert_non_null(strstr(result.err, "quant.layer_configs[2] (output U8) sets 1 steps"));
     assert_null(strstr(result.err, "layer_configs[2] has no effect"));
     assert_non_null(strstr(result.err, "quant.layer_configs[3] (FP32) sets 2 steps"));
-    assert_non_null(strstr(result.err, "float as the configuration asks: 2 Attention"));
+    assert_non_null(strstr(result.err, "2 attention steps are split into MatMul, Softmax, MatMul"));
+    assert_non_null(strstr(result.err, "float as the configuration asks: 2 Softmax"));
     assert_null(strstr(result.err, "no integer form yet"));
     recorded();
     fixture_sha256(e2e_path("layers/compiled.cyg"), hash);

@@ -226,4 +226,32 @@ static inline void ic_attention_call(kh_call *c, const ic_attention *d)
     kh_out(c, d->y_type, KH_DIMS(rows, channels));
 }
 
+/* [batch.., m, k] x [batch.., k, n]; `shared`: b has no batch of its own. */
+typedef struct ic_matmul {
+    int32_t a_type, b_type, y_type, shared;
+    int64_t batch, heads, m, k, n;
+    kh_pattern a, b;
+} ic_matmul;
+
+static inline void ic_matmul_call(kh_call *c, const ic_matmul *d)
+{
+    cyg_kp_imatmul p = {.sat = ic_sat(d->y_type == CYG_TYPE_F32 ? CYG_TYPE_U8 : d->y_type)};
+    p.a_zero = d->a_type == CYG_TYPE_U8 ? 131 : d->a_type == CYG_TYPE_U16 ? 30001 : 0;
+    p.b_zero = d->b_type == CYG_TYPE_U8 ? 90 : d->b_type == CYG_TYPE_U16 ? 40000 : 0;
+    const float a = ic_is_wide(d->a_type) ? 20000.0f : 80.0f,
+                b = ic_is_wide(d->b_type) ? 20000.0f : 80.0f;
+    p.k = (ic_is_wide(d->y_type) ? 15000.0f : 80.0f) / (a * b * __builtin_sqrtf((float)d->k));
+    kh_begin(c, CYG_KOP_i_matmul, &p, sizeof p);
+    const int64_t heads = d->heads, all = d->batch * heads;
+    kh_fill_int(d->a_type, kh_in(c, d->a_type, 0, KH_DIMS(d->batch, heads, d->m, d->k)),
+                all * d->m * d->k, d->a);
+    if (d->shared)
+        kh_fill_int(d->b_type, kh_in(c, d->b_type, 0, KH_DIMS(heads, d->k, d->n)),
+                    heads * d->k * d->n, d->b);
+    else
+        kh_fill_int(d->b_type, kh_in(c, d->b_type, 0, KH_DIMS(d->batch, heads, d->k, d->n)),
+                    all * d->k * d->n, d->b);
+    kh_out(c, d->y_type, KH_DIMS(d->batch, heads, d->m, d->n));
+}
+
 #endif

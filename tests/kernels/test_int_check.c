@@ -58,7 +58,7 @@ static void valid_part(kh_call *c, int which)
 
 static void valid_call(kh_call *c, int which)
 {
-    switch (which % 11) {
+    switch (which % 13) {
     case 0:
         ic_linear(c, IC_PICK(CYG_TYPE_U8, CYG_TYPE_S16), CYG_TYPE_U8, CYG_ACT_GELU_ERF,
                   CYG_TYPE_S16, 3, 9, 7, 11, KH_RANDOM, KH_RANDOM);
@@ -132,6 +132,26 @@ static void valid_call(kh_call *c, int which)
         kh_fill_float(kh_in(c, CYG_TYPE_F32, 0, KH_DIMS(6, 37)), 222, -4.0f, 4.0f);
         kh_fill_int(CYG_TYPE_S16, kh_in(c, CYG_TYPE_S16, 0, KH_DIMS(3, 37)), 111, KH_RANDOM);
         kh_out(c, CYG_TYPE_U8, KH_DIMS(6, 37));
+        break;
+    }
+    case 11: {
+        const ic_matmul d = {.a_type = IC_PICK(CYG_TYPE_U8, CYG_TYPE_S16),
+                             .b_type = IC_PICK(CYG_TYPE_U8, CYG_TYPE_S8, CYG_TYPE_U16),
+                             .y_type = CYG_TYPE_U8,
+                             .shared = (int32_t)kh_between(0, 1),
+                             .batch = 2,
+                             .heads = 3,
+                             .m = 5,
+                             .k = 6,
+                             .n = 7};
+        ic_matmul_call(c, &d);
+        break;
+    }
+    case 12: {
+        const cyg_kp_iextreme p = {.outer = 2, .n = 5, .inner = 70};
+        kh_begin(c, CYG_KOP_i_reduce_max, &p, sizeof p);
+        kh_fill_int(CYG_TYPE_U8, kh_in(c, CYG_TYPE_U8, 0, KH_DIMS(2, 5, 70)), 700, KH_RANDOM);
+        kh_out(c, CYG_TYPE_U8, KH_DIMS(2, 70));
         break;
     }
     default: {

@@ -418,6 +418,51 @@ static void pools(void **state)
     }
 }
 
+static void matmuls(void **state)
+{
+    (void)state;
+    static const int32_t types[] = {CYG_TYPE_U8, CYG_TYPE_S8, CYG_TYPE_S16, CYG_TYPE_U16};
+    static const int64_t rows[] = {1, 7, 9, 65}, columns[] = {1, 15, 17, 49, 97};
+    for (int i = 0; i < 16; i++)
+        for (int pattern = 0; pattern < KH_PATTERNS + 3; pattern++) {
+            const ic_matmul d = {
+                .a_type = types[i / 4],
+                .b_type = types[i % 4],
+                .y_type = IC_PICK(CYG_TYPE_U8, CYG_TYPE_S8, CYG_TYPE_S16, CYG_TYPE_F32),
+                .shared = (int32_t)kh_between(0, 1),
+                .batch = kh_between(1, 2),
+                .heads = kh_between(1, 3),
+                .m = rows[kh_between(0, 3)],
+                .k = pattern == 1 ? 1000 : kh_between(1, 70),
+                .n = columns[kh_between(0, 4)],
+                .a = pattern < KH_PATTERNS ? (kh_pattern)pattern : KH_RANDOM,
+                .b = pattern == 0 ? KH_RANDOM : (kh_pattern)kh_between(0, KH_PATTERNS - 1)};
+            kh_call c;
+            ic_matmul_call(&c, &d);
+            kh_run(&c);
+            kh_end(&c);
+        }
+}
+
+static void extremes(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 40; round++) {
+        const int32_t x = IC_PICK(CYG_TYPE_U8, CYG_TYPE_S8, CYG_TYPE_S16, CYG_TYPE_U16);
+        const cyg_kp_iextreme p = {.outer = kh_between(1, 5),
+                                   .n = kh_between(1, 40),
+                                   .inner = kh_between(1, 70),
+                                   .is_min = (int32_t)kh_between(0, 1)};
+        kh_call c;
+        kh_begin(&c, CYG_KOP_i_reduce_max, &p, sizeof p);
+        kh_fill_int(x, kh_in(&c, x, 0, KH_DIMS(p.outer, p.n, p.inner)), p.outer * p.n * p.inner,
+                    (kh_pattern)kh_between(0, KH_PATTERNS - 1));
+        kh_out(&c, x, KH_DIMS(p.outer, p.inner));
+        kh_run(&c);
+        kh_end(&c);
+    }
+}
+
 int main(void)
 {
     const char *seed = getenv("CYG_KERNEL_SEED");
@@ -441,6 +486,8 @@ int main(void)
         cmocka_unit_test(tables),
         cmocka_unit_test(means),
         cmocka_unit_test(pools),
+        cmocka_unit_test(matmuls),
+        cmocka_unit_test(extremes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

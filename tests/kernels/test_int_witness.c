@@ -394,6 +394,41 @@ static void eltwise_and_requant_are_the_real_formulas(void **state)
     expect("requant", &q, 1, 0.001);
 }
 
+static void matmul_is_the_real_formula(void **state)
+{
+    (void)state;
+    tally t = {0};
+    static const int32_t types[] = {CYG_TYPE_U8, CYG_TYPE_S8, CYG_TYPE_S16, CYG_TYPE_U16};
+    for (int i = 0; i < 16; i++) {
+        const ic_matmul d = {.a_type = types[i / 4],
+                             .b_type = types[i % 4],
+                             .y_type = CYG_TYPE_U8,
+                             .shared = i % 3 == 0,
+                             .batch = 2,
+                             .heads = 2,
+                             .m = 5,
+                             .k = 33,
+                             .n = 7};
+        kh_call c;
+        ic_matmul_call(&c, &d);
+        kh_execute(&c, CYG_CPU_C, 0, 1);
+        const cyg_kp_imatmul *p = c.call.params;
+        for (int64_t at = 0; at < kh_elements(&c.out[0]); at++) {
+            const int64_t n = at % d.n, m = at / d.n % d.m, h = at / d.n / d.m % d.heads,
+                          b = at / d.n / d.m / d.heads;
+            double acc = 0;
+            for (int64_t k = 0; k < d.k; k++)
+                acc +=
+                    (element(&c.in[0], ((b * d.heads + h) * d.m + m) * d.k + k) - p->a_zero) *
+                    (element(&c.in[1], (((d.shared ? 0 : b) * d.heads + h) * d.k + k) * d.n + n) -
+                     p->b_zero);
+            count_int(&t, &c, &p->sat, at, acc * (double)p->k);
+        }
+        kh_end(&c);
+    }
+    expect("matmul", &t, 1, 0.005);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +436,7 @@ int main(void)
         cmocka_unit_test(conv2d_is_the_real_formula),
         cmocka_unit_test(layernorm_is_the_real_formula),
         cmocka_unit_test(attention_is_the_real_formula),
+        cmocka_unit_test(matmul_is_the_real_formula),
         cmocka_unit_test(softmax_and_mean_are_the_real_formulas),
         cmocka_unit_test(pools_are_max_and_mean),
         cmocka_unit_test(eltwise_and_requant_are_the_real_formulas),

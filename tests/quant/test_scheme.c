@@ -271,6 +271,62 @@ static void test_clamps(void **unused)
                64, 0.3f);
 }
 
+/* Every operator of this text is an integer node: all values but input and output have a type. */
+static void expect_integers(const char *text, size_t count)
+{
+    static cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    rng r = {5};
+    float *data = random_floats(&r, count, 2.0f);
+    cyg_graph *g;
+    OK(&ctx, quantise_text(&ctx, text, data, count, &g));
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        if (n->op != CYG_OP_requant && cyg_val(g, n->in[0])->quant.type == CYG_TYPE_NONE)
+            fail_msg("\"%s\" runs in float", n->name);
+    }
+    cyg_graph_destroy(g);
+    free(data);
+}
+
+/* Products of two activations, softmax, extremes, resizing, and a gate for each channel. */
+static void test_more_integers(void **unused)
+{
+    (void)unused;
+    static const char *const products =
+        "graph \"g\" opset 18\ninput %x: f32[2,4,16]\n"
+        "const %w: f32[16,16] = #0000000000000000 1024\n"
+        "%a: f32[2,4,16] = linear(%x, %w) \"first\"\n"
+        "%b: f32[2,4,16] = linear(%a, %w) \"second\"\n"
+        "%t: f32[2,16,4] = transpose(%b) {perm = [0, 2, 1]} \"turn\"\n"
+        "%s: f32[2,4,4] = matmul(%a, %t) \"scores\"\n"
+        "%p: f32[2,4,4] = softmax(%s) {axis = -1} \"soft\"\n"
+        "%o: f32[2,4,16] = matmul(%p, %a) \"context\"\n"
+        "%y: f32[2,4,16] = linear(%o, %w) \"last\"\n"
+        "output %y\n";
+    static const char *const pictures =
+        "graph \"g\" opset 18\ninput %x: f32[1,4,4,8]\n"
+        "const %w: f32[8,1,1,8] = #0000000000000000 256\n"
+        "const %axes: s64[2] = [1, 2]\n"
+        "const %twice: f32[4] = [1, 2, 2, 1]\n"
+        "%a: f32[1,4,4,8] = conv2d(%x, %w) \"first\"\n"
+        "%m: f32[1,1,1,8] = reduce_max(%a, %axes) \"largest\"\n"
+        "%l: f32[1,1,1,8] = reduce_min(%a, %axes) \"least\"\n"
+        "%g: f32[1,1,1,8] = hardsigmoid(%m) \"gate\"\n"
+        "%b: f32[1,4,4,8] = mul(%a, %g) \"gated\"\n"
+        "%d: f32[1,4,4,8] = add(%b, %l) \"shifted\"\n"
+        "%n: f32[1,8,8,8] = resize(%d, _, %twice) {mode = \"nearest\"} \"near\"\n"
+        "%r: f32[1,8,8,8] = resize(%d, _, %twice) {mode = \"linear\"} \"between\"\n"
+        "%e: f32[1,8,8,16] = concat(%n, %r) {axis = 3} \"both\"\n"
+        "const %v: f32[4,1,1,16] = #0000000000000000 256\n"
+        "%y: f32[1,8,8,4] = conv2d(%e, %v) \"last\"\n"
+        "output %y\n";
+    expect_integers(products, 128);
+    expect_integers(pictures, 128);
+    check_text(products, 128, 0.25f);
+    check_text(pictures, 128, 0.25f);
+}
+
 static void test_refusals(void **unused)
 {
     (void)unused;
@@ -318,7 +374,7 @@ int main(void)
         cmocka_unit_test(test_weights),       cmocka_unit_test(test_accuracy),
         cmocka_unit_test(test_float_input),   cmocka_unit_test(test_float_island),
         cmocka_unit_test(test_awkward_heads), cmocka_unit_test(test_clamps),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_more_integers), cmocka_unit_test(test_refusals),
     };
     return CYG_TEST_MAIN(tests);
 }

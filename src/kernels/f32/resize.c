@@ -253,6 +253,7 @@ static void fill_row(const cyg_kcall *call, int64_t at, const tap *rows, int64_t
     for (int32_t i = 0; i < last; i++)
         t += y->dims[i] * taps_of(call, i);
     const bool copies = ((const cyg_kp_resize *)call->params)->mode == CYG_RESIZE_NEAREST;
+    const bool rounds = ((const cyg_kp_resize *)call->params)->rounds != 0;
     for (int64_t j = 0; j < width; j++, t += n) {
         if (rows == NULL || t[0].index < 0) {
             const cyg_kp_resize *p = call->params;
@@ -268,6 +269,8 @@ static void fill_row(const cyg_kcall *call, int64_t at, const tap *rows, int64_t
                     inner += t[k].weight * cyg_load_real(x->data, type, rows[r].index + t[k].index);
                 sum += rows[r].weight * inner;
             }
+            if (rounds) /* of 16 bits at most: the adder does it */
+                sum = (sum + 6755399441055744.0) - 6755399441055744.0;
             cyg_store_real(y->data, type, at + j, sum);
         }
     }

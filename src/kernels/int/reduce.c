@@ -1,6 +1,6 @@
-/* i_reduce_mean: x seen as [outer, n, inner], the exact sum over n, one multiply (docs/numerics.md,
- * Others). An item is up to 64 neighbouring outputs of one outer index: rows of x are then read
- * along memory. */
+/* i_reduce_max: the largest (smallest) of n elements, bytes as they are; i_reduce_mean: x seen as
+ * [outer, n, inner], the exact sum over n, one multiply (docs/numerics.md, Others). An item is up
+ * to 64 neighbouring outputs of one outer index: rows of x are then read along memory. */
 #include "kernels/int/arith.h"
 #include "kernels/int/check.h"
 #include "kernels/dispatch.h"
@@ -106,4 +106,96 @@ const cyg_kop_info cyg_kop_info_i_reduce_mean = {
     .items = items,
     .run = run,
     .ref = ref,
+};
+
+/* ---- extremes ---- */
+
+static const char *check_extreme(const cyg_kcall *call)
+{
+    const cyg_kp_iextreme *p = call->params;
+    CYG_WANT_OK(cyg_check_counts(call, 1, 1));
+    const cyg_kbuf *x = &call->in[0], *y = &call->out[0];
+    CYG_WANT(cyg_is_activation(x->type) && y->type == x->type,
+             "x's type is not supported, or y has another");
+    const int64_t limit = (int64_t)1 << 31;
+    CYG_WANT(p->outer >= 0 && p->n >= 1 && p->inner >= 0 && p->outer < limit && p->n < limit &&
+                 p->inner < limit,
+             "sizes out of range");
+    int64_t outputs, inputs;
+    CYG_WANT(!__builtin_mul_overflow(p->outer, p->inner, &outputs) &&
+                 !__builtin_mul_overflow(outputs, p->n, &inputs),
+             "sizes out of range");
+    CYG_WANT(cyg_elements(x) == inputs && cyg_elements(y) == outputs,
+             "sizes do not fit the shapes");
+    return NULL;
+}
+
+/* An item is an outer index. */
+static int64_t extreme_items(const cyg_kcall *call)
+{
+    return ((const cyg_kp_iextreme *)call->params)->outer;
+}
+
+CYG_INLINE void extreme_rows(int32_t type, const cyg_kcall *call, int64_t outer)
+{
+    const cyg_kp_iextreme *p = call->params;
+    const void *x = call->in[0].data;
+    void *y = call->out[0].data;
+    const int64_t from = outer * p->n * p->inner, to = outer * p->inner;
+    for (int64_t j = 0; j < p->inner; j++)
+        cyg_store_int(type, y, to + j, cyg_load_int(type, x, from + j));
+    for (int64_t i = 1; i < p->n; i++)
+        for (int64_t j = 0; j < p->inner; j++) {
+            const int32_t v = cyg_load_int(type, x, from + i * p->inner + j),
+                          w = cyg_load_int(type, y, to + j);
+            cyg_store_int(type, y, to + j, p->is_min ? (v < w ? v : w) : (v > w ? v : w));
+        }
+}
+
+static void run_extreme(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    for (int64_t outer = begin; outer < end; outer++) {
+        switch (call->in[0].type) {
+        case CYG_TYPE_U8:
+            extreme_rows(CYG_TYPE_U8, call, outer);
+            break;
+        case CYG_TYPE_S8:
+            extreme_rows(CYG_TYPE_S8, call, outer);
+            break;
+        case CYG_TYPE_S16:
+            extreme_rows(CYG_TYPE_S16, call, outer);
+            break;
+        default:
+            extreme_rows(CYG_TYPE_U16, call, outer);
+            break;
+        }
+    }
+}
+
+/* Element by element, each over its own n. */
+static void ref_extreme(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch)
+{
+    (void)scratch;
+    const cyg_kp_iextreme *p = call->params;
+    const int32_t type = call->in[0].type;
+    for (int64_t at = begin * p->inner; at < end * p->inner; at++) {
+        const int64_t from = at / p->inner * p->n * p->inner + at % p->inner;
+        int32_t found = cyg_load_int(type, call->in[0].data, from);
+        for (int64_t i = 1; i < p->n; i++) {
+            const int32_t v = cyg_load_int(type, call->in[0].data, from + i * p->inner);
+            if (p->is_min ? v < found : v > found)
+                found = v;
+        }
+        cyg_store_int(type, call->out[0].data, at, found);
+    }
+}
+
+const cyg_kop_info cyg_kop_info_i_reduce_max = {
+    .name = "i_reduce_max",
+    .params_size = sizeof(cyg_kp_iextreme),
+    .check = check_extreme,
+    .items = extreme_items,
+    .run = run_extreme,
+    .ref = ref_extreme,
 };
