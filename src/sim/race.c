@@ -261,50 +261,65 @@ static void note_instr(detector *d)
     }
 }
 
-/* Clocks in program order: the queue before, and what was waited for. */
-static cyg_status build_clocks(detector *d)
+/* The queues as they fill: engine e has length[e] instructions, from list[first[e]] on. */
+typedef struct queues {
+    uint32_t length[CYG_NPU_MAX_ENGINES], first[CYG_NPU_MAX_ENGINES];
+    uint32_t *list;
+} queues;
+
+static bool open_queues(const detector *d, queues *q)
 {
     const cyg_npu_program *p = d->p;
-    uint32_t *last = calloc(d->engines + 1, sizeof *last), **queues = NULL;
+    memset(q, 0, sizeof *q);
+    q->list = calloc((size_t)p->instr_count + 1, sizeof *q->list);
+    if (q->list == NULL)
+        return false;
+    for (uint32_t i = 0; i < p->instr_count; i++)
+        q->length[p->instrs[i].engine]++;
+    for (uint32_t e = 1; e < d->engines; e++)
+        q->first[e] = q->first[e - 1] + q->length[e - 1];
+    memset(q->length, 0, sizeof q->length);
+    return true;
+}
+
+/* What surely ended before instruction i: its queue before it, and what it waits for. */
+static void set_clock(const detector *d, const queues *q, uint32_t i)
+{
+    const cyg_npu_instr *instr = &d->p->instrs[i];
+    uint32_t *clock = d->clocks + (size_t)i * d->engines;
+    const uint32_t own = q->length[instr->engine];
+    if (own > 0)
+        memcpy(clock, d->clocks + (size_t)q->list[q->first[instr->engine] + own - 1] * d->engines,
+               d->engines * sizeof *clock);
+    clock[instr->engine] = own;
+    for (uint32_t w = 0; w < instr->wait_count; w++) {
+        const uint32_t engine = instr->waits[w].engine, count = instr->waits[w].count;
+        const uint32_t *other =
+            d->clocks + (size_t)q->list[q->first[engine] + count - 1] * d->engines;
+        for (uint32_t e = 0; e < d->engines; e++)
+            clock[e] = other[e] > clock[e] ? other[e] : clock[e];
+        clock[engine] = count > clock[engine] ? count : clock[engine];
+    }
+}
+
+static cyg_status build_clocks(detector *d)
+{
+    const uint32_t n = d->p->instr_count;
+    queues q;
     size_t cells;
-    cyg_status status = CYG_OK;
-    queues = calloc(d->engines + 1, sizeof *queues);
-    if (last == NULL || queues == NULL ||
-        !cyg_mul_size((size_t)p->instr_count + 1, d->engines, &cells) ||
-        (d->clocks = calloc(cells, sizeof *d->clocks)) == NULL ||
-        (d->rank = calloc((size_t)p->instr_count + 1, sizeof *d->rank)) == NULL)
-        status = CYG_FAIL(d->ctx, CYG_E_NOMEM, "out of memory for clocks of an NPU program");
-    for (uint32_t i = 0; status == CYG_OK && i < p->instr_count; i++)
-        last[p->instrs[i].engine]++;
-    for (uint32_t e = 0; status == CYG_OK && e < d->engines; e++) {
-        queues[e] = calloc((size_t)last[e] + 1, sizeof **queues);
-        last[e] = 0;
-        if (queues[e] == NULL)
-            status = CYG_FAIL(d->ctx, CYG_E_NOMEM, "out of memory for clocks of an NPU program");
+    d->rank = calloc((size_t)n + 1, sizeof *d->rank);
+    if (cyg_mul_size((size_t)n + 1, d->engines, &cells))
+        d->clocks = calloc(cells, sizeof *d->clocks);
+    if (d->rank == NULL || d->clocks == NULL || !open_queues(d, &q))
+        return CYG_FAIL(d->ctx, CYG_E_NOMEM, "out of memory for clocks of an NPU program");
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t engine = d->p->instrs[i].engine;
+        set_clock(d, &q, i);
+        q.list[q.first[engine] + q.length[engine]] = i;
+        d->rank[i] = ++q.length[engine];
     }
-    for (uint32_t i = 0; status == CYG_OK && i < p->instr_count; i++) {
-        const cyg_npu_instr *instr = &p->instrs[i];
-        uint32_t *clock = d->clocks + (size_t)i * d->engines;
-        const uint32_t own = last[instr->engine];
-        if (own > 0)
-            memcpy(clock, d->clocks + (size_t)queues[instr->engine][own - 1] * d->engines,
-                   d->engines * sizeof *clock);
-        clock[instr->engine] = own;
-        for (uint32_t w = 0; w < instr->wait_count; w++) {
-            const uint32_t engine = instr->waits[w].engine, count = instr->waits[w].count;
-            const uint32_t *other = d->clocks + (size_t)queues[engine][count - 1] * d->engines;
-            for (uint32_t e = 0; e < d->engines; e++)
-                clock[e] = other[e] > clock[e] ? other[e] : clock[e];
-            clock[engine] = count > clock[engine] ? count : clock[engine];
-        }
-        queues[instr->engine][own] = i;
-        d->rank[i] = last[instr->engine] = own + 1;
-    }
-    for (uint32_t e = 0; queues != NULL && e < d->engines; e++)
-        free(queues[e]);
-    free(queues);
-    free(last);
-    return status;
+    free(q.list);
+    return CYG_OK;
 }
 
 static bool open_shadow(shadow *s, uint64_t bytes)
