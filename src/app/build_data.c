@@ -231,6 +231,29 @@ static cyg_status do_without(cyg_build *b, bool *out_none)
     return CYG_OK;
 }
 
+/* Pictures of one colour tell nothing: every channel the same in all of them. The first real
+ * picture ends the search. */
+static cyg_status warn_of_blank_pictures(cyg_build *b, cyg_image_set *set)
+{
+    const cyg_preprocess *p = &b->inputs[0].preprocess;
+    const size_t count = cyg_preprocess_count(p), channels = (size_t)cyg_preprocess_channels(p);
+    uint8_t first[4] = {0};
+    for (size_t i = 0; i < cyg_image_set_count(set); i++) {
+        const uint8_t *pixels;
+        CYG_DO(cyg_image_set_pixels(&b->app->ctx, set, i, &pixels));
+        if (i == 0)
+            memcpy(first, pixels, channels);
+        for (size_t k = 0; k < count; k++)
+            if (pixels[k] != first[k % channels])
+                return CYG_OK;
+    }
+    cyg_warn(&b->app->ctx,
+             "input \"%s\": every calibration picture is one and the same colour throughout: the "
+             "ranges that follow from it mean nothing for other pictures",
+             b->inputs[0].name);
+    return CYG_OK;
+}
+
 cyg_status cyg_build_open_data(cyg_build *b)
 {
     cyg_ctx *ctx = &b->app->ctx;
@@ -255,6 +278,8 @@ cyg_status cyg_build_open_data(cyg_build *b)
                 "while opening the calibration data of input \"%s\"", b->inputs[i].name);
     if (n == 1) {
         b->samples = sets->sources[0];
+        if (b->inputs[0].is_image)
+            CYG_DO(warn_of_blank_pictures(b, sets->images[0]));
     } else {
         CYG_DO(cyg_joint_open(ctx, sets->sources, n, limit, &sets->joint));
         b->samples = cyg_joint_source(sets->joint);

@@ -5,6 +5,7 @@
 #include "quant/correct.h"
 
 #include <float.h>
+#include <math.h>
 #include <pthread.h>
 
 #include "base/pool.h"
@@ -103,6 +104,37 @@ static void look_at_elements(void *arg, unsigned worker, int64_t begin, int64_t 
     merge(l, &e);
 }
 
+static bool holds_poison(const cyg_value *v)
+{
+    const float *x = v->data;
+    if (!v->is_const || v->type != CYG_TYPE_F32)
+        return false;
+    for (size_t i = 0; i < v->bytes / sizeof *x; i++)
+        if (!isfinite(x[i]))
+            return true;
+    return false;
+}
+
+/* The first value that is not finite: the data's fault, a weight's, or a result too large. */
+static cyg_status poisoned(cyg_ctx *ctx, const cyg_graph *g, cyg_value_id v)
+{
+    const cyg_node_id producer = cyg_val(g, v)->producer;
+    if (cyg_node_is_none(producer))
+        return CYG_FAIL(ctx, CYG_E_CHECK, "input \"%s\" holds infinities or NaN",
+                        cyg_val(g, v)->name);
+    const cyg_node *n = cyg_nod(g, producer);
+    for (uint32_t i = 0; i < n->in_count; i++)
+        if (!cyg_value_is_none(n->in[i]) && holds_poison(cyg_val(g, n->in[i])))
+            return CYG_FAIL(ctx, CYG_E_CHECK,
+                            "value \"%s\" holds infinities or NaN on calibration data, and so does "
+                            "constant \"%s\" of the model, which node \"%s\" reads",
+                            cyg_val(g, v)->name, cyg_val(g, n->in[i])->name, n->name);
+    return CYG_FAIL(ctx, CYG_E_CHECK,
+                    "value \"%s\" holds infinities or NaN on calibration data, though its operands "
+                    "do not: node \"%s\" overflows",
+                    cyg_val(g, v)->name, n->name);
+}
+
 static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kbuf *buf)
 {
     cyg_scheme *s = user;
@@ -126,9 +158,7 @@ static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kb
     else
         cyg_pool_for(pool, (count + ELEMENTS - 1) / ELEMENTS, 0, look_at_elements, &l);
     if (l.poison)
-        return CYG_FAIL(ctx, CYG_E_CHECK,
-                        "value \"%s\" holds infinities or NaN on calibration data",
-                        cyg_val(s->g, v)->name);
+        return poisoned(ctx, s->g, v);
     cyg_quant_methods_observe(o, buf->data, count);
     cyg_quant_rows_take(s, s->sample, v, buf);
     return CYG_OK;
@@ -254,7 +284,8 @@ cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples, 
         s->sample = i;
         status = run_sample(s, interp, samples, i);
         if (status != CYG_OK && status != CYG_E_CANCELLED)
-            status = CYG_FAIL(s->ctx, status, "while calibrating with sample %zu", i);
+            status = CYG_FAIL(s->ctx, status, "while calibrating with sample %zu, \"%.200s\"", i,
+                              samples->name(samples->self, i));
     }
     if (status == CYG_OK) {
         cyg_progress(s->ctx, "calibrate", (int64_t)count, (int64_t)count);
