@@ -115,6 +115,7 @@ typedef struct cyg_build {
 
     cyg_build_input *inputs; /* one a model input */
     uint32_t input_count;
+    cyg_config_output_processor *outputs; /* one a model output */
     cyg_sample_source samples;
     void *sample_set;              /* what samples.self is; build_data.c's business */
     cyg_normalize quant_normalize; /* of the image input, as folded */
@@ -174,12 +175,19 @@ cyg_status cyg_build_quantise(cyg_build *b) CYG_MUST_USE;
 
 /* build_bind.c. _check_sources: what the runtime is to feed, against what there is, and what the
  * package does to pixels (b->quant_normalize); _tell_sources: what that means for the caller;
- * _bind_inputs: nodes in front of a quantised graph for it. */
+ * _bind_inputs: nodes in front of a quantised graph for it; _bind_ends: those behind it too. */
 cyg_status cyg_build_check_sources(cyg_build *b) CYG_MUST_USE;
 void cyg_build_tell_sources(cyg_build *b);
 cyg_status cyg_build_bind_inputs(cyg_build *b, cyg_graph *g) CYG_MUST_USE;
-/* build_given.c: models that were quantised elsewhere. Reads their scales before the optimiser runs;
- * the other quantises with them. */
+cyg_status cyg_build_bind_ends(cyg_build *b, cyg_graph *g) CYG_MUST_USE;
+/* Values of output 0 of a run as the float model has them: dequantised, in the model's order. */
+void cyg_build_take_output(const cyg_build *b, const cyg_tensor_info *info, const void *data,
+                           float *out);
+
+/* build_edit.c: const_processors; user is the build. */
+cyg_status cyg_build_edit_source(cyg_ctx *ctx, void *user, cyg_graph *g) CYG_MUST_USE;
+/* build_given.c: models that were quantised elsewhere. Reads their scales before the optimiser
+ * runs; the other quantises with them. */
 cyg_status cyg_build_read_given(cyg_build *b) CYG_MUST_USE;
 cyg_status cyg_build_quantise_given(cyg_build *b, const cyg_quant_options *options) CYG_MUST_USE;
 

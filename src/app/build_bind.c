@@ -1,5 +1,8 @@
 /* The ends of the package: what the runtime feeds, against what the model takes. */
+#include <string.h>
+
 #include "app/build.h"
+#include "app/engine.h"
 
 /* The runtime feeds pixels, and what happens to them is inside the package; false: it feeds what
  * the model takes. Without mean and std the two are the same, and pixels are the better name for
@@ -123,4 +126,45 @@ cyg_status cyg_build_bind_inputs(cyg_build *b, cyg_graph *g)
         CYG_DO(cyg_quant_bind_input(&b->app->ctx, g, i, u8 ? CYG_TYPE_U8 : CYG_TYPE_F32, nhwc));
     }
     return CYG_OK;
+}
+
+cyg_status cyg_build_bind_ends(cyg_build *b, cyg_graph *g)
+{
+    CYG_DO(cyg_build_bind_inputs(b, g));
+    for (uint32_t i = 0; i < g->output_count; i++) {
+        const cyg_config_output_processor *c = &b->outputs[i];
+        const cyg_type type = c->output_dtype == CYG_CONFIG_DTYPE_U8 ? CYG_TYPE_U8 : CYG_TYPE_F32;
+        if (type != CYG_TYPE_F32 || c->dst_perm.count > 0)
+            CYG_DO(cyg_quant_bind_output(&b->app->ctx, g, i, type, c->dst_perm.items,
+                                         c->dst_perm.count));
+    }
+    return CYG_OK;
+}
+
+void cyg_build_take_output(const cyg_build *b, const cyg_tensor_info *info, const void *data,
+                           float *out)
+{
+    cyg_engine_tensor t = {.name = info->name,
+                           .type = (cyg_type)info->type,
+                           .rank = info->rank,
+                           .scale = info->scale,
+                           .zero_point = info->zero_point};
+    memcpy(t.dims, info->dims, sizeof t.dims);
+    const size_t count = cyg_engine_elements(&t);
+    const cyg_int_list *perm = &b->outputs[0].dst_perm;
+    size_t stride[CYG_MAX_RANK] = {0}, inner = 1; /* of the model's order, by axis of the package */
+    for (int axis = t.rank - 1; axis >= 0; axis--)
+        for (int k = 0; k < t.rank; k++)
+            if ((perm->count > 0 ? perm->items[k] : k) == axis) {
+                stride[k] = inner;
+                inner *= (size_t)t.dims[k];
+            }
+    for (size_t i = 0; i < count; i++) {
+        size_t rest = i, at = 0;
+        for (int k = t.rank - 1; k >= 0; k--) {
+            at += rest % (size_t)t.dims[k] * stride[k];
+            rest /= (size_t)t.dims[k];
+        }
+        out[at] = (float)cyg_engine_value(&t, data, i);
+    }
 }

@@ -13,8 +13,11 @@ static cyg_status compare(cyg_build *b, const cyg_model *model, cyg_session *ses
     cyg_ctx *ctx = &b->app->ctx;
     cyg_build_feed feed;
     void **inputs = CYG_NEW_ARRAY(&b->app->arena, void *, (size_t)b->input_count + 1);
-    if (inputs == NULL)
+    float *values = CYG_NEW_ARRAY(&b->app->arena, float, b->golden.count + 1);
+    cyg_tensor_info info = {.struct_size = sizeof info};
+    if (inputs == NULL || values == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    CYG_DO(cyg_app_rt(b->app, cyg_session_output_info(session, 0, &info)));
     for (uint32_t i = 0; i < b->input_count; i++)
         inputs[i] = cyg_session_input(session, i);
     CYG_DO(cyg_build_feed_open(b, model, &feed));
@@ -23,8 +26,8 @@ static cyg_status compare(cyg_build *b, const cyg_model *model, cyg_session *ses
         CYG_DO(cyg_ctx_check_cancelled(ctx));
         CYG_DO(cyg_build_feed_sample(&feed, i, inputs));
         CYG_DO(cyg_app_rt(b->app, cyg_session_run(session)));
-        cyg_similarity_add(out, b->golden.data + i * b->golden.count,
-                           cyg_session_output(session, 0), b->golden.count);
+        cyg_build_take_output(b, &info, cyg_session_output(session, 0), values);
+        cyg_similarity_add(out, b->golden.data + i * b->golden.count, values, b->golden.count);
     }
     cyg_progress(ctx, "check", (int64_t)b->golden.samples, (int64_t)b->golden.samples);
     return CYG_OK;
@@ -75,8 +78,7 @@ cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path)
     if (status == CYG_OK) {
         cyg_tensor_info info = {.struct_size = sizeof info};
         status = cyg_app_rt(b->app, cyg_session_output_info(session, 0, &info));
-        if (status == CYG_OK &&
-            (info.type != CYG_TYPE_F32 || info.bytes != b->golden.count * sizeof(float)))
+        if (status == CYG_OK && info.bytes != b->golden.count * cyg_type_size((cyg_type)info.type))
             status = CYG_FAIL(&b->app->ctx, CYG_E_INTERNAL,
                               "output \"%s\" of the package differs in shape from the model's",
                               info.name);

@@ -201,11 +201,12 @@ static cyg_status resolve_inputs(cyg_build *b)
                             "take [batch, channels, height, width]",
                             v->name);
     }
-    for (uint32_t i = 0; i < g->output_count; i++) {
-        cyg_config_output_processor out;
+    b->outputs = CYG_NEW_ARRAY(&b->app->arena, cyg_config_output_processor, g->output_count + 1);
+    if (b->outputs == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < g->output_count; i++)
         CYG_DO(cyg_config_resolve_output(ctx, &b->app->arena, &b->config,
-                                         cyg_val(g, g->outputs[i])->name, &out));
-    }
+                                         cyg_val(g, g->outputs[i])->name, &b->outputs[i]));
     return CYG_OK;
 }
 

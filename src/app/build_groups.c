@@ -108,7 +108,7 @@ cyg_status cyg_build_size_groups(cyg_build *b)
             return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
         CYG_TRY(ctx, cyg_take_sizes(ctx, group->graph, b->first_size, group->source.graph),
                 "src_extra_shapes, group %zu", k + 1);
-        CYG_DO(cyg_build_bind_inputs(b, group->graph));
+        CYG_DO(cyg_build_bind_ends(b, group->graph));
         CYG_DO(rename_ends(b, group->graph, k + 1));
     }
     return CYG_OK;
@@ -185,10 +185,15 @@ static cyg_status check_picture(group_check *c, size_t i, float *values)
     const cyg_kbuf *y = cyg_interp_value(c->reference, g->outputs[0]);
     cyg_tensor_info info = {.struct_size = sizeof info};
     CYG_DO(cyg_app_rt(b->app, cyg_session_output_info(c->session, 0, &info)));
-    if (info.type != CYG_TYPE_F32 || y == NULL)
+    if (y == NULL)
         return CYG_OK;
-    cyg_similarity_add(&c->similarity, y->data, cyg_session_output(c->session, 0),
-                       info.bytes / sizeof(float));
+    const size_t count = info.bytes / cyg_type_size((cyg_type)info.type);
+    float *scores = malloc(count * sizeof *scores + 1);
+    if (scores == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    cyg_build_take_output(b, &info, cyg_session_output(c->session, 0), scores);
+    cyg_similarity_add(&c->similarity, y->data, scores, count);
+    free(scores);
     return CYG_OK;
 }
 

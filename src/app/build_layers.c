@@ -298,6 +298,34 @@ static cyg_status check_entry(layer_matcher *m, size_t entry, const cyg_config_l
     return l->start_tensor_names.count > 0 ? mark_range(m, entry, l) : CYG_OK;
 }
 
+/* output_dtype U8: whatever computes the output is asked for 8 bits there. */
+static cyg_status ask_for_codes(cyg_build *b)
+{
+    const cyg_graph *g = b->graph;
+    cyg_asked *asked = NULL;
+    for (uint32_t i = 0; i < g->output_count; i++) {
+        cyg_node_id n = cyg_val(g, g->outputs[i])->producer;
+        if (b->outputs[i].output_dtype != CYG_CONFIG_DTYPE_U8)
+            continue;
+        while (!cyg_node_is_none(n) &&
+               (cyg_op_schema_of(cyg_nod(g, n)->op)->flags & CYG_OPF_MOVE) != 0)
+            n = cyg_val(g, cyg_nod(g, n)->in[0])->producer;
+        if (cyg_node_is_none(n))
+            continue;
+        if (asked == NULL) {
+            asked = CYG_NEW_ARRAY(&b->app->arena, cyg_asked, g->node_count + 1);
+            if (asked == NULL)
+                return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+            if (b->asked != NULL)
+                memcpy(asked, b->asked, g->node_count * sizeof *asked);
+            b->asked = asked;
+        }
+        if (asked[n.i].output == CYG_TYPE_NONE)
+            asked[n.i].output = CYG_TYPE_U8;
+    }
+    return CYG_OK;
+}
+
 cyg_status cyg_build_layers(cyg_build *b)
 {
     const cyg_config_quant *q = &b->config.quant;
@@ -305,7 +333,7 @@ cyg_status cyg_build_layers(cyg_build *b)
     layer_matcher m = {.b = b, .g = b->graph};
     b->match_count = 0;
     if (count == 0)
-        return CYG_OK;
+        return ask_for_codes(b);
     m.inside = CYG_NEW_ARRAY(&b->app->arena, bool *, count);
     m.out = CYG_NEW_ARRAY(&b->app->arena, cyg_asked, m.g->node_count + 1);
     b->matches =
@@ -319,5 +347,5 @@ cyg_status cyg_build_layers(cyg_build *b)
         match_node(&m);
     }
     b->asked = m.out;
-    return CYG_OK;
+    return ask_for_codes(b);
 }

@@ -36,6 +36,8 @@ static cyg_status configure(cyg_build *b, int argc, const char *const *argv)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     CYG_DO(cyg_source_take_sets(app, &b->settings, &argc, &argv));
     CYG_DO(cyg_build_machine_flag(app, argc, &argv));
+    b->settings.edit = cyg_build_edit_source;
+    b->settings.user = b;
     CYG_DO(cyg_config_load(ctx, &app->arena, m, argc, argv, own, OWN, &b->config, &b->config_file));
     if (app->help) {
         cyg_strbuf text = {0};
@@ -193,6 +195,11 @@ static cyg_status write_qdq(cyg_build *b)
             whole ? cyg_build_write_back(b, path, &export)
                   : cyg_onnx_export(&b->app->ctx, g, path, &export),
             "while writing quant/quant_axmodel.onnx");
+    if (b->config.debug.dump_frontend_graph) {
+        CYG_DO(cyg_build_path(b, "frontend/optimized_quant_axmodel.onnx", &path));
+        CYG_TRY(&b->app->ctx, cyg_onnx_export(&b->app->ctx, g, path, &export),
+                "while writing frontend/optimized_quant_axmodel.onnx");
+    }
     if (wide > 0 && export.opset < CYG_ONNX_16_BIT_PAIRS)
         cyg_note(&b->app->ctx,
                  "quant/quant_axmodel.onnx: %zu tensors of 16 bits stay in float at opset %d; "
@@ -211,7 +218,7 @@ static cyg_status quantise(cyg_build *b)
     CYG_DO(cyg_build_quantise(b));
     cyg_build_tell_sources(b);
     CYG_DO(cyg_build_size_groups(b));
-    CYG_DO(cyg_build_bind_inputs(b, b->graph));
+    CYG_DO(cyg_build_bind_ends(b, b->graph));
     CYG_DO(write_qdq(b));
     cyg_text_bytes((uint64_t)b->quantised.weight_bytes_float, before);
     cyg_text_bytes((uint64_t)b->quantised.weight_bytes_quantised, after);

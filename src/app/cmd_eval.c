@@ -73,14 +73,14 @@ static cyg_status open_package(eval_job *e)
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
                         "%s: not built from images, so eval can't feed it pictures", e->package);
     cyg_tensor_info info = {.struct_size = sizeof info};
-    CYG_DO(cyg_app_rt(e->app, cyg_model_input_info(e->model, 0, &info)));
+    CYG_DO(cyg_app_rt(e->app, cyg_session_input_info(e->session, 0, &info)));
     const size_t fed =
         cyg_preprocess_count(&e->meta.preprocess) * (e->meta.input_u8 ? 1 : sizeof(float));
     if (info.bytes != fed || cyg_model_input_count(e->model) != 1)
         return CYG_FAIL(ctx, CYG_E_FORMAT,
                         "%s: its preprocessing makes %zu bytes, its %u inputs take %zu", e->package,
                         fed, cyg_model_input_count(e->model), info.bytes);
-    CYG_DO(cyg_app_rt(e->app, cyg_model_output_info(e->model, 0, &info)));
+    CYG_DO(cyg_app_rt(e->app, cyg_session_output_info(e->session, 0, &info)));
     if (info.type != CYG_TYPE_F32 || info.bytes < sizeof(float))
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED, "%s: output \"%s\" does not hold float scores",
                         e->package, info.name);

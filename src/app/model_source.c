@@ -92,13 +92,17 @@ static cyg_status open_checkpoint(cyg_app *app, const cyg_source_settings *s,
     source->info = (cyg_onnx_info){.opset = source->graph->opset,
                                    .nodes = source->graph->order_count,
                                    .nodes_without_constant = source->graph->order_count};
+    if (s != NULL && s->edit != NULL)
+        CYG_DO(s->edit(&app->ctx, s->user, source->graph));
     return CYG_OK;
 }
 
 static cyg_status open_onnx(cyg_app *app, const cyg_source_settings *s, const char *input_shapes,
                             cyg_float_model *source)
 {
-    const cyg_onnx_import_options options = {.input_shapes = input_shapes};
+    const cyg_onnx_import_options options = {.input_shapes = input_shapes,
+                                             .edit = s != NULL ? s->edit : NULL,
+                                             .user = s != NULL ? s->user : NULL};
     CYG_DO(cyg_source_refuse_settings(app, s, source->path, "an ONNX file"));
     return cyg_onnx_import(&app->ctx, source->path, &options, &source->graph, &source->info);
 }

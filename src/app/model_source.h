@@ -18,17 +18,20 @@ bool cyg_source_is_checkpoint(const char *path);
 typedef struct cyg_source_settings {
     const char *config_file; /* NULL = none */
     cyg_string_list sets;    /* "key=value" */
+    /* Changes constants of what is opened, before shapes are inferred; NULL = nobody does. */
+    cyg_status (*edit)(cyg_ctx *ctx, void *user, cyg_graph *g);
+    void *user;
 } cyg_source_settings;
 /* Their rows in a command's table of flags; s points to the settings. */
 #define CYG_FLAG_MODEL_CONFIG(s)                                                                   \
     {                                                                                              \
         .name = "model_config", .type = {.kind = CYG_VALUE_IN_PATH}, .dest = &(s)->config_file,    \
-        .text = "checkpoints: JSON of the library's own arguments"              \
+        .text = "checkpoints: JSON of the library's own arguments"                                 \
     }
 #define CYG_FLAG_SET(s)                                                                            \
     {                                                                                              \
         .name = "set", .type = {.kind = CYG_VALUE_STRINGS}, .dest = &(s)->sets,                    \
-        .text = "checkpoints: key=value, one of them; repeatable"                \
+        .text = "checkpoints: key=value, one of them; repeatable"                                  \
     }
 /* --set may come several times and takes one word each: takes them out of the words, before the
  * rest is parsed. */

@@ -125,5 +125,9 @@ void cyg_quant_study_close(cyg_quant_study *study);
  * only for pixels. nhwc: [B, H, W, C]. */
 cyg_status cyg_quant_bind_input(cyg_ctx *ctx, cyg_graph *g, uint32_t index, cyg_type src_type,
                                 bool nhwc) CYG_MUST_USE;
+/* What the runtime gets of output `index`: dst_type F32, or U8 for the codes of a quantised output;
+ * then the axes in the order perm[perm_count] (0 = as they are). */
+cyg_status cyg_quant_bind_output(cyg_ctx *ctx, cyg_graph *g, uint32_t index, cyg_type dst_type,
+                                 const int64_t *perm, size_t perm_count) CYG_MUST_USE;
 
 #endif

@@ -1,0 +1,211 @@
+/* output_processors, const_processors and the frontend's dump: the same numbers in another order,
+ * as codes, or of another constant. */
+#include "e2e.h"
+
+#include <math.h>
+
+#include "../onnx/onnx_builder.h"
+
+static e2e_result result;
+
+enum { SIDE = 8, CHANNELS = 6, PLANE = SIDE * SIDE, COUNT = CHANNELS * PLANE };
+
+/* Conv [1,3,32,32] -> [1,6,8,8], then a scale that is a constant, then a Reshape to `target`. */
+static void write_model(const char *name, const char *target)
+{
+    ob graph = {0}, *g = &graph;
+    float w[CHANNELS * 3 * 16], scale[1] = {2};
+    int64_t shape[4];
+    size_t n = 0;
+    for (size_t i = 0; i < CYG_COUNT(w); i++)
+        w[i] = (float)((i * 29 + 3) % 37) / 90.0f - 0.2f;
+    for (const char *p = target; n < 4; n++) {
+        shape[n] = strtoll(p, NULL, 10);
+        p = strchr(p, ',') != NULL ? strchr(p, ',') + 1 : p;
+    }
+    INPUT(g, "x", "1,3,32,32");
+    OUTPUT(g, "y", "1,6,8,8");
+    ob_put(g, 5, ob_tensor_raw("weights", 1, "6,3,4,4", w, sizeof w));
+    ob_put(g, 5, ob_tensor_raw("factor", 1, "1", scale, sizeof scale));
+    ob_put(g, 5, ob_tensor_raw("target", 7, "4", shape, sizeof shape));
+    NODE(g, "Conv", "conv", "x,weights", "c", at_ints("strides", "4,4"),
+         at_ints("kernel_shape", "4,4"));
+    NODE(g, "Mul", "scaled", "c,factor", "s", {0});
+    NODE(g, "Reshape", "shaped", "s,target", "y", {0});
+    ob model = ob_model(graph, 17);
+    fixture_write(name, model.data, model.size);
+    free(model.data);
+}
+
+static void build(const char *out, const char *more)
+{
+    fixture_text(
+        "p.json",
+        "{\"input\": \"p.onnx\", \"output_dir\": \"%s\", \"target_hardware\": \"CPU\",\n"
+        " \"quant\": {\"input_configs\": [{\"tensor_name\": \"DEFAULT\",\n"
+        "   \"calibration_dataset\": \"calib\", \"calibration_size\": 4,\n"
+        "   \"calibration_mean\": 120, \"calibration_std\": 60}]},\n"
+        " \"input_processors\": [{\"tensor_name\": \"DEFAULT\", \"src_dtype\": \"U8\"}]%s}\n",
+        out, more);
+    e2e_cygnet(&result, (e2e_how){0}, "build --config p.json");
+}
+
+static char *run(const char *package, size_t *out_size)
+{
+    e2e_cygnet(&result, (e2e_how){0},
+               "run --model %s/compiled.cyg --input_dir in --output_dir results", package);
+    e2e_expect(&result, 0);
+    return fixture_read(e2e_path("results/y.bin"), out_size);
+}
+
+static int setup(void **state)
+{
+    static uint8_t pixels[E2E_SIDE * E2E_SIDE * 3];
+    if (fixture_setup(state) != 0)
+        return -1;
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * 37 % 256);
+    fixture_write("in/x.bin", pixels, sizeof pixels);
+    write_model("p.onnx", "1,6,8,8");
+    build("plain", "");
+    e2e_expect(&result, 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    e2e_free(&result);
+    return fixture_teardown(state);
+}
+
+static void another_order(void **state)
+{
+    (void)state;
+    size_t size;
+    build("nhwc",
+          ", \"output_processors\": [{\"tensor_name\": \"y\", \"dst_perm\": [0, 2, 3, 1]}]");
+    e2e_expect(&result, 0);
+    float *plain = (float *)(void *)run("plain", &size);
+    assert_int_equal(size, COUNT * sizeof(float));
+    float *moved = (float *)(void *)run("nhwc", &size);
+    assert_int_equal(size, COUNT * sizeof(float));
+    for (int c = 0; c < CHANNELS; c++)
+        for (int i = 0; i < PLANE; i++)
+            assert_true(plain[c * PLANE + i] == moved[i * CHANNELS + c]);
+    free(plain);
+    free(moved);
+    e2e_cygnet(&result, (e2e_how){0}, "inspect nhwc/compiled.cyg");
+    assert_non_null(strstr(result.out, "y   f32 1x8x8x6"));
+    build("no", ", \"output_processors\": [{\"tensor_name\": \"y\", \"dst_perm\": [0, 2, 2, 1]}]");
+    e2e_expect_error(&result, 2, "dst_perm|each of its 4 axes once", "no");
+    build("no", ", \"output_processors\": [{\"tensor_name\": \"y\", \"dst_perm\": [1, 0]}]");
+    e2e_expect_error(&result, 2, "dst_perm|4 axes", "no");
+}
+
+static void codes(void **state)
+{
+    (void)state;
+    size_t size;
+    build("codes", ", \"output_processors\": [{\"tensor_name\": \"DEFAULT\", \"output_dtype\": "
+                   "\"U8\", \"dst_perm\": [0, 2, 3, 1]}]");
+    e2e_expect(&result, 0);
+    float *plain = (float *)(void *)run("plain", &size);
+    uint8_t *q = (uint8_t *)run("codes", &size);
+    assert_int_equal(size, COUNT);
+    e2e_cygnet(&result, (e2e_how){0}, "inspect codes/compiled.cyg --json");
+    const cyg_doc_node *tensors = e2e_json(&result, "tensors"),
+                       *outputs = cyg_doc_get(cyg_doc_root(result.doc), "outputs");
+    const cyg_doc_node *y = tensors->items[outputs->items[0]->integer];
+    const float scale = (float)cyg_doc_get(y, "scale")->number;
+    const int64_t zero = cyg_doc_get(y, "zero_point")->integer;
+    for (int c = 0; c < CHANNELS; c++)
+        for (int i = 0; i < PLANE; i++)
+            assert_true(fabsf(plain[c * PLANE + i] - scale * (float)((int64_t)q[i * CHANNELS + c] -
+                                                                     zero)) <= 0.501f * scale);
+    free(plain);
+    free(q);
+}
+
+static void check_constant(const char *more, double factor)
+{
+    size_t size;
+    build("constant", more);
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.err, "constant \"factor\" is replaced: 1 elements of f32"));
+    float *plain = (float *)(void *)run("plain", &size);
+    float *other = (float *)(void *)run("constant", &size);
+    double most = 0, error = 0;
+    for (int i = 0; i < COUNT; i++) {
+        most = fmax(most, fabs((double)other[i]));
+        error = fmax(error, fabs((double)other[i] - (double)plain[i] * factor / 2));
+    }
+    assert_true(error < 0.02 * most);
+    free(plain);
+    free(other);
+}
+
+static void constants(void **state)
+{
+    (void)state;
+    const float three[1] = {3};
+    fixture_write("three.bin", three, sizeof three);
+    fixture_text("three.txt", " 3.0\n");
+    check_constant(", \"const_processors\": [{\"name\": \"factor\", \"data\": [5]}]", 5);
+    check_constant(", \"const_processors\": [{\"name\": \"factor\", \"data_path\": \"three.bin\"}]",
+                   3);
+    check_constant(", \"const_processors\": [{\"name\": \"factor\", \"data_path\": \"three.txt\"}]",
+                   3);
+}
+
+/* A Reshape that the file has wrong is put right before shapes are inferred. */
+static void shapes(void **state)
+{
+    (void)state;
+    size_t size;
+    write_model("p.onnx", "1,6,8,9");
+    build("no", "");
+    e2e_expect_error(&result, 4, "Reshape", "no");
+    build("mended", ", \"const_processors\": [{\"name\": \"target\", \"data\": [0, 6, -1, 8]}]");
+    e2e_expect(&result, 0);
+    char *plain = run("plain", &size), *mended = run("mended", &size);
+    assert_memory_equal(plain, mended, size);
+    free(plain);
+    free(mended);
+    write_model("p.onnx", "1,6,8,8");
+}
+
+static void refused(void **state)
+{
+    (void)state;
+    build("no", ", \"const_processors\": [{\"name\": \"facto\", \"data\": [5]}]");
+    e2e_expect_error(&result, 2, "no constant of the model|did you mean \"factor\"", "no");
+    build("no", ", \"const_processors\": [{\"name\": \"factor\", \"data\": [5, 6]}]");
+    e2e_expect_error(&result, 2, "has 1 elements, 2 are given", "no");
+    build("no", ", \"const_processors\": [{\"name\": \"target\", \"data\": [1.5, 6, 8, 8]}]");
+    e2e_expect_error(&result, 2, "1.5 is no value of constant \"target\"", "no");
+    fixture_text("words.txt", "3 words\n");
+    build("no", ", \"const_processors\": [{\"name\": \"factor\", \"data_path\": \"words.txt\"}]");
+    e2e_expect_error(&result, 4, "words.txt|expected a number at byte 2", "no");
+    fixture_text("three.csv", "3\n");
+    build("no", ", \"const_processors\": [{\"name\": \"factor\", \"data_path\": \"three.csv\"}]");
+    e2e_expect_error(&result, 2, "ends in none of", "no");
+}
+
+static void frontend_dump(void **state)
+{
+    (void)state;
+    build("dumped", ", \"debug\": {\"dump_frontend_graph\": true}");
+    e2e_expect(&result, 0);
+    e2e_cygnet(&result, (e2e_how){0}, "inspect dumped/frontend/optimized_quant_axmodel.onnx");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.out, "QuantizeLinear"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(another_order), cmocka_unit_test(codes),   cmocka_unit_test(constants),
+        cmocka_unit_test(shapes),        cmocka_unit_test(refused), cmocka_unit_test(frontend_dump),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
