@@ -151,7 +151,8 @@ void cyg_build_take_output(const cyg_build *b, const cyg_tensor_info *info, cons
                            .zero_point = info->zero_point};
     memcpy(t.dims, info->dims, sizeof t.dims);
     const size_t count = cyg_engine_elements(&t);
-    const cyg_int_list *perm = &b->outputs[0].dst_perm;
+    const cyg_int_list none = {NULL, 0}; /* a build of the back end alone: codes as they come */
+    const cyg_int_list *perm = b->outputs != NULL ? &b->outputs[0].dst_perm : &none;
     size_t stride[CYG_MAX_RANK] = {0}, inner = 1; /* of the model's order, by axis of the package */
     for (int axis = t.rank - 1; axis >= 0; axis--)
         for (int k = 0; k < t.rank; k++)

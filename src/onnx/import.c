@@ -144,7 +144,7 @@ static cyg_status run(cyg_onnx_importer *imp, cyg_onnx_info *info)
     CYG_DO(check_opset(imp, &info->opset));
     count_nodes(&imp->model.graph, info);
     CYG_DO(build(imp));
-    if (imp->options->edit != NULL)
+    if (imp->options != NULL && imp->options->edit != NULL)
         CYG_DO(imp->options->edit(ctx, imp->options->user, imp->graph));
     CYG_DO(blame_file(imp, cyg_graph_verify(ctx, imp->graph)));
     CYG_TRY(ctx, cyg_graph_infer_shapes(ctx, imp->graph), "%s: shapes do not fit", imp->path);
