@@ -49,12 +49,42 @@ static int64_t sum_cycles(const cyg_npu_machine *m, int64_t taps, int64_t depth)
     return taps * ceil_div(depth, m->conv_in);
 }
 
+/* How many halves of 16 bits the operands have. */
+typedef enum conv_width {
+    WIDTH_8,
+    WIDTH_16_8,
+    WIDTH_16_16,
+} conv_width;
+
+/* x of 16 bits; weights of 16 bits come as two operands, the upper halves behind the residual. */
+static conv_width width_of(const cyg_npu_instr *instr)
+{
+    enum { W_HIGH = 5 };
+    if (!is_wide(&instr->operands[0]))
+        return WIDTH_8;
+    return instr->in_count > W_HIGH && instr->operands[W_HIGH].type != CYG_TYPE_NONE ? WIDTH_16_16
+                                                                                     : WIDTH_16_8;
+}
+
+/* Passes of the array over the same input: 16 by 8 bits is two halves, 16 by 16 four, and these
+ * take conv_s16_out output channels at a time. */
+static double passes(const cyg_npu_machine *m, int64_t columns, conv_width width)
+{
+    const double plain = (double)ceil_div(columns, m->conv_out);
+    if (width == WIDTH_16_8)
+        return plain * m->conv_s16 / 2;
+    if (width == WIDTH_16_16)
+        return m->conv_s16 * (double)ceil_div(columns, m->conv_s16_out) *
+               (double)ceil_div(m->conv_s16_out, m->conv_out);
+    return plain;
+}
+
 /* `sums` = sums of each of `columns` output channels, `taps` times `depth` products each. */
 static void conv_cost(const cyg_npu_machine *m, int64_t sums, int64_t taps, int64_t depth,
-                      int64_t columns, double width, cyg_npu_cost *cost)
+                      int64_t columns, conv_width width, cyg_npu_cost *cost)
 {
-    const int64_t one = sum_cycles(m, taps, depth) * ceil_div(columns, m->conv_out);
-    const int64_t products = over_rate((double)(sums * one) * width, 1);
+    const double one = (double)(sums * sum_cycles(m, taps, depth));
+    const int64_t products = over_rate(one * passes(m, columns, width), 1);
     const int64_t post = over_rate((double)(sums * columns), m->conv_post);
     cost->cycles = m->conv_start + (products > post ? products : post);
     cost->macs = sums * taps * depth * columns;
@@ -66,7 +96,7 @@ static void linear_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cy
     const cyg_npu_view *x = &instr->operands[0], *w = &instr->operands[1];
     const int64_t columns = dims(w, 0, 1), depth = dims(w, 1, 2);
     const int64_t rows = depth == 0 ? 0 : cyg_npu_view_elements(x) / depth;
-    conv_cost(m, rows, 1, depth, columns, is_wide(x) ? m->conv_s16 : 1, cost);
+    conv_cost(m, rows, 1, depth, columns, width_of(instr), cost);
 }
 
 /* x [B, H, W, C], w [O, kh, kw, C / groups] -> y [B, h, w, O] */
@@ -76,7 +106,7 @@ static void conv2d_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cy
     const cyg_npu_view *y = &instr->operands[instr->in_count];
     const int64_t taps = dims(w, 1, 3), depth = dims(w, 3, 4), columns = dims(w, 0, 1);
     const int64_t groups = depth == 0 ? 1 : ceil_div(dims(x, 3, 4), depth);
-    const double width = is_wide(x) ? m->conv_s16 : 1;
+    const conv_width width = width_of(instr);
     /* Depth-wise: each output lane has input lanes of its own, so that groups share a pass. */
     if (depth == 1 && groups > 1)
         conv_cost(m, dims(y, 0, 3), taps, depth, columns, width, cost);
@@ -98,7 +128,7 @@ static void attention_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr,
     const int64_t rows = square->dims[square->rank - 2], keys = square->dims[square->rank - 1];
     const int64_t count = rows * keys == 0 ? 0 : cyg_npu_view_elements(square) / (rows * keys);
     conv_cost(m, count * rows, 1, is_qk ? channels : keys, is_qk ? keys : channels,
-              is_wide(square) ? m->conv_s16 : 1, cost);
+              is_wide(square) ? WIDTH_16_8 : WIDTH_8, cost);
 }
 
 /* What follows a product: limits are simple, GELU and its kin are not. */

@@ -8,7 +8,8 @@
     "\"groups\": 1, \"convs\": 2, \"tengs\": 1, \"cvs\": 1, \"sdmas\": 1,\n"                       \
     "\"ocm_bytes\": 65536, \"conv_in\": 32, \"conv_out\": 32, \"conv_few\": 8, \"conv_post\": "    \
     "8,\n"                                                                                         \
-    "\"conv_s16\": 4, \"conv_start\": 64, \"teng_simple\": 64, \"teng_function\": 16, "            \
+    "\"conv_s16\": 4, \"conv_s16_out\": 32, \"conv_start\": 64, \"teng_simple\": 64, "             \
+    "\"teng_function\": 16, "                                                                      \
     "\"teng_norm\": 2,\n"                                                                          \
     "\"teng_start\": 64, \"cv_bytes\": 64, \"cv_start\": 64, \"ddr_bytes\": 26.5,\n"               \
     "\"ddr_stream_bytes\": 13.25, \"ddr_start\": 53, \"wait\": 16, \"call\": 20000"

@@ -23,6 +23,7 @@ static cyg_npu_machine machine = {
     .conv_few = 8,
     .conv_post = 8,
     .conv_s16 = 4,
+    .conv_s16_out = 64,
     .conv_start = 10,
     .teng_simple = 1,
     .teng_function = 1,
@@ -158,12 +159,81 @@ static void test_a_deadlock_is_an_error(void **state)
     assert_int_equal(run(), CYG_E_FORMAT);
 }
 
+static cyg_npu_view shape(cyg_type type, unsigned rank, const int64_t *dims)
+{
+    cyg_npu_view v = {.type = (uint8_t)type, .rank = (uint8_t)rank};
+    memcpy(v.dims, dims, rank * sizeof *dims);
+    return v;
+}
+#define SHAPE(type, ...)                                                                           \
+    shape(CYG_TYPE_##type, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t),                     \
+          (const int64_t[]){__VA_ARGS__})
+
+static int64_t cost_of(cyg_npu_op op, uint16_t engine, const cyg_npu_view *operands,
+                       uint16_t in_count)
+{
+    cyg_npu_machine m = machine;
+    m.conv_in = m.conv_out = 32;
+    const cyg_npu_instr instr = {.op = (uint16_t)op,
+                                 .engine = engine,
+                                 .in_count = in_count,
+                                 .out_count = 1,
+                                 .operands = operands};
+    return cyg_npu_cost_of(&m, &instr).cycles;
+}
+
+static void test_cost_of_products(void **state)
+{
+    (void)state;
+    const cyg_npu_view b = SHAPE(S32, 1), k = SHAPE(F32, 1), none = {0};
+    /* 10 rows, 2 passes of depth, 2 of columns: 40, and 640 / 8 finished sums: 80 */
+    const cyg_npu_view wide[] = {SHAPE(U8, 10, 64), SHAPE(S8, 64, 64), b, k, SHAPE(U8, 10, 64)};
+    assert_int_equal(cost_of(CYG_NPU_OP_CONV_LINEAR, CONV0, wide, 4), 10 + 80);
+    /* 32 passes of depth instead: 10 x 32 */
+    const cyg_npu_view deep[] = {SHAPE(U8, 10, 1024), SHAPE(S8, 32, 1024), b, k, SHAPE(U8, 10, 32)};
+    assert_int_equal(cost_of(CYG_NPU_OP_CONV_LINEAR, CONV0, deep, 4), 10 + 320);
+    /* 16 by 8 bits: twice that; 16 by 16: four times, for 64 columns at once */
+    const cyg_npu_view half[] = {SHAPE(S16, 10, 1024), SHAPE(S8, 32, 1024), b, k,
+                                 SHAPE(U8, 10, 32)};
+    assert_int_equal(cost_of(CYG_NPU_OP_CONV_LINEAR, CONV0, half, 4), 10 + 640);
+    const cyg_npu_view full[] = {SHAPE(S16, 10, 1024), SHAPE(S8, 32, 1024), b, k, none,
+                                 SHAPE(S8, 32, 1024),  SHAPE(S16, 10, 32)};
+    assert_int_equal(cost_of(CYG_NPU_OP_CONV_LINEAR, CONV0, full, 6), 10 + 320 * 4 * 2);
+    /* 3 channels count 8: 9 taps of them are 72 lanes, 3 passes, for 16 pixels */
+    const cyg_npu_view first[] = {SHAPE(U8, 1, 4, 4, 3), SHAPE(S8, 2, 3, 3, 3), b, k,
+                                  SHAPE(U8, 1, 4, 4, 2)};
+    assert_int_equal(cost_of(CYG_NPU_OP_CONV_2D, CONV0, first, 4), 10 + 48);
+    /* depthwise: the same passes for all channels, here 512 / 8 finished sums */
+    const cyg_npu_view depth[] = {SHAPE(U8, 1, 4, 4, 32), SHAPE(S8, 32, 3, 3, 1), b, k,
+                                  SHAPE(U8, 1, 4, 4, 32)};
+    assert_int_equal(cost_of(CYG_NPU_OP_CONV_2D, CONV0, depth, 4), 10 + 64);
+}
+
+static void test_cost_of_elements(void **state)
+{
+    (void)state;
+    const cyg_npu_view k = SHAPE(F32, 7);
+    const cyg_npu_view rows[] = {SHAPE(S16, 3, 7), k, k, SHAPE(U8, 3, 7)};
+    assert_int_equal(cost_of(CYG_NPU_OP_TENG_LAYERNORM, TENG, rows, 3), 20 + 21);
+    const cyg_npu_view pool[] = {SHAPE(U8, 1, 4, 4, 3), SHAPE(U8, 1, 2, 2, 3)};
+    assert_int_equal(cost_of(CYG_NPU_OP_TENG_POOL, TENG, pool, 1), 20 + 48);
+    const cyg_npu_view softmax[] = {SHAPE(S8, 2, 5), SHAPE(U8, 2, 5)};
+    assert_int_equal(cost_of(CYG_NPU_OP_TENG_SOFTMAX, TENG, softmax, 1), 20 + 3 * 10);
+    const cyg_npu_view copy[] = {SHAPE(S16, 4, 5), SHAPE(S16, 4, 5)};
+    assert_int_equal(cost_of(CYG_NPU_OP_CV_COPY, CV, copy, 1), 30 + 40);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing),      cmocka_unit_test(test_a_queue_is_in_order),
-        cmocka_unit_test(test_a_wait_costs), cmocka_unit_test(test_transfers_share_the_ddr),
-        cmocka_unit_test(test_alone),        cmocka_unit_test(test_a_deadlock_is_an_error),
+        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_a_queue_is_in_order),
+        cmocka_unit_test(test_a_wait_costs),
+        cmocka_unit_test(test_transfers_share_the_ddr),
+        cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_a_deadlock_is_an_error),
+        cmocka_unit_test(test_cost_of_products),
+        cmocka_unit_test(test_cost_of_elements),
     };
     return CYG_TEST_MAIN(tests);
 }
