@@ -96,6 +96,7 @@ static cyg_status transform(simplify_job *job)
     if (st == CYG_OK && job->explain != NULL)
         st = explain_result(job, g);
     cyg_graph_destroy(g);
+    cyg_memory_trim();
     return st;
 }
 

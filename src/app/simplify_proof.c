@@ -110,6 +110,7 @@ cyg_status cyg_prove(cyg_app *app, const char *original, const char *result, cyg
         st = run_original(app, g, others, batches[i], p, &checks[i]);
     }
     cyg_graph_destroy(g);
+    cyg_memory_trim();
     if (st == CYG_OK)
         st = compare(app, original, result, checks, p);
     for (size_t i = 0; i < CYG_COUNT(checks); i++)

@@ -22,6 +22,8 @@ void cyg_map_release_pages(const cyg_map *map, size_t offset, size_t size);
 /* The whole pages inside [data, data + size) go back to the system; what they held is undefined
  * from now on (a map's come back from the file). */
 void cyg_memory_release(const void *data, size_t size);
+/* What was freed goes back to the system: between phases of which each holds a model. */
+void cyg_memory_trim(void);
 
 bool cyg_path_exists(const char *path);
 bool cyg_path_is_dir(const char *path);

@@ -7,6 +7,7 @@
  * Cygnet does not do this to itself. */
 #include "base/file.h"
 
+#include <malloc.h> /* malloc_trim */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -65,6 +66,13 @@ void cyg_memory_release(const void *data, size_t size)
                     end = ((uintptr_t)data + size) & ~(page - 1);
     if (end > begin)
         (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+void cyg_memory_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 void cyg_map_release_pages(const cyg_map *map, size_t offset, size_t size)

@@ -176,6 +176,9 @@ cyg_status cyg_onnx_import(cyg_ctx *ctx, const char *path, const cyg_onnx_import
     status = run(&imp, &info);
     if (status != CYG_OK)
         goto done;
+    /* Reading touched all of it; what is used in place comes back when it is. */
+    cyg_map_release_pages(&(cyg_map){.data = imp.file.data, .size = imp.file.size}, 0,
+                          imp.file.size);
     *out_graph = imp.graph;
     imp.graph = NULL;
     if (out_info != NULL)

@@ -135,7 +135,8 @@ static const char *refused_type(int64_t data_type)
     }
 }
 
-/* Copies what lies at an address that does not suit the type, and hands the pages back. */
+/* Copies what lies at an address that does not suit the type, and hands the pages back; small
+ * things too, for reading one of them later maps 64 KiB of the file around it. */
 static cyg_status align(cyg_onnx_importer *imp, cyg_span bytes, size_t element, const void **out)
 {
     *out = bytes.data;
@@ -143,7 +144,7 @@ static cyg_status align(cyg_onnx_importer *imp, cyg_span bytes, size_t element, 
         *out = &cyg_onnx_nothing;
         return CYG_OK;
     }
-    if ((uintptr_t)bytes.data % element == 0)
+    if ((uintptr_t)bytes.data % element == 0 && bytes.size >= RELEASE_FROM)
         return CYG_OK;
     void *copy = cyg_arena_alloc(&imp->graph->arena, bytes.size, 64);
     if (copy == NULL)
