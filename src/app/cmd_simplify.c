@@ -16,7 +16,7 @@ typedef struct simplify_job {
     const char *input, *output;
     const char *shapes, *explain, *dump_after;
     int64_t opset; /* 0 = the input's */
-    bool no_check;
+    bool no_check, external;
     cyg_proof proof;
     cyg_explain story;
     cyg_onnx_info info;
@@ -90,7 +90,8 @@ static cyg_status transform(simplify_job *job)
     g->alone = true;
     cyg_status st = optimise(job, g);
     if (st == CYG_OK) {
-        const cyg_onnx_export_options options = {.opset = (int)job->opset};
+        const cyg_onnx_export_options options = {.opset = (int)job->opset,
+                                                 .external_data = job->external};
         st = cyg_onnx_export(ctx, g, job->file.written, &options);
     }
     if (st == CYG_OK && job->explain != NULL)
@@ -241,6 +242,8 @@ cyg_status cyg_cmd_simplify(cyg_app *app, int argc, const char *const *argv)
          NULL},
         {"no-check", 0, false, yes_no, &job.no_check, NULL, NULL, NULL,
          "write the result without the proof", NULL},
+        {"external-data", 0, false, yes_no, &job.external, NULL, NULL, NULL,
+         "weights into OUT.onnx.data beside it, as a result above 2 GiB has them anyway", NULL},
         {"explain", 0, false, text, &job.explain, NULL, NULL, NULL,
          "what became of this node (or of the one that makes this tensor), pass by pass", NULL},
         {"dump-after", 0, false, text, &job.dump_after, NULL, NULL, NULL,

@@ -9,8 +9,10 @@
  * name of the result. So expansion may leave weights as they are (expand.c), and no more than one
  * chunk of them is ever in memory.
  *
- * Written: names, shapes of all values, metadata. Not written: external data (a file above 2 GiB is
- * refused, for protobuf ends there), provenance. */
+ * protobuf ends at 2 GiB: a larger model's tensors go into a second file beside it (external data,
+ * export_tensor.c).
+ *
+ * Written: names, shapes of all values, metadata. Not written: provenance. */
 #include "onnx/export.h"
 
 #include <string.h>
@@ -29,15 +31,10 @@ enum { /* ModelProto, GraphProto, and their parts */
        MODEL_META = 14,
        GRAPH_NODE = 1,
        GRAPH_NAME = 2,
-       GRAPH_INITIALIZER = 5,
        GRAPH_INPUT = 11,
        GRAPH_OUTPUT = 12,
        GRAPH_VALUE_INFO = 13,
-       TENSOR_DIMS = 1,
-       TENSOR_TYPE = 2,
-       TENSOR_NAME = 8,
-       TENSOR_RAW = 9,
-       CHUNK = 1 << 16,
+       MOST_BYTES = INT32_MAX - (1 << 20), /* of a protobuf; the rest is for the model's head */
 };
 
 /* IR version that came with an opset. */
@@ -71,122 +68,6 @@ static void put_value_info(cyg_exporter *x, uint32_t field, cyg_value_id id, cyg
     cyg_strbuf_deinit(&shape);
     cyg_strbuf_deinit(&part);
     cyg_strbuf_deinit(&info);
-}
-
-void cyg_export_tensor_head(const cyg_value *v, const char *name, int rank, const int64_t *dims,
-                            cyg_strbuf *out)
-{
-    for (int i = 0; i < rank; i++)
-        cyg_proto_int(out, TENSOR_DIMS, dims[i]);
-    cyg_proto_int(out, TENSOR_TYPE, cyg_type_to_onnx(v->type));
-    cyg_proto_string(out, TENSOR_NAME, name);
-    cyg_proto_head(out, TENSOR_RAW, v->bytes);
-}
-
-/* ---- constants ---- */
-
-/* The constant behind value i (itself, or what the folded Transpose reads); NULL when i is none. */
-static const cyg_value *constant_of(const cyg_exporter *x, uint32_t i)
-{
-    if (!cyg_node_is_none(x->folded[i]))
-        return cyg_val(x->g, cyg_nod(x->g, x->folded[i])->in[0]);
-    return x->g->values[i].is_const ? &x->g->values[i] : NULL;
-}
-
-static void initializer_head(const cyg_exporter *x, uint32_t i, cyg_strbuf *out)
-{
-    const cyg_value *v = constant_of(x, i);
-    int64_t dims[CYG_MAX_RANK];
-    const int64_t *perm = NULL;
-    if (!cyg_node_is_none(x->folded[i]))
-        CYG_IGNORE(cyg_node_ints(cyg_nod(x->g, x->folded[i]), CYG_ATTR_perm, &perm));
-    for (int k = 0; k < v->rank; k++)
-        dims[k] = v->dims[perm == NULL ? k : perm[k]];
-    out->len = 0;
-    cyg_export_tensor_head(v, x->g->values[i].name, v->rank, dims, out);
-}
-
-/* Writes v with its dimensions in the order of perm: one row of the result at a time. */
-static void write_permuted(cyg_writer *w, const cyg_value *v, const int64_t *perm)
-{
-    const size_t size = cyg_type_size(v->type);
-    const int rank = v->rank, last = rank - 1;
-    size_t stride[CYG_MAX_RANK], step[CYG_MAX_RANK];
-    int64_t at[CYG_MAX_RANK] = {0};
-    size_t elements = 1;
-    for (int k = last; k >= 0; k--) {
-        stride[k] = elements * size;
-        elements *= (size_t)v->dims[k];
-    }
-    for (int k = 0; k < rank; k++)
-        step[k] = stride[perm[k]];
-    const size_t row = (size_t)v->dims[perm[last]];
-    const char *from = v->data;
-    for (size_t done = 0; done < elements; done += row) {
-        char buffer[4096];
-        for (size_t i = 0; i < row;) {
-            size_t n = 0;
-            for (; i < row && n + size <= sizeof buffer; i++, n += size)
-                memcpy(buffer + n, from + i * step[last], size);
-            cyg_writer_write(w, buffer, n);
-        }
-        for (int k = last - 1; k >= 0; k--) { /* the next row, like an odometer */
-            from += step[k];
-            if (++at[k] < v->dims[perm[k]])
-                break;
-            from -= step[k] * (size_t)v->dims[perm[k]];
-            at[k] = 0;
-        }
-    }
-}
-
-static cyg_status write_initializers(cyg_exporter *x, cyg_writer *w)
-{
-    cyg_strbuf head = {0}, tag = {0};
-    cyg_status st = CYG_OK;
-    for (uint32_t i = 0; i < x->g->value_count && st == CYG_OK; i++) {
-        const cyg_value *v = x->needed[i] ? constant_of(x, i) : NULL;
-        if (v == NULL)
-            continue;
-        initializer_head(x, i, &head);
-        tag.len = 0;
-        cyg_proto_head(&tag, GRAPH_INITIALIZER, head.len + v->bytes);
-        cyg_writer_write(w, tag.data, tag.len);
-        cyg_writer_write(w, head.data, head.len);
-        if (!cyg_node_is_none(x->folded[i])) {
-            const int64_t *perm;
-            CYG_IGNORE(cyg_node_ints(cyg_nod(x->g, x->folded[i]), CYG_ATTR_perm, &perm));
-            write_permuted(w, v, perm);
-        } else {
-            for (size_t at = 0; at < v->bytes; at += CHUNK)
-                cyg_writer_write(w, (const char *)v->data + at,
-                                 v->bytes - at < CHUNK ? v->bytes - at : CHUNK);
-        }
-        if (x->written != NULL && v->bytes > 0)
-            x->written(x->user, v->data, v->bytes);
-        st = head.failed || tag.failed ? CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory")
-                                       : cyg_ctx_check_cancelled(x->ctx);
-    }
-    cyg_strbuf_deinit(&head);
-    cyg_strbuf_deinit(&tag);
-    return st;
-}
-
-static size_t initializers_size(cyg_exporter *x)
-{
-    cyg_strbuf head = {0};
-    size_t total = 0;
-    for (uint32_t i = 0; i < x->g->value_count; i++) {
-        const cyg_value *v = x->needed[i] ? constant_of(x, i) : NULL;
-        if (v == NULL)
-            continue;
-        initializer_head(x, i, &head);
-        const size_t size = head.len + v->bytes;
-        total += 1 + cyg_proto_varint_size(size) + size;
-        x->scratch[0].failed = x->scratch[0].failed || head.failed;
-    }
-    cyg_strbuf_deinit(&head);
-    return total;
 }
 
 /* ---- graph and model ---- */
@@ -283,39 +164,49 @@ static void put_model(cyg_exporter *x, const char *note, cyg_strbuf *out)
     }
 }
 
-static cyg_status write_model(cyg_exporter *x, const char *path, const char *note)
+/* The one file: `head` and `graph` are what comes before the tensors. */
+static cyg_status write_file(cyg_exporter *x, const char *path, const cyg_strbuf *head,
+                             const cyg_strbuf *graph, uint64_t size)
+{
+    cyg_writer *w = NULL;
+    CYG_DO(cyg_writer_open(x->ctx, path, &w));
+    cyg_writer_write(w, head->data, head->len);
+    cyg_writer_write(w, graph->data, graph->len);
+    cyg_status st = cyg_export_tensors(x, w);
+    if (st == CYG_OK && cyg_writer_offset(w) != size)
+        st = CYG_FAIL(x->ctx, CYG_E_INTERNAL, "%s: expected %llu bytes, wrote %llu", path,
+                      (unsigned long long)size, (unsigned long long)cyg_writer_offset(w));
+    if (st == CYG_OK)
+        return cyg_writer_commit(x->ctx, w);
+    cyg_writer_abort(w);
+    return st;
+}
+
+/* Both files, where the model is too large for one, or two are asked for. */
+static cyg_status write_model(cyg_exporter *x, const char *path,
+                              const cyg_onnx_export_options *options)
 {
     cyg_strbuf graph = {0}, model = {0};
-    cyg_writer *w = NULL;
     cyg_status st;
     st = put_graph(x, &graph);
     if (st != CYG_OK)
         goto done;
-    put_model(x, note, &model);
-    const size_t size = graph.len + initializers_size(x);
+    put_model(x, options->producer_note, &model);
+    if (options->external_data || graph.len + cyg_export_tensors_size(x) > MOST_BYTES) {
+        st = cyg_export_external(x, path);
+        if (st != CYG_OK)
+            goto done;
+    }
+    const size_t size = graph.len + cyg_export_tensors_size(x);
     cyg_proto_head(&model, MODEL_GRAPH, size);
-    if (graph.failed || model.failed || x->scratch[0].failed || x->scratch[1].failed) {
+    if (graph.failed || model.failed || x->scratch[0].failed || x->scratch[1].failed)
         st = CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory");
-        goto done;
-    }
-    if (size + model.len > INT32_MAX) {
+    else if (size > MOST_BYTES)
         st = CYG_FAIL(x->ctx, CYG_E_UNSUPPORTED,
-                      "%s: the model has %zu bytes, but an ONNX file ends at 2 GiB", path, size);
-        goto done;
-    }
-    st = cyg_writer_open(x->ctx, path, &w);
-    if (st != CYG_OK)
-        goto done;
-    cyg_writer_write(w, model.data, model.len);
-    cyg_writer_write(w, graph.data, graph.len);
-    st = write_initializers(x, w);
-    if (st == CYG_OK && cyg_writer_offset(w) != size + model.len)
-        st = CYG_FAIL(x->ctx, CYG_E_INTERNAL, "%s: expected %zu bytes, wrote %llu", path,
-                      size + model.len, (unsigned long long)cyg_writer_offset(w));
-    if (st == CYG_OK)
-        st = cyg_writer_commit(x->ctx, w);
+                      "%s: the nodes alone have %zu bytes, but an ONNX file ends at 2 GiB", path,
+                      size);
     else
-        cyg_writer_abort(w);
+        st = write_file(x, path, &model, &graph, size + model.len);
 done:
     cyg_strbuf_deinit(&graph);
     cyg_strbuf_deinit(&model);
@@ -331,16 +222,19 @@ static cyg_status prepare(cyg_exporter *x, cyg_graph *g, cyg_arena *scratch)
 cyg_status cyg_onnx_export(cyg_ctx *ctx, const cyg_graph *g, const char *path,
                            const cyg_onnx_export_options *options)
 {
-    const int opset = options == NULL || options->opset == 0 ? 17 : options->opset;
+    const cyg_onnx_export_options none = {0};
+    options = options == NULL ? &none : options;
+    const int opset = options->opset == 0 ? 17 : options->opset;
     cyg_graph *expanded = NULL;
     cyg_arena scratch;
     CYG_TRY(ctx, cyg_onnx_expand(ctx, g, opset, &expanded), "while exporting %s", path);
     cyg_arena_init(&scratch);
-    cyg_exporter x = {.ctx = ctx, .g = expanded, .opset = opset};
-    if (options != NULL) {
-        x.written = options->written;
-        x.user = options->user;
-    }
+    cyg_exporter x = {.ctx = ctx,
+                      .g = expanded,
+                      .opset = opset,
+                      .arena = &scratch,
+                      .written = options->written,
+                      .user = options->user};
     x.needed = CYG_NEW_ARRAY(&scratch, bool, (size_t)expanded->value_count + 1);
     x.folded = CYG_NEW_ARRAY(&scratch, cyg_node_id, (size_t)expanded->value_count + 1);
     cyg_status st = CYG_OK;
@@ -349,7 +243,7 @@ cyg_status cyg_onnx_export(cyg_ctx *ctx, const cyg_graph *g, const char *path,
     else
         st = prepare(&x, expanded, &scratch);
     if (st == CYG_OK)
-        st = write_model(&x, path, options == NULL ? NULL : options->producer_note);
+        st = write_model(&x, path, options);
     if (st != CYG_OK)
         st = CYG_FAIL(ctx, st, "while exporting %s", path);
     cyg_strbuf_deinit(&x.scratch[0]);

@@ -50,6 +50,7 @@ enum { CYG_ONNX_16_BIT_PAIRS = 21 };
 typedef struct cyg_onnx_export_options {
     int opset; /* 0 = 17 */
     const char *producer_note;
+    bool external_data; /* tensors into PATH.data; a model above 2 GiB has them there anyway */
     /* Called once the bytes of a constant are in the file, so that a mapped source can give its
      * pages back; NULL = nobody cares. */
     void (*written)(void *user, const void *data, size_t bytes);

@@ -263,6 +263,45 @@ static void test_errors(void **state)
                  17, "rows is no permutation: 1 at 2");
 }
 
+/* Tensors in a file beside the model: said to be there, and there, as they are and transposed; what
+ * is small stays inside. */
+static void test_external_data(void **state)
+{
+    cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    cyg_graph *g = parse_graph("graph \"g\" opset 18\ninput %x: f32[2,24]\n"
+                               "const %w: f32[16,24] = #0 1536\nconst %v: f32[16,17] = #0 1088\n"
+                               "const %b: f32[17] = #0 68\n%h: f32[2,16] = linear(%x, %w)\n"
+                               "%m: f32[2,17] = matmul(%h, %v)\n%y: f32[2,17] = add(%m, %b)\n"
+                               "output %y\n");
+    float numbers[2][384];
+    for (int i = 0; i < 384; i++) {
+        numbers[0][i] = (float)i;
+        numbers[1][i] = (float)-i;
+    }
+    g->values[cyg_graph_find_value(g, "w").i].data = numbers[0];
+    g->values[cyg_graph_find_value(g, "v").i].data = numbers[1];
+    const char *path = scratch_path(state, "m.onnx");
+    const cyg_onnx_export_options options = {.opset = 17, .external_data = true};
+    assert_int_equal(cyg_onnx_export(&ctx, g, path, &options), CYG_OK);
+    cyg_map inside, beside;
+    assert_int_equal(cyg_map_open(&ctx, path, &inside), CYG_OK);
+    assert_int_equal(cyg_map_open(&ctx, scratch_path(state, "m.onnx.data"), &beside), CYG_OK);
+    assert_true(inside.size < 1024);
+    assert_int_equal(beside.size, 1536 + 1088);
+    cyg_map_close(&inside);
+    cyg_map_close(&beside);
+    cyg_graph *back = import_ok(path);
+    const float *w = cyg_val(back, cyg_graph_find_value(back, "w"))->data,
+                *v = cyg_val(back, cyg_graph_find_value(back, "v"))->data;
+    for (int i = 0; i < 24; i++)
+        for (int k = 0; k < 16; k++)
+            assert_true(w[i * 16 + k] == numbers[0][k * 24 + i]);
+    assert_memory_equal(v, numbers[1], 1088);
+    cyg_graph_destroy(back);
+    cyg_graph_destroy(g);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup_scratch, teardown_scratch)
 
 int main(void)
@@ -275,6 +314,7 @@ int main(void)
         CASE(test_chains_are_written_by_rows),
         CASE(test_quantised_values_become_pairs),
         CASE(test_convolutions_stay_channels_first),
+        CASE(test_external_data),
         CASE(test_errors),
     };
     return CYG_TEST_MAIN(tests);
