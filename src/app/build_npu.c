@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "app/npu_record.h"
 #include "format/package.h"
 #include "npu/subgraph.h"
 #include "sim/device.h"
@@ -162,6 +163,55 @@ static cyg_status compile_variant(cyg_build *b, uint32_t index, cyg_program *sea
     return cyg_target_npu_seal(ctx, &b->programs[index], r, arena, sealed);
 }
 
+/* What the plain schedule would take, for comparison: cycles by subgraph. Partitions are the same
+ * unless memory decided otherwise; then there is nothing to compare. */
+static cyg_status compile_baseline(cyg_build *b)
+{
+    const cyg_npu_result *own = &b->npu->results[b->npu->shown];
+    cyg_npu_options options = b->npu->options;
+    cyg_npu_result r;
+    options.kind = CYG_NPU_SCHEDULE_BASELINE;
+    if (b->npu->options.kind == CYG_NPU_SCHEDULE_BASELINE)
+        return CYG_OK;
+    CYG_DO(cyg_target_npu_compile(&b->app->ctx, &b->programs[b->npu->shown], &options,
+                                  &b->app->arena, &r));
+    if (r.subgraph_count != own->subgraph_count)
+        return CYG_OK;
+    int64_t *cycles = CYG_NEW_ARRAY(&b->app->arena, int64_t, r.subgraph_count + 1);
+    if (cycles == NULL)
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < r.subgraph_count; i++)
+        cycles[i] = r.subgraphs[i].schedule.cycles;
+    b->npu->baseline = cycles;
+    b->npu->baseline_ms = r.estimated_ms;
+    return CYG_OK;
+}
+
+/* trace.json and op_profile.csv of the program shown, one folder a subgraph. */
+static cyg_status write_traces(cyg_build *b)
+{
+    const cyg_npu_result *r = &b->npu->results[b->npu->shown];
+    const uint32_t batch = b->programs[b->npu->shown].batch;
+    for (uint32_t i = 0; i < r->subgraph_count; i++) {
+        const char *trace, *profile,
+            *folder = cyg_arena_printf(&b->app->arena, "compiler/debug/subgraph_npu_%u/b%u/", i,
+                                       batch > 0 ? batch : 1);
+        if (folder == NULL)
+            return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+        const char *first = cyg_arena_printf(&b->app->arena, "%strace.json", folder),
+                   *second = cyg_arena_printf(&b->app->arena, "%sop_profile.csv", folder);
+        if (first == NULL || second == NULL)
+            return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+        CYG_DO(cyg_build_path(b, first, &trace));
+        CYG_DO(cyg_build_path(b, second, &profile));
+        CYG_DO(cyg_npu_write_trace(&b->app->ctx, trace, profile, &b->npu->options.machine,
+                                   &b->programs[b->npu->shown], &r->subgraphs[i], i));
+        if (i == 0)
+            b->npu->trace = first;
+    }
+    return CYG_OK;
+}
+
 static void tell_schedule(cyg_build *b)
 {
     const cyg_npu_result *r = &b->npu->results[b->npu->shown];
@@ -186,6 +236,8 @@ static void tell_schedule(cyg_build *b)
                   cyg_text_count(r->cycles, cycles), r->estimated_ms,
                   (long long)(m->clock_khz / 1000), 100 * b->npu->conv_utilisation);
     cyg_app_print(b->app, "  max_cycle = %s\n", cyg_text_count(r->cycles, cycles));
+    if (b->npu->trace != NULL)
+        cyg_app_print(b->app, "  %s shows it in Perfetto or chrome://tracing\n", b->npu->trace);
 }
 
 cyg_status cyg_build_npu_compile(cyg_build *b, const char *path)
@@ -217,6 +269,9 @@ cyg_status cyg_build_npu_compile(cyg_build *b, const char *path)
                                           : cyg_package_write_content(ctx, path, &content);
     cyg_strbuf_deinit(&meta);
     CYG_DO(status);
+    CYG_DO(compile_baseline(b));
+    if (b->config.compiler.npu_perf)
+        CYG_DO(write_traces(b));
     tell_schedule(b);
     return CYG_OK;
 }
@@ -376,6 +431,8 @@ void cyg_build_npu_write(const cyg_build *b, cyg_json *j)
                         b->npu->options.kind == CYG_NPU_SCHEDULE_BASELINE ? "baseline" : "default");
     cyg_json_key_int(j, "max_cycle", r->cycles);
     cyg_json_key_double(j, "estimated_ms", r->estimated_ms);
+    if (b->npu->baseline != NULL)
+        cyg_json_key_double(j, "baseline_ms", b->npu->baseline_ms);
     cyg_json_key_double(j, "conv_utilisation", b->npu->conv_utilisation);
     cyg_json_key_int(j, "ddr_bytes", (int64_t)b->npu->ddr_bytes);
     cyg_json_key_int(j, "ocm_peak_bytes", (int64_t)r->ocm_peak_bytes);
@@ -394,4 +451,12 @@ void cyg_build_npu_write(const cyg_build *b, cyg_json *j)
         cyg_json_end_object(j);
     }
     cyg_json_end_array(j);
+}
+
+cyg_status cyg_build_npu_record(const cyg_build *b, cyg_json *j)
+{
+    cyg_json_key(j, "npu");
+    return cyg_npu_write_record(&b->app->ctx, j, &b->npu->options.machine,
+                                &b->programs[b->npu->shown], &b->npu->results[b->npu->shown],
+                                b->npu->baseline);
 }

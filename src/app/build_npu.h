@@ -11,7 +11,10 @@ struct cyg_build_npu {
     uint32_t shown;          /* the program that figures are about: group 0, batch 1 */
     double conv_utilisation; /* of it, 0..1 */
     uint64_t ddr_bytes;
-    size_t checked; /* samples that the simulator ran */
+    const int64_t *baseline; /* cycles of the plain schedule by subgraph; NULL = not known */
+    double baseline_ms;
+    const char *trace; /* relative; NULL = none was asked for */
+    size_t checked;    /* samples that the simulator ran */
 };
 
 bool cyg_build_is_npu(const cyg_build *b);
@@ -28,5 +31,7 @@ cyg_status cyg_build_npu_check(cyg_build *b, const char *reference_path,
                                const char *path) CYG_MUST_USE;
 /* Members of build_context.json. */
 void cyg_build_npu_write(const cyg_build *b, cyg_json *j);
+/* Member "npu" of report.json. */
+cyg_status cyg_build_npu_record(const cyg_build *b, cyg_json *j) CYG_MUST_USE;
 
 #endif

@@ -293,6 +293,8 @@ static cyg_status write_report(const cyg_build *b, cyg_strbuf *out)
         cyg_json_key(&j, "block");
         cyg_picture_write(&b->picture, &j);
     }
+    if (b->npu != NULL)
+        CYG_DO(cyg_build_npu_record(b, &j));
     if (b->precision.row_count > 0) {
         cyg_json_key(&j, "precision");
         CYG_DO(cyg_build_write_precision(b, &j));
