@@ -10,16 +10,34 @@
 #include "format/package.h"
 #include "target/npu/npu.h"
 
-static void print_steps(const cyg_program *p, const cyg_npu_subgraph *s)
+/* First start and last end of what computes a step (its weights may come long before). */
+static void extent(const cyg_npu_machine *m, const cyg_npu_subgraph *s, const cyg_npu_timing *t,
+                   uint32_t step, int64_t *start, int64_t *end)
 {
-    printf("%5s %6s %10s %10s %10s %10s %10s  %s\n", "step", "tasks", "conv", "teng", "cv", "sdma",
-           "ddr bytes", "name");
+    *start = INT64_MAX;
+    *end = 0;
+    for (uint32_t i = 0; i < s->program.instr_count; i++) {
+        const cyg_npu_instr *instr = &s->program.instrs[i];
+        if (instr->step != step || cyg_npu_engine_at(m, instr->engine).kind == CYG_NPU_SDMA)
+            continue;
+        *start = t->spans[i].start < *start ? t->spans[i].start : *start;
+        *end = t->spans[i].end > *end ? t->spans[i].end : *end;
+    }
+}
+
+static void print_steps(const cyg_npu_machine *m, const cyg_program *p, const cyg_npu_subgraph *s,
+                        const cyg_npu_timing *t)
+{
+    printf("%5s %6s %9s %9s %9s %9s %9s %9s %10s  %s\n", "step", "tasks", "start", "end", "conv",
+           "teng", "cv", "sdma", "ddr bytes", "name");
     for (uint32_t i = 0; i <= s->last - s->first; i++) {
         const cyg_npu_step_report *r = &s->steps[i];
-        printf("%5u %6u %10lld %10lld %10lld %10lld %10lld  %s\n", r->step, r->tasks,
-               (long long)r->busy[CYG_NPU_CONV], (long long)r->busy[CYG_NPU_TENG],
-               (long long)r->busy[CYG_NPU_CV], (long long)r->busy[CYG_NPU_SDMA],
-               (long long)r->ddr_bytes, p->steps[r->step].name);
+        int64_t start, end;
+        extent(m, s, t, i, &start, &end);
+        printf("%5u %6u %9lld %9lld %9lld %9lld %9lld %9lld %10lld  %s\n", r->step, r->tasks,
+               (long long)start, (long long)end, (long long)r->busy[CYG_NPU_CONV],
+               (long long)r->busy[CYG_NPU_TENG], (long long)r->busy[CYG_NPU_CV],
+               (long long)r->busy[CYG_NPU_SDMA], (long long)r->ddr_bytes, p->steps[r->step].name);
     }
 }
 
@@ -31,7 +49,8 @@ static int fail(cyg_ctx *ctx)
 }
 
 static void print_subgraph(cyg_ctx *ctx, cyg_arena *arena, const cyg_npu_options *o,
-                           const cyg_npu_subgraph *s, uint32_t number)
+                           const cyg_npu_subgraph *s, uint32_t number,
+                           const cyg_program *with_steps)
 {
     int64_t busy[CYG_NPU_ENGINE_KINDS] = {0};
     for (uint32_t k = 0; k <= s->last - s->first; k++)
@@ -57,6 +76,8 @@ static void print_subgraph(cyg_ctx *ctx, cyg_arena *arena, const cyg_npu_options
            (unsigned long long)s->output_bytes, (unsigned long long)s->spill_bytes,
            (unsigned long long)s->schedule.ocm_peak_bytes, (long long)o->machine.ocm_bytes,
            (unsigned long long)s->program.ocm_bytes);
+    if (with_steps != NULL)
+        print_steps(&o->machine, with_steps, s, &timing);
 }
 
 int main(int argc, char **argv)
@@ -85,9 +106,8 @@ int main(int argc, char **argv)
         return fail(&ctx);
     const double seconds = cyg_seconds() - start;
     for (uint32_t i = 0; i < r.subgraph_count; i++) {
-        print_subgraph(&ctx, &arena, &o, &r.subgraphs[i], i);
-        if (argc > 6 && strcmp(argv[6], "steps") == 0)
-            print_steps(&k.programs[0], &r.subgraphs[i]);
+        print_subgraph(&ctx, &arena, &o, &r.subgraphs[i], i,
+                       argc > 6 && strcmp(argv[6], "steps") == 0 ? &k.programs[0] : NULL);
     }
     for (uint32_t i = 0; i < r.refusal_count; i++)
         printf("CPU: step %u \"%s\": %s\n", r.refusals[i].step,
