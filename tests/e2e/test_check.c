@@ -113,14 +113,14 @@ static void vendor_commands(void **state)
     const e2e_how how = {.folder = home};
     e2e_cygnet(&result, how,
                "build --input model/swin-t.onnx --output_dir output --config config/swin-t.json "
-               "--target_hardware=CPU --quant.min_sqnr_db 0");
+               "--target_hardware=AX650 --quant.min_sqnr_db 0");
     e2e_expect(&result, 0);
     assert_non_null(strstr(result.out, "successfully!"));
+    assert_non_null(strstr(result.out, "max_cycle = "));
     assert_non_null(strstr(result.out, "QuantAxModel macs:"));
     e2e_cygnet(&result, how,
                "build --config config/swin-t.json --quant.calibration_method Percentile "
-               "--quant.precision_analysis 1 --compiler.npu_perf --target_hardware CPU "
-               "--quant.min_sqnr_db 0");
+               "--quant.precision_analysis 1 --compiler.npu_perf --quant.min_sqnr_db 0");
     e2e_expect(&result, 0);
     fixture_text("home/list.txt", "0\r\n");
     e2e_cygnet(&result, how,

@@ -1,0 +1,138 @@
+/* A build for an NPU from the outside: the same bytes as the CPU's package in every mode, and the
+ * same cycles wherever they are told. */
+#include "e2e.h"
+
+static e2e_result result;
+
+static int setup(void **state)
+{
+    const int status = fixture_setup(state);
+    if (status == 0) {
+        e2e_cygnet(&result, (e2e_how){0},
+                   "build --config build.json --output_dir cpu --target_hardware CPU");
+        e2e_expect(&result, 0);
+        e2e_cygnet(&result, (e2e_how){0},
+                   "run --model cpu/compiled.cyg --input_dir in --output_dir cpu-run "
+                   "--random_input");
+        e2e_expect(&result, 0);
+    }
+    return status;
+}
+
+static int teardown(void **state)
+{
+    e2e_free(&result);
+    return fixture_teardown(state);
+}
+
+static void build(const char *out, const char *flags)
+{
+    e2e_cygnet(&result, (e2e_how){0}, "build --config build.json --output_dir %s %s", out, flags);
+}
+
+static void same_bytes(const char *out)
+{
+    size_t a_size, b_size;
+    e2e_cygnet(&result, (e2e_how){0},
+               "run --model %s/compiled.axmodel --input_dir in --output_dir %s-run --sim_check",
+               out, out);
+    e2e_expect(&result, 0);
+    char *a = fixture_read(e2e_path("cpu-run/logits.bin"), &a_size),
+         *b = fixture_read(e2e_path("%s-run/logits.bin", out), &b_size);
+    assert_int_equal(a_size, b_size);
+    assert_memory_equal(a, b, a_size);
+    free(a);
+    free(b);
+}
+
+static void modes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *out, *flags;
+    } cases[] = {
+        {"npu1", "--target_hardware AX650"},
+        {"npu3", "--target_hardware=AX650 --npu_mode NPU3"},
+        {"half", "--target_hardware AX620E --npu_mode NPU1"},
+        {"plain", "--target_hardware AX650 --compiler.schedule baseline"},
+        {"slow", "--target_hardware AX650 --compiler.ddr_bw_limit 1.5"},
+    };
+    double cycles[5];
+    for (size_t i = 0; i < CYG_COUNT(cases); i++) {
+        build(cases[i].out, cases[i].flags);
+        e2e_expect(&result, 0);
+        assert_non_null(strstr(result.out, "max_cycle = "));
+        assert_non_null(strstr(result.out, "1 NPU subgraph, 0 CPU steps"));
+        assert_non_null(strstr(result.out, "same bytes as the CPU"));
+        same_bytes(cases[i].out);
+        e2e_cygnet(&result, (e2e_how){0}, "bench -m %s/compiled.cyg -r 1 -w 0 --json",
+                   cases[i].out);
+        e2e_expect(&result, 0);
+        cycles[i] = e2e_number(&result, "cycles");
+    }
+    assert_true(cycles[1] <= cycles[0]);
+    assert_true(cycles[0] <= cycles[3]);
+    assert_true(cycles[0] < cycles[4]);
+}
+
+static void records(void **state)
+{
+    (void)state;
+    build("traced", "--target_hardware AX650 --compiler.npu_perf --json");
+    e2e_expect(&result, 0);
+    const double cycles = e2e_number(&result, "max_cycle");
+    assert_true(cycles > 0 && e2e_number(&result, "estimated_ms") > 0);
+    assert_true(e2e_number(&result, "baseline_ms") >= e2e_number(&result, "estimated_ms"));
+    size_t size;
+    char *trace =
+        fixture_read(e2e_path("traced/compiler/debug/subgraph_npu_0/b1/trace.json"), &size);
+    assert_non_null(strstr(trace, "conv0"));
+    assert_non_null(strstr(trace, "traceEvents"));
+    free(trace);
+    free(fixture_read(e2e_path("traced/compiler/debug/subgraph_npu_0/b1/op_profile.csv"), &size));
+    assert_int_equal(fixture_count(e2e_path("traced/compiler"), "reference"), 0);
+    e2e_cygnet(&result, (e2e_how){0}, "bench -m traced/compiled.cyg -r 1 -w 0 --json");
+    assert_true(e2e_number(&result, "cycles") == cycles);
+}
+
+static void batches(void **state)
+{
+    (void)state;
+    build("two", "--target_hardware AX650 --compiler.static_batch_sizes 1 2");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.out, "batchs [1, 2]"));
+    e2e_cygnet(&result, (e2e_how){0},
+               "run --model two/compiled.cyg --input_dir in --output_dir two-run --batch_size 1 "
+               "--sim_check");
+    e2e_expect(&result, 0);
+}
+
+static void machines(void **state)
+{
+    (void)state;
+    fixture_copy(CYG_SOURCE_ROOT "/src/npu/machines/ax650.json", "own.json");
+    build("own", "--target_hardware own.json --npu_mode NPU2");
+    e2e_expect(&result, 0);
+    same_bytes("own");
+    build("no", "--target_hardware missing.json");
+    e2e_expect_error(&result, 3, "missing.json", "no");
+    fixture_text("bad.json", "{\"chip\": \"x\"}");
+    build("no", "--target_hardware=bad.json");
+    assert_true(result.code != 0);
+    assert_non_null(strstr(result.err, "bad.json"));
+    build("cpu2", "--target_hardware CPU --npu_mode NPU2 --compiler.npu_perf");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.err, "npu_mode has no effect"));
+    assert_non_null(strstr(result.err, "compiler.npu_perf has no effect"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(modes),
+        cmocka_unit_test(records),
+        cmocka_unit_test(batches),
+        cmocka_unit_test(machines),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
