@@ -165,7 +165,9 @@ static cyg_status optimise(cyg_build *b)
     CYG_DO(cyg_build_draw(b));
     CYG_DO(cyg_build_split(b));
     CYG_DO(cyg_build_path(b, "frontend/optimized.onnx", &path));
-    const cyg_onnx_export_options export = {.opset = 17};
+    /* Pairs that the file brought may have 16 bits. */
+    const cyg_onnx_export_options export = {.opset =
+                                                b->given.pairs > 0 ? CYG_ONNX_16_BIT_PAIRS : 17};
     CYG_TRY(ctx, cyg_onnx_export(ctx, b->graph, path, &export),
             "while writing frontend/optimized.onnx");
     cyg_text_count(b->optimised.nodes_before, before);
