@@ -37,8 +37,10 @@ cyg_status cyg_npu_subgraph_make(cyg_ctx *ctx, const cyg_npu_machine *m, const c
 cyg_status cyg_npu_subgraph_open(cyg_ctx *ctx, const cyg_subgraph *g, cyg_arena *arena,
                                  cyg_npu_machine *out_machine, cyg_npu_program *out_program)
 {
-    CYG_DO(
-        cyg_npu_machine_parse(ctx, arena, g->name, g->machine, g->machine_size, NULL, out_machine));
+    CYG_TRY(
+        ctx,
+        cyg_npu_machine_parse(ctx, arena, g->name, g->machine, g->machine_size, NULL, out_machine),
+        "the machine's description in the package is none for this cygnet: build it again");
     CYG_DO(
         cyg_npu_decode(ctx, g->code, g->code_size, g->params, g->params_size, arena, out_program));
     if (out_program->machine_hash != cyg_npu_machine_hash(out_machine) ||
