@@ -15,6 +15,7 @@
 #include "data/dataset.h"
 #include "interp/interp.h"
 #include "io/npy.h"
+#include "sim/device.h"
 
 enum { TOP = 5 };
 
@@ -35,6 +36,7 @@ typedef struct eval_job {
     int64_t threads, limit;
     cyg_model *model;
     cyg_session *session;
+    cyg_sim_device npu; /* for packages with subgraphs for one */
     cyg_package_meta meta;
     cyg_dataset *dataset;
     cyg_source_settings settings; /* of the float model */
@@ -60,8 +62,12 @@ static cyg_status open_package(eval_job *e)
 {
     cyg_ctx *ctx = &e->app->ctx;
     cyg_session_options options;
+    const cyg_executor *const executors[] = {&e->npu.executor};
     size_t size;
+    cyg_sim_device_init(&e->npu, NULL);
     cyg_session_options_init(&options);
+    options.executors = executors;
+    options.executor_count = CYG_COUNT(executors);
     options.batch = 1;
     options.patient = 1; /* takes turns with the float model and the decoder */
     options.threads = (unsigned)e->threads;
@@ -298,6 +304,14 @@ static void print_table(const eval_job *e)
         cyg_app_print(e->app, " against %.2f ms in float: %.1f times as fast", float_ms,
                       float_ms / ms);
     cyg_app_print(e->app, "\n");
+    if (e->npu.first != NULL) {
+        const cyg_npu_machine *m = e->npu.first->machine;
+        const cyg_sim_totals t = cyg_sim_device_totals(&e->npu);
+        cyg_app_print(
+            e->app, "  that is the simulation; %s %s would take %.3f ms a picture (%lld cycles)\n",
+            m->chip, m->mode, 1e3 * t.seconds / (double)e->images,
+            (long long)(t.cycles / (int64_t)e->images));
+    }
 }
 
 static cyg_status print_json(eval_job *e)
@@ -323,6 +337,13 @@ static cyg_status print_json(eval_job *e)
     cyg_json_key_double(&j, "images_per_second", (double)e->images / e->seconds);
     if (e->interp != NULL)
         cyg_json_key_double(&j, "float_images_per_second", (double)e->images / e->float_seconds);
+    if (e->npu.first != NULL && e->images > 0) {
+        const cyg_sim_totals t = cyg_sim_device_totals(&e->npu);
+        cyg_json_key_string(&j, "target", e->npu.first->machine->chip);
+        cyg_json_key_string(&j, "npu_mode", e->npu.first->machine->mode);
+        cyg_json_key_int(&j, "cycles", t.cycles / (int64_t)e->images);
+        cyg_json_key_double(&j, "estimated_ms", 1e3 * t.seconds / (double)e->images);
+    }
     cyg_json_key_string(&j, "isa", cyg_session_isa(e->session));
     cyg_json_key_int(&j, "threads", cyg_session_threads(e->session));
     cyg_json_end_object(&j);
