@@ -236,6 +236,8 @@ cyg_status cyg_build_write_precision(const cyg_build *b, cyg_json *j) CYG_MUST_U
 void cyg_build_advise(const cyg_build *b, cyg_strbuf *out);
 /* precision_table.c: the long table. */
 cyg_status cyg_build_precision_table(cyg_build *b, cyg_strbuf *out) CYG_MUST_USE;
+/* precision_mmd.c: the same as a flowchart. */
+cyg_status cyg_build_precision_chart(const cyg_build *b, cyg_strbuf *out) CYG_MUST_USE;
 /* "equalise +3.2 dB, bias +0.4 dB": the corrections that were kept on a layer; "" = none. */
 void cyg_build_corrections(const cyg_build *b, const char *layer, char *out, size_t size);
 

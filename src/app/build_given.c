@@ -17,6 +17,12 @@ static void tell_idle(cyg_build *b)
         {"correct_bias", &c->correct_bias_at},
         {"round_weights", &c->round_weights_at},
         {"transformer_opt_level", &c->transformer_opt_level_at},
+        {"target_sqnr_db", &c->target_sqnr_db_at},
+        {"target_agreement", &c->target_agreement_at},
+        {"target_cosine", &c->target_cosine_at},
+        {"refine_weight_threshold", &c->refine_weight_threshold_at},
+        {"disable_auto_refine_scale", &c->disable_auto_refine_scale_at},
+        {"disable_quant_optimization", &c->disable_quant_optimization_at},
     };
     for (size_t i = 0; i < CYG_COUNT(idle); i++)
         if (idle[i].mark->origin != CYG_CONFIG_DEFAULT)

@@ -100,6 +100,22 @@ static void where(const cyg_build *b, cyg_strbuf *out)
     }
 }
 
+static cyg_status write_chart(cyg_build *b)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    cyg_strbuf text = {0};
+    const char *path;
+    cyg_status status = cyg_build_precision_chart(b, &text);
+    if (status == CYG_OK && text.failed)
+        status = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    if (status == CYG_OK)
+        status = cyg_build_path(b, "quant/debug/precision_analysis.mmd", &path);
+    if (status == CYG_OK)
+        status = cyg_write_file(ctx, path, text.data, text.len);
+    cyg_strbuf_deinit(&text);
+    return status;
+}
+
 /* The long table to its file; in out_shown what is printed. */
 static cyg_status publish(cyg_build *b, cyg_strbuf *out_shown)
 {
@@ -115,6 +131,8 @@ static cyg_status publish(cyg_build *b, cyg_strbuf *out_shown)
         status = cyg_build_path(b, "quant/debug/precision_analysis_table.txt", &path);
     if (status == CYG_OK)
         status = cyg_write_file(ctx, path, table.data, table.len);
+    if (status == CYG_OK)
+        status = write_chart(b);
     if (status == CYG_OK) {
         if (b->config.quant.precision_analysis)
             cyg_strbuf_add(out_shown, table.data, table.len);

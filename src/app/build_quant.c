@@ -71,6 +71,42 @@ static void tell_float_operators(cyg_build *b)
     cyg_strbuf_deinit(&text[true]);
 }
 
+/* quant.check: every node has a kernel for the types that its operands and results got; how many
+ * values have which. */
+static cyg_status check_types(cyg_build *b)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    const cyg_graph *g = b->graph;
+    uint32_t count[CYG_TYPE_COUNT] = {0}, floats = 0;
+    cyg_arena arena;
+    cyg_strbuf text = {0};
+    cyg_arena_init(&arena);
+    cyg_program program;
+    cyg_cpu_report report;
+    cyg_status status = cyg_graph_verify(ctx, g);
+    if (status == CYG_OK) /* each node to a kernel that takes its types, or an error */
+        status = cyg_target_cpu_compile(ctx, g, &arena, &program, &report);
+    for (uint32_t i = 0; i < g->order_count && status == CYG_OK; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        for (uint32_t k = 0; k < n->out_count; k++) {
+            const cyg_value *v = cyg_val(g, n->out[k]);
+            if (v->quant.type != CYG_TYPE_NONE)
+                count[v->quant.type]++;
+            else
+                floats += v->type == CYG_TYPE_F32;
+        }
+    }
+    for (int t = 0; t < CYG_TYPE_COUNT; t++)
+        if (count[t] > 0)
+            cyg_strbuf_printf(&text, "%u %s, ", count[t], cyg_type_name((cyg_type)t));
+    if (status == CYG_OK && !text.failed)
+        cyg_note(ctx, "quant.check: %u nodes have kernels for their types; results: %s%u float",
+                 g->order_count, text.data != NULL ? text.data : "", floats);
+    cyg_strbuf_deinit(&text);
+    cyg_arena_deinit(&arena);
+    return status;
+}
+
 cyg_status cyg_build_quantise(cyg_build *b)
 {
     cyg_ctx *ctx = &b->app->ctx;
@@ -94,6 +130,12 @@ cyg_status cyg_build_quantise(cyg_build *b)
                                  .keep_reference = true,
                                  .on_output = keep_output,
                                  .user = &b->golden};
+    options.least_weight = c->refine_weight_threshold > 0 ? c->refine_weight_threshold : 0.0;
+    options.search_ranges = options.search_ranges && !c->disable_auto_refine_scale;
+    if (c->disable_quant_optimization) {
+        options.smooth = CYG_SMOOTH_NEVER;
+        options.correct_bias = options.round_weights = false;
+    }
     CYG_DO(cyg_build_check_sources(b));
     options.normalize = b->quant_normalize;
     bool done = b->config.model_type == CYG_CONFIG_MODEL_QuantONNX;
@@ -108,5 +150,5 @@ cyg_status cyg_build_quantise(cyg_build *b)
     if (b->quantised.float_nodes > 0)
         tell_float_operators(b);
     cyg_build_tell_unmet(b);
-    return CYG_OK;
+    return c->check != 0 ? check_types(b) : CYG_OK;
 }

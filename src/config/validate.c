@@ -247,8 +247,36 @@ static cyg_status check_target(cyg_ctx *ctx, const cyg_config_quant *q)
     return CYG_OK;
 }
 
+/* A correction that is asked for and turned off at once. On the command line only: a merged
+ * configuration that is read again spells every default out. */
+static cyg_status check_disabled(cyg_ctx *ctx, const cyg_config_quant *q)
+{
+    const struct {
+        bool off;
+        const char *by;
+        bool on;
+        const cyg_config_mark *at;
+        const char *path;
+    } pairs[] = {
+        {q->disable_auto_refine_scale, "disable_auto_refine_scale", q->search_ranges,
+         &q->search_ranges_at, "quant.search_ranges"},
+        {q->disable_quant_optimization, "disable_quant_optimization", q->enable_smooth_quant,
+         &q->enable_smooth_quant_at, "quant.enable_smooth_quant"},
+        {q->disable_quant_optimization, "disable_quant_optimization", q->correct_bias,
+         &q->correct_bias_at, "quant.correct_bias"},
+        {q->disable_quant_optimization, "disable_quant_optimization", q->round_weights,
+         &q->round_weights_at, "quant.round_weights"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (pairs[i].off && pairs[i].on && pairs[i].at->origin == CYG_CONFIG_COMMAND_LINE)
+            return cyg_config_fail(ctx, CYG_E_CONFIG, pairs[i].at, pairs[i].path,
+                                   "is asked for, and quant.%s turns it off", pairs[i].by);
+    return CYG_OK;
+}
+
 static cyg_status check_layers(cyg_ctx *ctx, const cyg_config_quant *q)
 {
+    CYG_DO(check_disabled(ctx, q));
     CYG_DO(check_target(ctx, q));
     for (size_t i = 0; i < q->layer_configs.count; i++) {
         CYG_DO(check_layer(ctx, &q->layer_configs.items[i], i));

@@ -228,11 +228,12 @@ bool cyg_quant_sum_fits(const cyg_quant *x, double magnitude, double sum, double
 
 /* `steps` on each side, unless the accumulator could overflow. */
 static float channel_scale(const float *w, int64_t taps, double bias, const cyg_quant *x,
-                           double steps)
+                           double steps, double least)
 {
     double reach = 0.0;
     for (int64_t k = 0; k < taps; k++)
         reach = fabs((double)w[k]) > reach ? fabs((double)w[k]) : reach;
+    reach = reach > 0.0 && reach < least ? least : reach;
     double s_w = reach > 0.0 ? reach / steps : fabs(bias) / ((double)x->scales[0] * 1048576.0);
     for (int tries = 0; tries < 64; tries++) {
         const double scale = (double)usable(s_w);
@@ -253,6 +254,7 @@ typedef struct quantising {
     const cyg_value *from, *bias;
     const cyg_quant *x;
     int64_t taps, steps;
+    double least;
     bool wide;
     float *scales;
     int8_t *data;
@@ -267,7 +269,7 @@ static void quantise_channels(void *arg, unsigned worker, int64_t begin, int64_t
         const float *row = (const float *)job->from->data + n * taps;
         job->scales[n] = channel_scale(
             row, taps, job->bias != NULL ? (double)((const float *)job->bias->data)[n] : 0.0,
-            job->x, (double)steps);
+            job->x, (double)steps, job->least);
         for (int64_t k = 0; k < taps; k++) {
             const int16_t q =
                 (int16_t)saturate((double)row[k] / (double)job->scales[n], -steps, steps);
@@ -293,7 +295,8 @@ cyg_status cyg_quant_weights(cyg_scheme *s, cyg_value_id w, const cyg_value *bia
     int8_t *data = cyg_arena_alloc(&g->arena, bytes + 1, 64);
     if (data == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
-    quantising job = {&from, bias, x, taps, wide ? 32639 : 127, wide, scales, data};
+    quantising job = {&from, bias,   x,   taps, wide ? 32639 : 127, s->options->least_weight,
+                      wide,  scales, data};
     cyg_pool_for(count < SMALL ? NULL : s->ctx->pool, channels, 0, quantise_channels, &job);
     *out_w = cyg_graph_add_const(g, from.name, type, from.rank, from.dims, data, bytes);
     if (cyg_value_is_none(*out_w))

@@ -74,9 +74,10 @@ typedef struct cyg_quant_options {
     cyg_smooth_mode smooth;
     float smooth_strength, smooth_threshold; /* 0..1, for CYG_SMOOTH_STATED */
     cyg_range_method method;                 /* the ranges of 8-bit values to start with */
-    bool search_ranges;                      /* of 8-bit values, where it helps */
-    bool correct_bias;                       /* of linears and convolutions, where it helps */
-    bool round_weights;                      /* by second order, where it helps */
+    double least_weight; /* channels of weights that are all smaller are rounded as if one was */
+    bool search_ranges;  /* of 8-bit values, where it helps */
+    bool correct_bias;   /* of linears and convolutions, where it helps */
+    bool round_weights;  /* by second order, where it helps */
     bool s4; /* 4-bit weights wherever nothing else is asked, but for entrance and classifier */
     cyg_normalize
         normalize; /* of input 0; then the quantised graph's input are the pixels themselves */

@@ -321,12 +321,44 @@ static void layers(void **state)
     assert_string_not_equal(hash, wanted);
 }
 
+/* Keys that turn corrections off give what the corrections' own keys give; types are checked and
+ * counted; the analysis is drawn. */
+static void small_keys(void **state)
+{
+    (void)state;
+    char one[65], other[65];
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --config build.json --output_dir keys --quant.check 1 "
+               "--quant.disable_auto_refine_scale --quant.disable_quant_optimization");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.err, "nodes have kernels for their types; results:"));
+    fixture_sha256(e2e_path("keys/compiled.cyg"), one);
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --config build.json --output_dir bare --quant.enable_smooth_quant false "
+               "--quant.search_ranges false --quant.correct_bias false "
+               "--quant.round_weights false");
+    e2e_expect(&result, 0);
+    fixture_sha256(e2e_path("bare/compiled.cyg"), other);
+    assert_string_equal(one, other);
+    assert_string_not_equal(one, wanted);
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --config build.json --output_dir no --quant.disable_quant_optimization "
+               "--quant.correct_bias true");
+    e2e_expect_error(&result, 2, "correct_bias|disable_quant_optimization turns it off", "no");
+    char *chart = fixture_read(e2e_path("keys/quant/debug/precision_analysis.mmd"), NULL);
+    assert_int_equal(strncmp(chart, "flowchart TD\n", 13), 0);
+    assert_non_null(strstr(chart, "i_attention, "));
+    assert_non_null(strstr(chart, ":::"));
+    free(chart);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commented_json),
         cmocka_unit_test(yaml),
         cmocka_unit_test(layers),
+        cmocka_unit_test(small_keys),
         cmocka_unit_test(flags),
         cmocka_unit_test(from_other_folder),
         cmocka_unit_test(merged_configuration),

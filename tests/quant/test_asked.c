@@ -163,6 +163,24 @@ static void test_outcomes(void **unused)
     }
 }
 
+/* Channels of smaller weights than the threshold share the scale of such a weight. */
+static void test_least_weight(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    static tiny_samples samples;
+    tiny_samples_init(&samples);
+    cyg_ctx_init(&ctx);
+    cyg_graph *g = tiny_graph();
+    cyg_quant_options options = tiny_options(false);
+    options.least_weight = 1000.0;
+    OK(&ctx, cyg_quantise(&ctx, g, &samples.source, &options, &last_report));
+    const cyg_value *w = cyg_val(g, node_named(g, "fc1")->in[1]);
+    for (uint32_t n = 0; n < w->quant.count; n++)
+        assert_true(fabsf(w->quant.scales[n] - 1000.0f / 127.0f) < 1e-3f);
+    cyg_graph_destroy(g);
+}
+
 static void test_refused(void **unused)
 {
     (void)unused;
@@ -190,7 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_types),   cmocka_unit_test(test_runs),
         cmocka_unit_test(test_result),  cmocka_unit_test(test_outcomes),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_least_weight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
