@@ -166,7 +166,7 @@ static void add_attributes(cyg_arena *arena, const cyg_node *n, cyg_picture_box 
 /* What the operands of operators with weights are called. */
 static const struct {
     cyg_op op;
-    const char *words[7];
+    const char *words[9];
 } operand_words[] = {
     {CYG_OP_linear, {"input", "weight", "bias", "residual"}},
     {CYG_OP_conv2d, {"input", "weight", "bias", "residual"}},
@@ -178,7 +178,8 @@ static const struct {
     {CYG_OP_channel_norm, {"input", "gamma", "beta"}},
     {CYG_OP_batch_normalization, {"input", "gamma", "beta", "mean", "variance"}},
     {CYG_OP_attention,
-     {"q", "k", "v", "bias tables", "table of each window", "rows of each window", "scale a head"}},
+     {"q", "k", "v", "bias tables", "table of each window", "rows of each window", "scale a head",
+      "mask", "hidden where"}},
     {CYG_OP_gather_rows, {"input", "rows"}},
     {CYG_OP_slice, {"input", "starts", "ends", "axes", "steps"}},
     {CYG_OP_squeeze, {"input", "axes"}},

@@ -51,6 +51,9 @@ void e2e_expect(const e2e_result *r, int code);
 /* An error of one "error:" whose text holds all of `words` (separated by '|'), and no trace of
  * folder `out`. */
 void e2e_expect_error(const e2e_result *r, int code, const char *words, const char *out);
+/* Writes each broken model of model.c as bad.onnx and runs the command, which must refuse it by
+ * name, node and reason, and leave no `out`. */
+void e2e_refuses_broken_models(e2e_result *r, const char *command, const char *out);
 
 /* ---- fixture.c ---- */
 

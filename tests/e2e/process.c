@@ -160,3 +160,27 @@ void e2e_expect_error(const e2e_result *r, int code, const char *words, const ch
         fail_msg("%s was left behind", out);
     assert_int_equal(fixture_count(e2e_root, ".partial-"), 0);
 }
+
+void e2e_refuses_broken_models(e2e_result *r, const char *command, const char *out)
+{
+    static const struct {
+        model_damage damage;
+        int code;
+        const char *words;
+    } cases[] = {
+        {MODEL_CYCLE, 4, "bad.onnx|ring"},
+        {MODEL_MISSING_WEIGHT, 4, "bad.onnx|lost.weight|lost.add"},
+        {MODEL_SHAPE_MISMATCH, 4, "bad.onnx|odd.matmul|31|32"},
+        {MODEL_UNSUPPORTED, 5,
+         "bad.onnx|NonMaxSuppression|bad.nms|Loop|bad.loop|control flow|Whirl|bad.whirl|"
+         "com.stranger"},
+    };
+    for (size_t i = 0; i < CYG_COUNT(cases); i++) {
+        size_t size;
+        uint8_t *model = model_make(cases[i].damage, &size);
+        fixture_write("bad.onnx", model, size);
+        free(model);
+        e2e_cygnet(r, (e2e_how){0}, "%s", command);
+        e2e_expect_error(r, cases[i].code, cases[i].words, out);
+    }
+}

@@ -53,27 +53,8 @@ static void truncated_model(void **state)
 static void broken_graphs(void **state)
 {
     (void)state;
-    static const struct {
-        model_damage damage;
-        int code;
-        const char *words;
-    } cases[] = {
-        {MODEL_CYCLE, 4, "bad.onnx|ring"},
-        {MODEL_MISSING_WEIGHT, 4, "bad.onnx|lost.weight|lost.add"},
-        {MODEL_SHAPE_MISMATCH, 4, "bad.onnx|odd.matmul|31|32"},
-        {MODEL_UNSUPPORTED, 5,
-         "bad.onnx|NonMaxSuppression|bad.nms|Loop|bad.loop|control flow|Whirl|bad.whirl|"
-         "com.stranger"},
-    };
-    for (size_t i = 0; i < CYG_COUNT(cases); i++) {
-        size_t size;
-        uint8_t *model = model_make(cases[i].damage, &size);
-        fixture_write("bad.onnx", model, size);
-        free(model);
-        e2e_cygnet(&result, (e2e_how){0},
-                   "build --config build.json --output_dir refused --input bad.onnx");
-        e2e_expect_error(&result, cases[i].code, cases[i].words, "refused");
-    }
+    e2e_refuses_broken_models(
+        &result, "build --config build.json --output_dir refused --input bad.onnx", "refused");
 }
 
 /* ---- configuration ---- */

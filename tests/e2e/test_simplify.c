@@ -96,25 +96,8 @@ static void explain_and_dump(void **state)
 static void refused(void **state)
 {
     (void)state;
-    static const struct {
-        model_damage damage;
-        int code;
-        const char *words;
-    } cases[] = {
-        {MODEL_CYCLE, 4, "depends on its own result"},
-        {MODEL_MISSING_WEIGHT, 4, "bad.onnx"},
-        {MODEL_SHAPE_MISMATCH, 4, "bad.onnx"},
-        {MODEL_UNSUPPORTED, 5, "NonMaxSuppression|Loop"},
-    };
-    for (size_t i = 0; i < CYG_COUNT(cases); i++) {
-        size_t size;
-        uint8_t *model = model_make(cases[i].damage, &size);
-        fixture_write("bad.onnx", model, size);
-        free(model);
-        e2e_cygnet(&result, (e2e_how){0}, "simplify bad.onnx never.onnx");
-        e2e_expect_error(&result, cases[i].code, cases[i].words, "never.onnx");
-        assert_int_equal(fixture_count(e2e_root, ".partial"), 0);
-    }
+    e2e_refuses_broken_models(&result, "simplify bad.onnx never.onnx", "never.onnx");
+    assert_int_equal(fixture_count(e2e_root, ".partial"), 0);
     e2e_cygnet(&result, (e2e_how){0}, "simplify model.onnx");
     e2e_expect_error(&result, 2, "two files", NULL);
     e2e_cygnet(&result, (e2e_how){0}, "simplify model.onnx nowhere/o.onnx");
