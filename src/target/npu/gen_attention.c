@@ -295,8 +295,10 @@ static void price(const attention *a, choice *c)
     const int64_t convs = cyg_npu_engines(g, CYG_NPU_CONV),
                   tengs = cyg_npu_engines(g, CYG_NPU_TENG);
     const double conv = (double)(cyg_npu_price(g, CYG_NPU_OP_CONV_QK, qk, 2, 1, &p, sizeof p) +
-                                 cyg_npu_price(g, CYG_NPU_OP_CONV_PV, pv, 2, 1, &p, sizeof p)),
-                 teng = (double)cyg_npu_price(g, CYG_NPU_OP_TENG_WEIGH, ew, 1, 1, &p, sizeof p);
+                                 cyg_npu_price(g, CYG_NPU_OP_CONV_PV, pv, 2, 1, &p, sizeof p) +
+                                 2 * CYG_NPU_TILE_TOLL),
+                 teng = (double)(cyg_npu_price(g, CYG_NPU_OP_TENG_WEIGH, ew, 1, 1, &p, sizeof p) +
+                                 CYG_NPU_TILE_TOLL);
     const double conv_all = conv * (double)parts(count, convs),
                  teng_all = teng * (double)parts(count, tengs);
     const double share = (double)(c->entries * c->queries) / (double)(at->entries * at->tokens);

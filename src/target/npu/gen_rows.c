@@ -19,7 +19,7 @@ int64_t cyg_npu_teng_rows(const cyg_npu_gen *g, cyg_npu_op op, int64_t rows, int
         const int64_t tile = parts(rows, n), count = parts(rows, tile);
         const cyg_npu_view views[] = {cyg_npu_rows(x_type, tile, columns, columns, 0),
                                       cyg_npu_rows(y_type, tile, columns, columns, 0)};
-        const double one = (double)cyg_npu_price(g, op, views, 1, 1, NULL, 0);
+        const double one = (double)(cyg_npu_price(g, op, views, 1, 1, NULL, 0) + CYG_NPU_TILE_TOLL);
         const double all = one * (double)parts(count, tengs),
                      cycles = all + one + all / (double)count;
         if (2 * tile * streamed_row_bytes > cyg_npu_room(g) && tile > 1)

@@ -95,13 +95,14 @@ static verdict judge(const cyg_npu_matrix *x, const cyg_npu_choice *c)
     }
     const int64_t convs = cyg_npu_engines(g, CYG_NPU_CONV),
                   tengs = cyg_npu_engines(g, CYG_NPU_TENG);
-    const double conv = (double)(up(count, convs) * c->conv_cycles),
-                 teng = (double)(up(count, tengs) * c->teng_cycles),
-                 move = (double)ddr / g->m->ddr_bytes;
+    const int64_t conv_one = c->conv_cycles + CYG_NPU_TILE_TOLL,
+                  teng_one = c->teng_cycles > 0 ? c->teng_cycles + CYG_NPU_TILE_TOLL : 0;
+    const double conv = (double)(up(count, convs) * conv_one),
+                 teng = (double)(up(count, tengs) * teng_one), move = (double)ddr / g->m->ddr_bytes;
     const double most = fmax(conv, fmax(teng, move));
     v.cycles = most + 0.1 * (conv + teng) +
                (conv + teng) / (double)(v.columns_outer ? count : c->row_tiles) +
-               (double)(c->conv_cycles + c->teng_cycles);
+               (double)(conv_one + teng_one);
     v.fits = need <= room;
     return v;
 }

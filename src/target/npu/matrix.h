@@ -7,6 +7,10 @@
 
 #include "target/npu/gen.h"
 
+/* Cycles that a tile costs beyond its work, when sizes are chosen: what waits cost, and a price on
+ * what the scheduler has to place. Smaller tiles overlap better, but not by that much. */
+enum { CYG_NPU_TILE_TOLL = 90 };
+
 enum { CYG_NPU_X, CYG_NPU_W, CYG_NPU_BIAS, CYG_NPU_M, CYG_NPU_RESIDUAL, CYG_NPU_W_HIGH };
 
 typedef struct cyg_npu_matrix {
