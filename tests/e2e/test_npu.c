@@ -107,6 +107,49 @@ static void batches(void **state)
     e2e_expect(&result, 0);
 }
 
+/* The five lines of scores that classify prints in the vendor's form: behind the times, before a
+ * rule. */
+static char *scores_of(const char *package)
+{
+    e2e_cygnet(&result, (e2e_how){0}, "classify %s/compiled.cyg val/ant/a.png --format axera",
+               package);
+    e2e_expect(&result, 0);
+    const char *times = strstr(result.out, "topk cost time");
+    assert_non_null(times);
+    const char *first = strchr(times, '\n') + 1, *rule = strstr(first, "\n---");
+    assert_non_null(rule);
+    return strndup(first, (size_t)(rule - first));
+}
+
+/* eval and classify see no difference but time. */
+static void pictures(void **state)
+{
+    (void)state;
+    static const char *const packages[] = {"cpu", "seen"};
+    char *rows[2], *scores[2];
+    size_t sizes[2];
+    build("seen", "--target_hardware AX650 --json");
+    e2e_expect(&result, 0);
+    const double max_cycle = e2e_number(&result, "max_cycle");
+    for (int i = 0; i < 2; i++) {
+        e2e_cygnet(&result, (e2e_how){0},
+                   "eval %s/compiled.cyg --dataset val --logits %s.npy --json", packages[i],
+                   packages[i]);
+        e2e_expect(&result, 0);
+        assert_true(i == 0 || e2e_number(&result, "cycles") == max_cycle);
+        rows[i] = fixture_read(e2e_path("%s.npy", packages[i]), &sizes[i]);
+        scores[i] = scores_of(packages[i]);
+    }
+    assert_int_equal(sizes[0], sizes[1]);
+    assert_memory_equal(rows[0], rows[1], sizes[0]);
+    assert_string_equal(scores[0], scores[1]);
+    assert_non_null(strstr(scores[0], ", "));
+    for (int i = 0; i < 2; i++) {
+        free(rows[i]);
+        free(scores[i]);
+    }
+}
+
 static void machines(void **state)
 {
     (void)state;
@@ -129,10 +172,8 @@ static void machines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(modes),
-        cmocka_unit_test(records),
-        cmocka_unit_test(batches),
-        cmocka_unit_test(machines),
+        cmocka_unit_test(modes),    cmocka_unit_test(records),  cmocka_unit_test(batches),
+        cmocka_unit_test(pictures), cmocka_unit_test(machines),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
