@@ -237,6 +237,28 @@ static void bad_programs_are_refused(void **state)
     }
 }
 
+/* docs/npu-isa.md has a row for every instruction. */
+static void every_instruction_is_documented(void **state)
+{
+    (void)state;
+    cyg_map map;
+    assert_int_equal(cyg_map_open(NULL, CYG_SOURCE_ROOT "/docs/npu-isa.md", &map), CYG_OK);
+    char *page = strndup((const char *)map.data, map.size);
+    assert_non_null(page);
+    for (uint32_t op = 0; op < CYG_NPU_OP_LIMIT; op++) {
+        const cyg_npu_op_info *info = cyg_npu_op_info_of(op);
+        char row[64];
+        if (info == NULL)
+            continue;
+        snprintf(row, sizeof row, "\n| `%s` | ", info->mnemonic);
+        if (strstr(page, row) == NULL)
+            fail_msg("no row for %s", info->mnemonic);
+        assert_int_equal(cyg_npu_op_named(info->mnemonic, strlen(info->mnemonic)), op);
+    }
+    free(page);
+    cyg_map_close(&map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +268,7 @@ int main(void)
         cmocka_unit_test(damaged_text_is_harmless),
         cmocka_unit_test(bad_text_is_located),
         cmocka_unit_test(bad_programs_are_refused),
+        cmocka_unit_test(every_instruction_is_documented),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
