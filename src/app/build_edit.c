@@ -1,11 +1,13 @@
-/* const_processors: constants of the source model replaced before anything is made of it. The hook
- * runs on the graph as imported, before shapes are inferred, since a new shape may be the point. */
+/* const_processors and op_processors: constants of the source model replaced and attributes of its
+ * operators overwritten before anything is made of it. The hook runs on the graph as imported,
+ * before shapes are inferred, since a new shape may be the point. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/build.h"
 #include "base/bytes.h"
+#include "io/doc.h"
 #include "io/npy.h"
 
 typedef struct numbers {
@@ -220,6 +222,129 @@ static cyg_status unknown_constant(cyg_build *b, const cyg_graph *g,
                            near >= 0 ? "\"?" : "");
 }
 
+/* ---- attributes ---- */
+
+/* "ceil_mode, kernel_shape" */
+static void list_attributes(const cyg_op_schema *op, cyg_strbuf *out)
+{
+    for (size_t i = 0; i < op->attr_count; i++)
+        cyg_strbuf_printf(out, "%s%s", i > 0 ? ", " : "", cyg_attr_key_name(op->attrs[i].key));
+    if (op->attr_count == 0)
+        cyg_strbuf_puts(out, "none");
+}
+
+static cyg_status no_attribute(cyg_build *b, const cyg_config_op_processor *p, const cyg_node *n,
+                               const char *key)
+{
+    cyg_strbuf known = {0};
+    list_attributes(cyg_op_schema_of(n->op), &known);
+    const cyg_status st =
+        cyg_config_fail(&b->app->ctx, CYG_E_CONFIG, &p->attrs_at, "op_processors attrs",
+                        "operator \"%.100s\" (%s) has no attribute \"%.100s\"; it has: %s", n->name,
+                        cyg_op_schema_of(n->op)->onnx, key, known.data != NULL ? known.data : "");
+    cyg_strbuf_deinit(&known);
+    return st;
+}
+
+static cyg_status set_list(cyg_build *b, cyg_graph *g, cyg_node_id n, cyg_attr_key key, bool floats,
+                           const cyg_doc_node *value)
+{
+    const size_t count = value->kind == CYG_DOC_LIST ? value->count : 1;
+    int64_t *ints = CYG_NEW_ARRAY(&b->app->arena, int64_t, count + 1);
+    float *reals = CYG_NEW_ARRAY(&b->app->arena, float, count + 1);
+    if (ints == NULL || reals == NULL)
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        const cyg_doc_node *item = value->kind == CYG_DOC_LIST ? value->items[i] : value;
+        double x = 0;
+        CYG_DO(floats ? cyg_doc_as_float(&b->app->ctx, item, &x)
+                      : cyg_doc_as_int(&b->app->ctx, item, &ints[i]));
+        reals[i] = (float)x;
+    }
+    return (floats ? cyg_node_set_floats(g, n, key, reals, count)
+                   : cyg_node_set_ints(g, n, key, ints, count))
+               ? CYG_OK
+               : CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+}
+
+static cyg_status set_attribute(cyg_build *b, cyg_graph *g, cyg_node_id n, cyg_attr_key key,
+                                cyg_attr_kind kind, const cyg_doc_node *value)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    int64_t integer = 0;
+    double real = 0;
+    const char *text = NULL;
+    bool ok = true;
+    if (kind == CYG_KIND_INTS || kind == CYG_KIND_FLOATS)
+        return set_list(b, g, n, key, kind == CYG_KIND_FLOATS, value);
+    if (kind == CYG_KIND_INT && value->kind == CYG_DOC_BOOL) {
+        ok = cyg_node_set_int(g, n, key, value->boolean);
+    } else if (kind == CYG_KIND_INT) {
+        CYG_DO(cyg_doc_as_int(ctx, value, &integer));
+        ok = cyg_node_set_int(g, n, key, integer);
+    } else if (kind == CYG_KIND_FLOAT) {
+        CYG_DO(cyg_doc_as_float(ctx, value, &real));
+        ok = cyg_node_set_float(g, n, key, (float)real);
+    } else if (kind == CYG_KIND_STRING) {
+        CYG_DO(cyg_doc_as_string(ctx, value, &text));
+        ok = cyg_node_set_string(g, n, key, text);
+    } else {
+        return CYG_DOC_FAIL(ctx, value, CYG_E_UNSUPPORTED, "attributes that are tensors");
+    }
+    return ok ? CYG_OK : CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+}
+
+static cyg_status apply_attributes(cyg_build *b, cyg_graph *g, const cyg_config_op_processor *p,
+                                   cyg_node_id n, const cyg_doc_node *attrs)
+{
+    CYG_DO(cyg_doc_as_map(&b->app->ctx, attrs));
+    for (size_t i = 0; i < attrs->count; i++) {
+        const cyg_op_schema *op = cyg_op_schema_of(cyg_nod(g, n)->op);
+        const char *name = attrs->items[i]->key;
+        size_t k = 0;
+        while (k < op->attr_count && strcmp(cyg_attr_key_name(op->attrs[k].key), name) != 0)
+            k++;
+        if (k == op->attr_count)
+            return no_attribute(b, p, cyg_nod(g, n), name);
+        CYG_DO(set_attribute(b, g, n, op->attrs[k].key, op->attrs[k].kind, attrs->items[i]));
+        cyg_note(&b->app->ctx, "operator \"%s\" (%s): attribute %s is overwritten",
+                 cyg_nod(g, n)->name, op->onnx, name);
+    }
+    return CYG_OK;
+}
+
+static cyg_status unknown_operator(cyg_build *b, const cyg_graph *g,
+                                   const cyg_config_op_processor *p)
+{
+    const char **names = CYG_NEW_ARRAY(&b->app->arena, const char *, (size_t)g->node_count + 1);
+    size_t count = 0;
+    for (uint32_t i = 0; names != NULL && i < g->node_count; i++)
+        if (g->nodes[i].op != CYG_OP_removed)
+            names[count++] = g->nodes[i].name;
+    const int near = names != NULL ? cyg_nearest_name(p->op_name, names, count) : -1;
+    return cyg_config_fail(&b->app->ctx, CYG_E_CONFIG, &p->op_name_at, "op_processors op_name",
+                           "\"%.200s\" is no operator of the model%s%.200s%s", p->op_name,
+                           near >= 0 ? "; did you mean \"" : "", near >= 0 ? names[near] : "",
+                           near >= 0 ? "\"?" : "");
+}
+
+static cyg_status edit_operators(cyg_build *b, cyg_graph *g)
+{
+    for (size_t i = 0; i < b->config.op_processors.count; i++) {
+        const cyg_config_op_processor *p = &b->config.op_processors.items[i];
+        const cyg_node_id n = cyg_graph_find_node(g, p->op_name);
+        cyg_doc *doc = NULL;
+        if (cyg_node_is_none(n))
+            return unknown_operator(b, g, p);
+        CYG_DO(cyg_doc_parse(&b->app->ctx, "op_processors attrs", p->attrs, strlen(p->attrs),
+                             CYG_DOC_JSON, &doc));
+        const cyg_status st = apply_attributes(b, g, p, n, cyg_doc_root(doc));
+        cyg_doc_close(doc);
+        CYG_DO(st);
+    }
+    return CYG_OK;
+}
+
 cyg_status cyg_build_edit_source(cyg_ctx *ctx, void *user, cyg_graph *g)
 {
     cyg_build *b = user;
@@ -243,5 +368,5 @@ cyg_status cyg_build_edit_source(cyg_ctx *ctx, void *user, cyg_graph *g)
         free(n.items);
         CYG_DO(st);
     }
-    return CYG_OK;
+    return edit_operators(b, g);
 }

@@ -294,42 +294,6 @@ static void write_steps(cyg_json *json, const cyg_program *p)
     cyg_json_end_array(json);
 }
 
-/* A parsed document, written again. Depth is bounded by the parser. */
-static void write_node(cyg_json *json, const cyg_doc_node *node)
-{
-    switch (node->kind) {
-    case CYG_DOC_NULL:
-        cyg_json_null(json);
-        return;
-    case CYG_DOC_BOOL:
-        cyg_json_bool(json, node->boolean);
-        return;
-    case CYG_DOC_INT:
-        cyg_json_int(json, node->integer);
-        return;
-    case CYG_DOC_FLOAT:
-        cyg_json_double(json, node->number);
-        return;
-    case CYG_DOC_STRING:
-        cyg_json_string(json, node->text);
-        return;
-    case CYG_DOC_LIST:
-        cyg_json_begin_array(json);
-        for (size_t i = 0; i < node->count; i++)
-            write_node(json, node->items[i]);
-        cyg_json_end_array(json);
-        return;
-    case CYG_DOC_MAP:
-        cyg_json_begin_object(json);
-        for (size_t i = 0; i < node->count; i++) {
-            cyg_json_key(json, node->items[i]->key);
-            write_node(json, node->items[i]);
-        }
-        cyg_json_end_object(json);
-        return;
-    }
-}
-
 static cyg_status print_json(cyg_app *app, const cyg_package *k, const char *sha256,
                              const cyg_doc_node *meta)
 {
@@ -353,7 +317,7 @@ static cyg_status print_json(cyg_app *app, const cyg_package *k, const char *sha
     write_tensors(&json, p);
     write_steps(&json, p);
     cyg_json_key(&json, "meta");
-    write_node(&json, meta);
+    cyg_doc_write(meta, &json);
     cyg_json_end_object(&json);
     const cyg_status status = cyg_app_print_json(app, &text);
     cyg_strbuf_deinit(&text);

@@ -25,6 +25,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "io/doc.h"
+#include "io/json_write.h"
 
 enum { MOST_MESSAGES = 65536 };
 
@@ -227,6 +228,18 @@ static cyg_status read_messages(reader *r, const cyg_doc_node *node,
 /* ---- fields ---- */
 
 /* The value of any kind but SUB. */
+/* Kept as JSON text until somebody knows what it means. */
+static cyg_status read_any(reader *r, const cyg_doc_node *node, const char **out_text)
+{
+    cyg_strbuf text = {0};
+    cyg_json json;
+    cyg_json_init(&json, &text, 0);
+    cyg_doc_write(node, &json);
+    *out_text = text.failed ? NULL : cyg_arena_strdup(r->arena, text.data);
+    cyg_strbuf_deinit(&text);
+    return *out_text != NULL ? CYG_OK : CYG_FAIL(r->ctx, CYG_E_NOMEM, "%s: out of memory", r->file);
+}
+
 static cyg_status read_value(reader *r, const cyg_doc_node *node, const cyg_config_field *field,
                              const char *path, cyg_value_any *out)
 {
@@ -250,7 +263,7 @@ static cyg_status read_value(reader *r, const cyg_doc_node *node, const cyg_conf
     else if (kind == CYG_VALUE_SUBS)
         return read_messages(r, node, field->sub, path, out);
     else
-        out->boolean = true;
+        return read_any(r, node, &out->text);
     return cyg_value_check(r->ctx, CYG_E_CONFIG, what, field->type, out);
 }
 

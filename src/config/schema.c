@@ -228,7 +228,7 @@ cyg_status cyg_config_set_default(cyg_ctx *ctx, cyg_arena *arena, const cyg_conf
         return CYG_OK;
     }
     if (field->type.kind == CYG_VALUE_ANY) {
-        memset(value, 0, sizeof(bool));
+        memset(value, 0, sizeof(char *));
         return CYG_OK;
     }
     return cyg_value_preset(ctx, arena, field->name, field->type, field->preset, value);

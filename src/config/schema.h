@@ -54,7 +54,7 @@ typedef struct cyg_config_mark {
         struct cyg_config_##of *items;                                                             \
         size_t count;                                                                              \
     }
-#define CYG_TYPE_ANY(of) bool
+#define CYG_TYPE_ANY(of) const char * /* JSON text; NULL = unset */
 
 /* line and column of the message itself come first in every struct: errors about what is missing
  * point there. */

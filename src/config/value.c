@@ -50,7 +50,7 @@ size_t cyg_value_size(cyg_value_kind kind)
         [CYG_VALUE_FLOATS] = sizeof(cyg_float_list),
         [CYG_VALUE_STRINGS] = sizeof(cyg_string_list),
         [CYG_VALUE_SUBS] = sizeof(((cyg_value_any *)0)->list),
-        [CYG_VALUE_ANY] = sizeof(bool),
+        [CYG_VALUE_ANY] = sizeof(char *),
     };
     return kind < CYG_VALUE_COUNT ? sizes[kind] : 0;
 }
@@ -294,7 +294,9 @@ static bool text_equal(const char *a, const char *b)
 
 bool cyg_value_equal(cyg_value_type type, const void *a, const void *b)
 {
-    if (type.kind == CYG_VALUE_BOOL || type.kind == CYG_VALUE_ANY)
+    if (type.kind == CYG_VALUE_ANY)
+        return text_equal(*(const char *const *)a, *(const char *const *)b);
+    if (type.kind == CYG_VALUE_BOOL)
         return *(const bool *)a == *(const bool *)b;
     if (type.kind == CYG_VALUE_INT)
         return *(const int64_t *)a == *(const int64_t *)b;
@@ -338,7 +340,10 @@ void cyg_value_print_float(double value, char out[32])
 void cyg_value_print(cyg_value_type type, const void *value, cyg_strbuf *out)
 {
     char number[32];
-    if (type.kind == CYG_VALUE_BOOL || type.kind == CYG_VALUE_ANY) {
+    if (type.kind == CYG_VALUE_ANY) {
+        const char *text = *(const char *const *)value;
+        cyg_strbuf_puts(out, text != NULL ? text : "nothing");
+    } else if (type.kind == CYG_VALUE_BOOL) {
         cyg_strbuf_puts(out, *(const bool *)value ? "true" : "false");
     } else if (type.kind == CYG_VALUE_INT) {
         cyg_strbuf_printf(out, "%lld", (long long)*(const int64_t *)value);

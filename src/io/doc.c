@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "io/doc_build.h"
+#include "io/json_write.h"
 
 struct cyg_doc {
     cyg_arena arena;
@@ -256,4 +257,40 @@ cyg_status cyg_doc_as_list(cyg_ctx *ctx, const cyg_doc_node *node)
 cyg_status cyg_doc_as_map(cyg_ctx *ctx, const cyg_doc_node *node)
 {
     return node->kind == CYG_DOC_MAP ? CYG_OK : mismatch(ctx, node, "a map");
+}
+
+/* Depth is bounded by the parsers. */
+void cyg_doc_write(const cyg_doc_node *node, cyg_json *json)
+{
+    switch (node->kind) {
+    case CYG_DOC_NULL:
+        cyg_json_null(json);
+        return;
+    case CYG_DOC_BOOL:
+        cyg_json_bool(json, node->boolean);
+        return;
+    case CYG_DOC_INT:
+        cyg_json_int(json, node->integer);
+        return;
+    case CYG_DOC_FLOAT:
+        cyg_json_double(json, node->number);
+        return;
+    case CYG_DOC_STRING:
+        cyg_json_string(json, node->text);
+        return;
+    case CYG_DOC_LIST:
+        cyg_json_begin_array(json);
+        for (size_t i = 0; i < node->count; i++)
+            cyg_doc_write(node->items[i], json);
+        cyg_json_end_array(json);
+        return;
+    case CYG_DOC_MAP:
+        cyg_json_begin_object(json);
+        for (size_t i = 0; i < node->count; i++) {
+            cyg_json_key(json, node->items[i]->key);
+            cyg_doc_write(node->items[i], json);
+        }
+        cyg_json_end_object(json);
+        return;
+    }
 }

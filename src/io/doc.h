@@ -79,6 +79,9 @@ cyg_status cyg_doc_as_string(cyg_ctx *ctx, const cyg_doc_node *node,
 cyg_status cyg_doc_as_list(cyg_ctx *ctx, const cyg_doc_node *node) CYG_MUST_USE;
 cyg_status cyg_doc_as_map(cyg_ctx *ctx, const cyg_doc_node *node) CYG_MUST_USE;
 
+/* The tree as JSON. */
+struct cyg_json;
+void cyg_doc_write(const cyg_doc_node *node, struct cyg_json *json);
 /* "an integer", "a map": for messages. */
 const char *cyg_doc_kind_text(cyg_doc_kind kind);
 

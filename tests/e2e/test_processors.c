@@ -191,6 +191,29 @@ static void refused(void **state)
     e2e_expect_error(&result, 2, "ends in none of", "no");
 }
 
+/* A convolution whose strides the file has wrong. */
+static void attributes(void **state)
+{
+    (void)state;
+    size_t size;
+    build("no", ", \"op_processors\": [{\"op_name\": \"conv\", \"attrs\": {\"strides\": [2, 2]}}]");
+    e2e_expect_error(&result, 4, "Reshape", "no"); /* then the result has another size */
+    build("same", ", \"op_processors\": [{\"op_name\": \"conv\", \"attrs\": {\"strides\": [4, 4], "
+                  "\"auto_pad\": \"VALID\", \"group\": 1}}]");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.err, "operator \"conv\" (Conv): attribute strides"));
+    char *plain = run("plain", &size), *same = run("same", &size);
+    assert_memory_equal(plain, same, size);
+    free(plain);
+    free(same);
+    build("no", ", \"op_processors\": [{\"op_name\": \"cnov\", \"attrs\": {\"group\": 1}}]");
+    e2e_expect_error(&result, 2, "no operator of the model|did you mean \"conv\"", "no");
+    build("no", ", \"op_processors\": [{\"op_name\": \"conv\", \"attrs\": {\"ceil_mode\": 1}}]");
+    e2e_expect_error(&result, 2, "p.json:|has no attribute \"ceil_mode\"|strides", "no");
+    build("no", ", \"op_processors\": [{\"op_name\": \"conv\", \"attrs\": {\"group\": \"x\"}}]");
+    e2e_expect_error(&result, 2, "group|expected an integer", "no");
+}
+
 static void frontend_dump(void **state)
 {
     (void)state;
@@ -206,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(another_order), cmocka_unit_test(codes),   cmocka_unit_test(constants),
         cmocka_unit_test(shapes),        cmocka_unit_test(refused), cmocka_unit_test(frontend_dump),
+        cmocka_unit_test(attributes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
