@@ -1,5 +1,7 @@
 /* One configuration, several spellings: JSON with comments, YAML, flags, and the vendor's own
  * command line with one word changed all give the package of the plain file. */
+#include <sys/stat.h>
+
 #include "e2e.h"
 
 static e2e_result result;
@@ -352,6 +354,43 @@ static void small_keys(void **state)
     free(chart);
 }
 
+static int64_t package_bytes(const char *relative)
+{
+    struct stat s;
+    assert_int_equal(stat(e2e_path("%s", relative), &s), 0);
+    return s.st_size;
+}
+
+/* 4-bit weights, of all layers and of those of one type: smaller packages that run. */
+static void four_bits(void **state)
+{
+    (void)state;
+    static const char *const weights[] = {
+        "\"weight_data_type\": \"S8\"", "\"weight_data_type\": \"S4\"",
+        "\"layer_configs\": [{\"op_type\": \"MatMul\", \"weight_data_type\": \"S4\"}]"};
+    int64_t bytes[CYG_COUNT(weights)];
+    for (size_t i = 0; i < CYG_COUNT(weights); i++) {
+        char text[1024];
+        snprintf(text, sizeof text,
+                 "{\"input\": \"model.onnx\", \"output_dir\": \"four\",\n"
+                 " \"target_hardware\": \"CPU\", \"quant\": {%s, \"min_sqnr_db\": 0,\n"
+                 "  \"input_configs\": [{\"tensor_name\": \"DEFAULT\",\n"
+                 "    \"calibration_dataset\": \"calib\", \"calibration_size\": 4,\n"
+                 "    \"calibration_mean\": [120, 115, 105],\n"
+                 "    \"calibration_std\": [58, 57, 59]}]}}\n",
+                 weights[i]);
+        fixture_text("forms/four.json", "%s", text);
+        e2e_cygnet(&result, (e2e_how){0}, "build --config forms/four.json");
+        e2e_expect(&result, 0);
+        bytes[i] = package_bytes("four/compiled.cyg");
+        if (i == 2) {
+            assert_non_null(strstr(result.err, "quant.layer_configs[0] (weights S4) sets"));
+            assert_null(strstr(result.err, "has no effect on"));
+        }
+    }
+    assert_true(bytes[1] < bytes[0] && bytes[2] < bytes[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +398,7 @@ int main(void)
         cmocka_unit_test(yaml),
         cmocka_unit_test(layers),
         cmocka_unit_test(small_keys),
+        cmocka_unit_test(four_bits),
         cmocka_unit_test(flags),
         cmocka_unit_test(from_other_folder),
         cmocka_unit_test(merged_configuration),
