@@ -229,6 +229,7 @@ static cyg_status quantise(cyg_build *b)
         "%zu samples · %u operators integer, %u float · %zu corrections · weights %s → %s",
         b->quantised.samples, b->quantised.integer_nodes, b->quantised.float_nodes,
         b->quantised.gain_count, before, after);
+    cyg_build_tell_corrections(b);
     return CYG_OK;
 }
 

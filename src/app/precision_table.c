@@ -1,6 +1,7 @@
 /* quant/debug/precision_analysis_table.txt: one row a tensor in order of execution, under the
  * column names of the vendor's table so that its parsers find them, with ours behind; then the
  * channels that one scale serves badly. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/build.h"
@@ -21,6 +22,38 @@ void cyg_build_corrections(const cyg_build *b, const char *layer, char *out, siz
             return;
         used += (size_t)n;
     }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* "equalise 24, median +3.1 dB": those of one kind; sorted is room for all gains. */
+static void tell_kind(const cyg_build *b, const char *kind, double *sorted, cyg_strbuf *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < b->quantised.gain_count; i++)
+        if (strcmp(b->quantised.gains[i].kind, kind) == 0)
+            sorted[count++] = cyg_quant_gain_db(&b->quantised.gains[i]);
+    if (count == 0)
+        return;
+    qsort(sorted, count, sizeof *sorted, by_value);
+    cyg_strbuf_printf(out, "%s%s %zu, median %+.1f dB", out->len > 0 ? " · " : "", kind, count,
+                      sorted[count / 2]);
+}
+
+void cyg_build_tell_corrections(const cyg_build *b)
+{
+    static const char *const kinds[] = {"equalise", "range", "rounding", "bias"};
+    double *sorted = CYG_NEW_ARRAY(&b->app->arena, double, b->quantised.gain_count + 1);
+    cyg_strbuf text = {0};
+    for (size_t i = 0; sorted != NULL && i < CYG_COUNT(kinds); i++)
+        tell_kind(b, kinds[i], sorted, &text);
+    if (text.len > 0 && !text.failed)
+        cyg_app_print(b->app, "  error of layers   %s\n", text.data);
+    cyg_strbuf_deinit(&text);
 }
 
 static void shape_text(const cyg_tensor *t, char out[128])
