@@ -238,9 +238,9 @@ void cyg_build_advise(const cyg_build *b, cyg_strbuf *out);
 cyg_status cyg_build_precision_table(cyg_build *b, cyg_strbuf *out) CYG_MUST_USE;
 /* precision_mmd.c: the same as a flowchart. */
 cyg_status cyg_build_precision_chart(const cyg_build *b, cyg_strbuf *out) CYG_MUST_USE;
-/* "equalise +3.2 dB, bias +0.4 dB": the corrections that were kept on a layer; "" = none. */
 /* Prints, kind by kind, how many corrections were kept and what they gained on their layers. */
 void cyg_build_tell_corrections(const cyg_build *b);
+/* "equalise +3.2 dB, bias +0.4 dB": the corrections that were kept on a layer; "" = none. */
 void cyg_build_corrections(const cyg_build *b, const char *layer, char *out, size_t size);
 
 /* build_variants.c: batch sizes from the configuration; the package's programs; the proof that a

@@ -418,6 +418,8 @@ cyg_status cyg_interp_run(cyg_ctx *ctx, cyg_interp *it, const cyg_kbuf *inputs,
                 cyg_op_schema_of(n->op)->onnx);
         if (it->options.once)
             release_constants(it, i);
+        else if (it->options.lean)
+            cyg_node_call_unpack(&it->nodes[i].call);
         for (uint32_t k = 0; k < n->out_count; k++)
             CYG_DO(observe(ctx, it, n->out[k]));
         for (uint32_t k = 0; k < n->in_count; k++)

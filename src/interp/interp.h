@@ -18,6 +18,7 @@ typedef struct cyg_interp_options {
     void *user;
     const cyg_value_id *keep; /* further values to keep alive besides the outputs */
     size_t keep_count;
+    bool lean; /* packed weights live only while their node runs: less memory, for a few runs */
     bool once; /* the graph runs once and nobody needs its constants afterwards: their memory goes
                   back while it runs */
 } cyg_interp_options;

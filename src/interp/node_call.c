@@ -89,6 +89,16 @@ cyg_status cyg_node_call_run(cyg_ctx *ctx, cyg_node_call *c, cyg_buf_of buf_of, 
     return c->is_widened ? cyg_node_call_narrow(ctx, c, buf_of, user, scratch) : CYG_OK;
 }
 
+void cyg_node_call_unpack(cyg_node_call *c)
+{
+    if (c->prepared == NULL)
+        return;
+    free(c->prepared);
+    c->prepared = NULL;
+    c->call.prepared = NULL;
+    c->is_checked = false; /* the next bind packs again */
+}
+
 void cyg_node_call_deinit(cyg_node_call *c)
 {
     cyg_node_call_free_wide(c, true);

@@ -28,6 +28,8 @@ cyg_status cyg_node_call_bind(cyg_ctx *ctx, cyg_node_call *c, cyg_buf_of buf_of,
 /* Runs the bound call. */
 cyg_status cyg_node_call_run(cyg_ctx *ctx, cyg_node_call *c, cyg_buf_of buf_of, void *user,
                              cyg_scratch *scratch) CYG_MUST_USE;
+/* Frees packed weights; the next bind makes them again. */
+void cyg_node_call_unpack(cyg_node_call *c);
 void cyg_node_call_deinit(cyg_node_call *c);
 
 /* widen.c: for kernels that know f32 only. */

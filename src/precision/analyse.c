@@ -293,7 +293,7 @@ static cyg_status run_sample(analysis *a, cyg_interp *interp, const cyg_precisio
 static cyg_status run_samples(analysis *a, cyg_graph *reference,
                               const cyg_precision_source *samples)
 {
-    const cyg_interp_options options = {.observer = observe, .user = a};
+    const cyg_interp_options options = {.observer = observe, .user = a, .lean = true};
     cyg_interp *interp;
     CYG_DO(cyg_interp_create(a->ctx, reference, &options, &interp));
     cyg_status status = CYG_OK;
