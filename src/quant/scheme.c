@@ -287,6 +287,18 @@ bool cyg_quant_is_table(const cyg_node *n)
            n->op != CYG_OP_clip;
 }
 
+/* A sum that a residual stream goes through: something else reads one of its operands too. Networks
+ * that normalise behind the sum (post-norm) have no LayerNorm that would ask for its 16 bits. */
+static bool adds_to_stream(const cyg_scheme *s, const cyg_node *n)
+{
+    if (n->op != CYG_OP_add || s->options->transformer_level > 1)
+        return false;
+    for (uint32_t i = 0; i < 2; i++)
+        if (!cyg_val(s->g, n->in[i])->is_const && s->shared[s->class_of[n->in[i].i]])
+            return true;
+    return false;
+}
+
 /* What a node's data operands want when nothing is asked. */
 static cyg_store default_demand(const cyg_scheme *s, const cyg_node *n)
 {
@@ -307,6 +319,8 @@ static cyg_store default_demand(const cyg_scheme *s, const cyg_node *n)
     case CYG_OP_softmax: /* what differs by a few steps differs by a factor behind it */
         return CYG_STORE_S16;
     default: /* element-wise: as wide as its result */
+        if (adds_to_stream(s, n))
+            return CYG_STORE_S16;
         return s->store[s->class_of[n->out[0].i]] == CYG_STORE_S16 ? CYG_STORE_S16 : CYG_STORE_U8;
     }
 }

@@ -327,6 +327,47 @@ static void test_more_integers(void **unused)
     check_text(pictures, 128, 0.25f);
 }
 
+/* The residual stream of a post-norm network has 16 bits, though linears and sums alone read it; a
+ * sum of two values that nothing else reads has not. */
+static void test_stream(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    static const struct {
+        const char *text, *value;
+        cyg_type type;
+    } cases[] = {
+        {"graph \"g\" opset 18\ninput %x: f32[4,16]\n"
+         "const %w: f32[16,16] = #0000000000000000 1024\n"
+         "const %g: f32[16] = #0000000000000000 64\n"
+         "%a: f32[4,16] = linear(%x, %w) \"first\"\n"
+         "%b: f32[4,16] = linear(%a, %w) \"branch\"\n"
+         "%n: f32[4,16] = layer_normalization(%b, %g) {axis = -1} \"norm\"\n"
+         "%s: f32[4,16] = add(%a, %n) \"sum\"\n"
+         "%y: f32[4,16] = linear(%s, %w) \"last\"\n"
+         "output %y\n",
+         "n", CYG_TYPE_S16},
+        {"graph \"g\" opset 18\ninput %x: f32[4,16]\n"
+         "const %w: f32[16,16] = #0000000000000000 1024\n"
+         "%a: f32[4,16] = linear(%x, %w) \"one\"\n"
+         "%n: f32[4,16] = linear(%x, %w) {act = 1} \"other\"\n"
+         "%s: f32[4,16] = add(%a, %n) \"sum\"\n"
+         "%y: f32[4,16] = linear(%s, %w) \"last\"\n"
+         "output %y\n",
+         "n", CYG_TYPE_U8},
+    };
+    cyg_ctx_init(&ctx);
+    rng r = {5};
+    float *data = random_floats(&r, 64, 2.0f);
+    for (size_t i = 0; i < CYG_COUNT(cases); i++) {
+        cyg_graph *g;
+        OK(&ctx, quantise_text(&ctx, cases[i].text, data, 64, &g));
+        assert_int_equal(value_named(g, cases[i].value)->quant.type, cases[i].type);
+        cyg_graph_destroy(g);
+    }
+    free(data);
+}
+
 static void test_refusals(void **unused)
 {
     (void)unused;
@@ -374,7 +415,8 @@ int main(void)
         cmocka_unit_test(test_weights),       cmocka_unit_test(test_accuracy),
         cmocka_unit_test(test_float_input),   cmocka_unit_test(test_float_island),
         cmocka_unit_test(test_awkward_heads), cmocka_unit_test(test_clamps),
-        cmocka_unit_test(test_more_integers), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_more_integers), cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_refusals),
     };
     return CYG_TEST_MAIN(tests);
 }
