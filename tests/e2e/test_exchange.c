@@ -97,8 +97,7 @@ static void back_end_alone(void **state)
     (void)state;
     static const char *const builds[] = {"--config exchange.json --input cnn.onnx",
                                          "--config build.json",
-                                         "--config exchange.json --input model.onnx "
-                                         "--compiler.static_batch_sizes 1 2"};
+                                         "--config build.json --compiler.static_batch_sizes 1 2"};
     configure();
     for (size_t i = 0; i < CYG_COUNT(builds); i++) {
         e2e_cygnet(&result, (e2e_how){0}, "build %s --output_dir q", builds[i]);
