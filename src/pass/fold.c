@@ -83,6 +83,33 @@ static cyg_status become_const(cyg_rw *rw, cyg_node_id id, const int64_t *data, 
     return CYG_OK;
 }
 
+/* A Slice, step 1, of a Shape whose entries in it are known. */
+static cyg_status fold_slice(cyg_rw *rw, cyg_node_id id, bool *out_done)
+{
+    const cyg_node *n = cyg_nod(rw->g, id);
+    const cyg_node_id p = cyg_rw_producer(rw, n->in[0], CYG_OP_shape);
+    const int64_t *dims, *from, *to, *step;
+    int64_t count, copy[CYG_MAX_RANK] = {0}, known = 0;
+    size_t sizes[3];
+    if (cyg_node_is_none(p) || !shape_part(rw, cyg_nod(rw->g, p), &dims, &count) ||
+        !cyg_rw_ints(rw, cyg_node_in(n, 1), &from, &sizes[0]) || sizes[0] != 1 ||
+        !cyg_rw_ints(rw, cyg_node_in(n, 2), &to, &sizes[1]) || sizes[1] != 1 ||
+        (!cyg_value_is_none(cyg_node_in(n, 4)) &&
+         (!cyg_rw_ints(rw, cyg_node_in(n, 4), &step, &sizes[2]) || sizes[2] != 1 || step[0] != 1)))
+        return CYG_OK;
+    int64_t begin = from[0] < 0 ? from[0] + count : from[0],
+            end = to[0] < 0 ? to[0] + count : to[0];
+    begin = begin < 0 ? 0 : begin;
+    end = end > count ? count : end;
+    for (int64_t k = begin; k < end; k++) {
+        if (dims[k] < 0)
+            return CYG_OK;
+        copy[known++] = dims[k];
+    }
+    *out_done = true;
+    return become_const(rw, id, copy, known, false);
+}
+
 static cyg_status fold_shape(cyg_rw *rw, cyg_node_id id, bool *out_done)
 {
     const cyg_node *n = cyg_nod(rw->g, id);
@@ -107,6 +134,8 @@ static cyg_status fold_shape(cyg_rw *rw, cyg_node_id id, bool *out_done)
         *out_done = true;
         return become_const(rw, id, copy, count, false);
     }
+    if (n->op == CYG_OP_slice)
+        return fold_slice(rw, id, out_done);
     const cyg_node_id p =
         n->op == CYG_OP_gather ? cyg_rw_producer(rw, n->in[0], CYG_OP_shape) : CYG_NO_NODE;
     if (cyg_node_is_none(p) || !cyg_rw_ints(rw, cyg_node_in(n, 1), &index, &index_count) ||
