@@ -169,10 +169,15 @@ static cyg_status open_set(cyg_build *b, sample_sets *sets, uint32_t i, int64_t 
         sets->sources[i] = cyg_image_set_source(sets->images[i]);
         return CYG_OK;
     }
-    cyg_array_spec spec = {
-        .format = q->calibration_format == CYG_CONFIG_FORMAT_Numpy ? CYG_ARRAY_NPY : CYG_ARRAY_BIN,
-        .type = v->type,
-        .rank = v->rank};
+    static const cyg_array_format formats[] = {
+        [CYG_CONFIG_FORMAT_Numpy] = CYG_ARRAY_NPY,
+        [CYG_CONFIG_FORMAT_Binary] = CYG_ARRAY_BIN,
+        [CYG_CONFIG_FORMAT_NumpyObject] = CYG_ARRAY_NPY_DICT,
+    };
+    cyg_array_spec spec = {.format = formats[q->calibration_format],
+                           .type = v->type,
+                           .key = in->name,
+                           .rank = v->rank};
     memcpy(spec.dims, v->dims, sizeof spec.dims);
     CYG_DO(cyg_array_set_open(ctx, q->calibration_dataset, &spec, limit, &sets->arrays[i]));
     sets->sources[i] = cyg_array_set_source(sets->arrays[i]);

@@ -17,6 +17,7 @@
 #include "base/ctx.h"
 #include "io/archive.h"
 #include "io/npy.h"
+#include "io/npy_dict.h"
 
 struct cyg_array_set {
     cyg_archive *archive;
@@ -74,7 +75,7 @@ static bool same_shape(size_t a_rank, const int64_t *a, size_t b_rank, const int
 
 static cyg_status select_members(cyg_ctx *ctx, cyg_array_set *set, int64_t limit)
 {
-    const char *suffix = set->spec.format == CYG_ARRAY_NPY ? ".npy" : ".bin";
+    const char *suffix = set->spec.format == CYG_ARRAY_BIN ? ".bin" : ".npy";
     const char *path = cyg_archive_path(set->archive);
     const size_t members = cyg_archive_count(set->archive);
     size_t others = 0;
@@ -142,30 +143,69 @@ void cyg_array_set_close(cyg_array_set *set)
     free(set);
 }
 
-/* A view of the file's numbers, checked against the input. */
-static cyg_status view(cyg_ctx *ctx, const cyg_array_set *set, const char *name,
-                       const uint8_t *data, size_t size, cyg_npy *out)
+/* The array as the sample, if its shape is the input's. */
+static cyg_status take_array(cyg_ctx *ctx, const cyg_array_set *set, const char *name,
+                             const cyg_npy *array)
 {
     const cyg_array_spec *spec = &set->spec;
     char want[160], got[160];
-    if (spec->format == CYG_ARRAY_BIN) {
-        *out = (cyg_npy){.data = data, .count = set->elements};
-        if (!npy_type_of(spec->type, &out->type))
-            return CYG_FAIL(ctx, CYG_E_INTERNAL, "element type of a raw file");
-        const size_t need = set->elements * cyg_npy_type_size(out->type);
-        if (size != need)
-            return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: \"%s\" has %zu bytes, the input takes %zu",
-                            cyg_archive_path(set->archive), name, size, need);
+    if (same_shape(array->rank, array->dims, spec->rank, spec->dims)) {
+        cyg_npy_to_f32(array, set->sample);
         return CYG_OK;
     }
-    CYG_TRY(ctx, cyg_npy_parse(ctx, name, data, size, out), "in %s",
-            cyg_archive_path(set->archive));
-    if (same_shape(out->rank, out->dims, spec->rank, spec->dims))
-        return CYG_OK;
     print_shape(want, sizeof want, spec->rank, spec->dims);
-    print_shape(got, sizeof got, out->rank, out->dims);
+    print_shape(got, sizeof got, array->rank, array->dims);
+    if (spec->format == CYG_ARRAY_NPY_DICT)
+        return CYG_FAIL(ctx, CYG_E_FORMAT,
+                        "%s: \"%s\": the array \"%s\" has the shape %s, the input takes %s",
+                        cyg_archive_path(set->archive), name, spec->key, got, want);
     return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: \"%s\" has the shape %s, the input takes %s",
                     cyg_archive_path(set->archive), name, got, want);
+}
+
+static cyg_status take_raw(cyg_ctx *ctx, const cyg_array_set *set, const char *name,
+                           const uint8_t *data, size_t size)
+{
+    cyg_npy array = {.data = data, .count = set->elements};
+    if (!npy_type_of(set->spec.type, &array.type))
+        return CYG_FAIL(ctx, CYG_E_INTERNAL, "element type of a raw file");
+    const size_t need = set->elements * cyg_npy_type_size(array.type);
+    if (size != need)
+        return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: \"%s\" has %zu bytes, the input takes %zu",
+                        cyg_archive_path(set->archive), name, size, need);
+    cyg_npy_to_f32(&array, set->sample);
+    return CYG_OK;
+}
+
+static cyg_status take_dict(cyg_ctx *ctx, const cyg_array_set *set, const char *name,
+                            const uint8_t *data, size_t size)
+{
+    cyg_npy_dict dict;
+    cyg_npy array;
+    cyg_status status = cyg_npy_dict_parse(ctx, name, data, size, &dict);
+    if (status == CYG_OK)
+        status = cyg_npy_dict_find(ctx, name, &dict, set->spec.key, &array);
+    if (status == CYG_OK)
+        status = take_array(ctx, set, name, &array);
+    cyg_npy_dict_deinit(&dict);
+    return status;
+}
+
+/* The file's numbers as the sample, checked against the input. */
+static cyg_status take(cyg_ctx *ctx, const cyg_array_set *set, const char *name,
+                       const uint8_t *data, size_t size)
+{
+    cyg_npy array;
+    if (set->spec.format == CYG_ARRAY_BIN)
+        return take_raw(ctx, set, name, data, size);
+    if (set->spec.format == CYG_ARRAY_NPY_DICT) {
+        CYG_TRY(ctx, take_dict(ctx, set, name, data, size), "in %s",
+                cyg_archive_path(set->archive));
+        return CYG_OK;
+    }
+    CYG_TRY(ctx, cyg_npy_parse(ctx, name, data, size, &array), "in %s",
+            cyg_archive_path(set->archive));
+    return take_array(ctx, set, name, &array);
 }
 
 static cyg_status source_get(cyg_ctx *ctx, void *self, size_t index, cyg_sample_tensor *out_tensors)
@@ -176,14 +216,10 @@ static cyg_status source_get(cyg_ctx *ctx, void *self, size_t index, cyg_sample_
     const size_t member = set->members[index];
     uint8_t *data = NULL;
     size_t size = 0;
-    cyg_npy array;
     CYG_DO(cyg_archive_read(ctx, set->archive, member, &data, &size));
-    const cyg_status status =
-        view(ctx, set, cyg_archive_name(set->archive, member), data, size, &array);
-    if (status == CYG_OK) {
-        cyg_npy_to_f32(&array, set->sample);
+    const cyg_status status = take(ctx, set, cyg_archive_name(set->archive, member), data, size);
+    if (status == CYG_OK)
         out_tensors[0] = (cyg_sample_tensor){.data = set->sample, .count = set->elements};
-    }
     free(data);
     return status;
 }

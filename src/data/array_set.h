@@ -1,5 +1,5 @@
-/* Calibration arrays: .npy files, or .bin files of raw little-endian numbers, fed to the model as
- * they are. */
+/* Calibration arrays: .npy files of an array or of a dict of arrays, or .bin files of raw
+ * little-endian numbers, fed to the model as they are. */
 #ifndef CYG_DATA_ARRAY_SET_H
 #define CYG_DATA_ARRAY_SET_H
 
@@ -12,13 +12,15 @@
 typedef struct cyg_array_set cyg_array_set;
 
 typedef enum cyg_array_format {
-    CYG_ARRAY_NPY, /* every numeric type; the shape must be the input's */
-    CYG_ARRAY_BIN, /* element type given here; the size must fit the shape */
+    CYG_ARRAY_NPY,      /* every numeric type; the shape must be the input's */
+    CYG_ARRAY_BIN,      /* element type given here; the size must fit the shape */
+    CYG_ARRAY_NPY_DICT, /* .npy saved from a dict {input name: array}; as NPY in the rest */
 } cyg_array_format;
 
 typedef struct cyg_array_spec {
     cyg_array_format format;
-    cyg_type type; /* BIN: element type of the files */
+    cyg_type type;   /* BIN: element type of the files */
+    const char *key; /* NPY_DICT: name of the input; must outlive the set */
     size_t rank;
     int64_t dims[CYG_MAX_RANK]; /* of the model's input */
 } cyg_array_spec;

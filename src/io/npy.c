@@ -2,8 +2,8 @@
  *
  * Six magic bytes, a version, a length, then a Python dict literal with exactly three keys: descr,
  * fortran_order, shape; then the data. The dict is read by a small scanner for that literal and
- * nothing else: no expression is evaluated, an object dtype ('|O', a pickle) is refused. Big-endian
- * data is refused too: nobody has it. */
+ * nothing else: no expression is evaluated, an object dtype ('|O', a pickle) is refused but where
+ * it is asked for. Big-endian data is refused too: nobody has it. */
 #include "io/npy.h"
 
 #include <inttypes.h>
@@ -32,10 +32,21 @@ const char *cyg_npy_type_name(cyg_npy_type type)
     return types[type].letters;
 }
 
+bool cyg_npy_type_find(const char *letters, size_t length, cyg_npy_type *out_type)
+{
+    for (size_t i = 0; i < CYG_COUNT(types); i++)
+        if (length == strlen(types[i].letters) && memcmp(letters, types[i].letters, length) == 0) {
+            *out_type = (cyg_npy_type)i;
+            return true;
+        }
+    return false;
+}
+
 typedef struct scanner {
     cyg_ctx *ctx;
     const char *name;
     const char *start, *p, *end;
+    bool objects, is_object; /* whether objects are asked for; whether these are some */
 } scanner;
 
 static cyg_status malformed(const scanner *s, const char *expected)
@@ -117,20 +128,19 @@ static cyg_status read_type(scanner *s, cyg_npy *out)
     if (s->p < s->end && *s->p == '[')
         return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED, "%s: npy with named fields", s->name);
     CYG_DO(read_string(s, text, sizeof text));
-    if (strchr(text, 'O') != NULL)
+    s->is_object = strchr(text, 'O') != NULL;
+    if (s->is_object && s->objects)
+        return CYG_OK;
+    if (s->is_object)
         return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED,
                         "%s: npy of Python objects (a pickle): save plain arrays instead", s->name);
     const bool prefixed = text[0] == '<' || text[0] == '|' || text[0] == '=' || text[0] == '>';
     const char *letters = text + prefixed;
-    for (size_t i = 0; i < CYG_COUNT(types); i++) {
-        if (strcmp(letters, types[i].letters) != 0)
-            continue;
-        if (text[0] == '>' && types[i].size > 1)
-            return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED, "%s: big-endian npy (%s)", s->name, text);
-        out->type = (cyg_npy_type)i;
-        return CYG_OK;
-    }
-    return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED, "%s: npy of type \"%s\"", s->name, text);
+    if (!cyg_npy_type_find(letters, strlen(letters), &out->type))
+        return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED, "%s: npy of type \"%s\"", s->name, text);
+    if (text[0] == '>' && types[out->type].size > 1)
+        return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED, "%s: big-endian npy (%s)", s->name, text);
+    return CYG_OK;
 }
 
 static cyg_status read_dict(scanner *s, cyg_npy *out)
@@ -165,8 +175,9 @@ static cyg_status read_dict(scanner *s, cyg_npy *out)
     return seen == 7 ? CYG_OK : malformed(s, "descr, fortran_order and shape");
 }
 
-cyg_status cyg_npy_parse(cyg_ctx *ctx, const char *name, const void *data, size_t size,
-                         cyg_npy *out_array)
+/* The header; out_array gets type, order, shape, and what lies behind it as data and size. */
+static cyg_status read_header(cyg_ctx *ctx, const char *name, const void *data, size_t size,
+                              bool objects, cyg_npy *out_array)
 {
     *out_array = (cyg_npy){0};
     const uint8_t *bytes = data;
@@ -181,20 +192,53 @@ cyg_status cyg_npy_parse(cyg_ctx *ctx, const char *name, const void *data, size_
         return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: npy header of %zu bytes in a file of %zu", name,
                         length, size);
     const char *text = (const char *)bytes + head;
-    scanner s = {ctx, name, text, text, text + length};
+    scanner s = {.ctx = ctx,
+                 .name = name,
+                 .start = text,
+                 .p = text,
+                 .end = text + length,
+                 .objects = objects};
     CYG_DO(read_dict(&s, out_array));
-    size_t count = 1, need;
+    if (objects && !s.is_object)
+        return CYG_FAIL(ctx, CYG_E_FORMAT,
+                        "%s: npy of plain numbers, expected one saved from a dict {input name: "
+                        "array}; calibration_format Numpy takes plain ones",
+                        name);
+    size_t count = 1;
     for (size_t i = 0; i < out_array->rank; i++)
         if (!cyg_mul_size(count, (size_t)out_array->dims[i], &count))
             return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: npy shape overflows", name);
-    if (!cyg_mul_size(count, types[out_array->type].size, &need) || need > size - head - length)
+    out_array->count = count;
+    out_array->data = bytes + head + length;
+    out_array->size = size - head - length;
+    return CYG_OK;
+}
+
+cyg_status cyg_npy_parse(cyg_ctx *ctx, const char *name, const void *data, size_t size,
+                         cyg_npy *out_array)
+{
+    size_t need;
+    CYG_DO(read_header(ctx, name, data, size, false, out_array));
+    if (!cyg_mul_size(out_array->count, types[out_array->type].size, &need) ||
+        need > out_array->size)
         return CYG_FAIL(
             ctx, CYG_E_FORMAT,
             "%s: npy of %zu elements needs more than the %zu bytes that follow the header", name,
-            count, size - head - length);
-    out_array->count = count;
-    out_array->data = bytes + head + length;
+            out_array->count, out_array->size);
     out_array->size = need;
+    return CYG_OK;
+}
+
+cyg_status cyg_npy_parse_object(cyg_ctx *ctx, const char *name, const void *data, size_t size,
+                                const uint8_t **out_pickle, size_t *out_size)
+{
+    cyg_npy array;
+    CYG_DO(read_header(ctx, name, data, size, true, &array));
+    if (array.count != 1)
+        return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: npy of %zu Python objects, expected one dict", name,
+                        array.count);
+    *out_pickle = array.data;
+    *out_size = array.size;
     return CYG_OK;
 }
 

@@ -46,9 +46,14 @@ typedef struct cyg_npy {
 
 size_t cyg_npy_type_size(cyg_npy_type type);
 const char *cyg_npy_type_name(cyg_npy_type type); /* "f4" */
+/* The type of these letters, which need no NUL behind them; false when there is none. */
+bool cyg_npy_type_find(const char *letters, size_t length, cyg_npy_type *out_type);
 
 cyg_status cyg_npy_parse(cyg_ctx *ctx, const char *name, const void *data, size_t size,
                          cyg_npy *out_array) CYG_MUST_USE;
+/* The pickle in a file of one Python object, unread; npy_dict.h reads it. */
+cyg_status cyg_npy_parse_object(cyg_ctx *ctx, const char *name, const void *data, size_t size,
+                                const uint8_t **out_pickle, size_t *out_size) CYG_MUST_USE;
 /* All elements as float32, last index fastest. out holds count floats. */
 void cyg_npy_to_f32(const cyg_npy *array, float *out);
 

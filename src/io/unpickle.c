@@ -244,12 +244,19 @@ static cyg_status run(cyg_unpickler *u)
     uint32_t id = 0;
     for (size_t i = 0; i < CYG_COUNT(first_rows); i++)
         CYG_DO(add_value(u, first_rows[i], &id));
-    while (!u->stopped) {
+    for (size_t done = 0; !u->stopped; done++) {
         u->opcode_at = u->at;
+        if (u->at == u->size && u->size == u->limits.bytes)
+            return CYG_FAIL(u->ctx, CYG_E_FORMAT,
+                            "%s: pickle, byte %zu: longer than %zu MiB, the most that is read",
+                            u->name, u->at, u->limits.bytes >> 20);
         if (u->at == u->size)
-            return cyg_unpickle_fail(u, u->size == CYG_PICKLE_LARGEST
-                                            ? "longer than 16 MiB, the most that is read"
-                                            : "ends without STOP");
+            return cyg_unpickle_fail(u, "ends without STOP");
+        if (done == u->limits.instructions)
+            return CYG_FAIL(u->ctx, CYG_E_FORMAT,
+                            "%s: pickle, byte %zu: more than %zu instructions, the most that are "
+                            "followed",
+                            u->name, u->at, u->limits.instructions);
         const uint8_t opcode = u->data[u->at++];
         cyg_operand operand;
         if (opcodes[opcode].run == NULL)
@@ -267,13 +274,21 @@ static cyg_status run(cyg_unpickler *u)
 cyg_status cyg_unpickle(cyg_ctx *ctx, const char *name, const void *data, size_t size,
                         cyg_pickle *out_pickle)
 {
+    const cyg_pickle_limits limits = {CYG_PICKLE_LARGEST, CYG_PICKLE_LARGEST};
+    return cyg_unpickle_within(ctx, name, data, size, &limits, out_pickle);
+}
+
+cyg_status cyg_unpickle_within(cyg_ctx *ctx, const char *name, const void *data, size_t size,
+                               const cyg_pickle_limits *limits, cyg_pickle *out_pickle)
+{
     *out_pickle = (cyg_pickle){0};
     cyg_arena_init(&out_pickle->arena);
     cyg_unpickler u = {.ctx = ctx,
                        .name = name,
                        .out = out_pickle,
                        .data = data,
-                       .size = size < CYG_PICKLE_LARGEST ? size : CYG_PICKLE_LARGEST};
+                       .size = size < limits->bytes ? size : limits->bytes,
+                       .limits = *limits};
     const cyg_status status = run(&u);
     free(u.stack.items);
     free(u.marks.items);

@@ -3,8 +3,8 @@
  * Values are rows of one table and name each other by row number, so a value that a pickle uses a
  * thousand times exists once. Nothing is imported, called or constructed: a REDUCE of a known torch
  * function leaves a TENSOR row with its arguments, any other leaves an OPAQUE row that remembers
- * who would have made it. Memory is at most a hundred times the pickle's size, whatever the
- * pickle says. Internal to io; one thread. */
+ * who would have made it, from what and with which state. Memory is at most a hundred times the
+ * pickle's size, whatever the pickle says. Internal to io; one thread. */
 #ifndef CYG_IO_UNPICKLE_H
 #define CYG_IO_UNPICKLE_H
 
@@ -32,7 +32,8 @@ typedef enum cyg_pickle_kind {
     CYG_PICKLE_GLOBAL,  /* a = module, b = name (TEXT rows) */
     CYG_PICKLE_STORAGE, /* a = the tuple of the persistent id */
     CYG_PICKLE_TENSOR,  /* a = the arguments, a tuple; global = the function */
-    CYG_PICKLE_OPAQUE,  /* a = what would have made it, 0 = not known */
+    CYG_PICKLE_OPAQUE,  /* a = what would have made it, from = its arguments, b = the state that it
+                           was given last; 0 = not known */
 } cyg_pickle_kind;
 
 /* What a known global is to us. */
@@ -48,6 +49,9 @@ typedef enum cyg_pickle_role {
     CYG_PICKLE_STORAGE_CLASS,
     CYG_PICKLE_BYTE_STORAGE_CLASS, /* untyped: counted in bytes */
     CYG_PICKLE_DTYPE,
+    CYG_PICKLE_MAKES_ARRAY,      /* NumPy's, opaque here: npy_dict.c reads arguments and state */
+    CYG_PICKLE_MAKES_ARRAY_TYPE, /* likewise */
+    CYG_PICKLE_ARRAY_CLASS,
 } cyg_pickle_role;
 
 typedef struct cyg_pickle_global {
@@ -78,7 +82,9 @@ typedef struct cyg_pickle_value {
         double number;
         const char *text;       /* TEXT, BYTES: lent by the pickle, no NUL behind it */
         cyg_pickle_span *first; /* containers; a tuple has all in one span */
-        uint32_t a;
+        struct {
+            uint32_t a, from;
+        };
     };
     union {
         cyg_pickle_span *last;
@@ -94,10 +100,20 @@ typedef struct cyg_pickle {
     size_t used; /* bytes up to and with STOP */
 } cyg_pickle;
 
-/* Reads one pickle from the front of data, which must outlive the result. name is for messages.
- * out_pickle is to be deinitialised in any case. */
+/* How much of a pickle is read. Few instructions over many bytes are large texts, which are lent
+ * and cost nothing: memory then follows the instructions. */
+typedef struct cyg_pickle_limits {
+    size_t bytes; /* below 2^32 */
+    size_t instructions;
+} cyg_pickle_limits;
+
+/* Reads one pickle from the front of data, which must outlive the result; at most
+ * CYG_PICKLE_LARGEST bytes. name is for messages. out_pickle is to be deinitialised in any case. */
 cyg_status cyg_unpickle(cyg_ctx *ctx, const char *name, const void *data, size_t size,
                         cyg_pickle *out_pickle) CYG_MUST_USE;
+cyg_status cyg_unpickle_within(cyg_ctx *ctx, const char *name, const void *data, size_t size,
+                               const cyg_pickle_limits *limits,
+                               cyg_pickle *out_pickle) CYG_MUST_USE;
 void cyg_pickle_deinit(cyg_pickle *pickle);
 
 CYG_INLINE const cyg_pickle_value *cyg_pickle_at(const cyg_pickle *p, uint32_t id)

@@ -2,9 +2,10 @@
  *
  * Python would import the global and call it. Here a global is a row with two names; a call is
  * decided by the role that unpickle_globals.def gives the callee, and unknown callees make an
- * opaque row that keeps its maker for the messages. The state that BUILD would set is dropped: the
- * only states of a state dict are its _metadata and the hooks of parameters, which inference does
- * not use.
+ * opaque row that keeps its maker for the messages, and arguments and state for readers that know
+ * the maker (NumPy's arrays). The state that BUILD would give to any other row is dropped: the only
+ * states of a state dict are its _metadata and the hooks of parameters, which inference does not
+ * use.
  *
  * Names are never copied here: two short memo references can name two long texts over and over, and
  * copies would grow with the product. */
@@ -184,7 +185,10 @@ static cyg_status call(cyg_unpickler *u, uint32_t callee, uint32_t args)
                                   .holds_tensor = true,
                                   .global = cyg_pickle_at(p, callee)->global,
                                   .a = args});
-    return cyg_unpickle_push_opaque(u, callee, a->holds_tensor);
+    return cyg_unpickle_push_value(u, (cyg_pickle_value){.kind = CYG_PICKLE_OPAQUE,
+                                                         .holds_tensor = a->holds_tensor,
+                                                         .a = callee,
+                                                         .from = args});
 }
 
 CYG_ACTION(call)
@@ -231,8 +235,10 @@ CYG_ACTION(build)
     CYG_DO(cyg_unpickle_pop(u, &state));
     CYG_DO(cyg_unpickle_pop(u, &object));
     cyg_pickle_value *v = &u->out->values[object];
-    if (v->kind == CYG_PICKLE_OPAQUE)
+    if (v->kind == CYG_PICKLE_OPAQUE) {
         v->holds_tensor |= cyg_pickle_at(u->out, state)->holds_tensor;
+        v->b = state;
+    }
     return cyg_unpickle_push(u, object);
 }
 

@@ -30,6 +30,7 @@ typedef struct cyg_unpickler {
     cyg_id_list memo;  /* by memo number; row + 1, 0 = never put */
     const uint8_t *data;
     size_t size, at, opcode_at;
+    cyg_pickle_limits limits;
     uint64_t copied; /* pairs that OrderedDict(list) copied */
     bool stopped;
 } cyg_unpickler;

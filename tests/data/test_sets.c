@@ -201,6 +201,43 @@ static void test_arrays(void **state)
     assert_true(ctx_says(&ctx, "none of its 2 files ends in .npy"));
 }
 
+/* One file carries all inputs: a set for each, under the input's name. */
+static void test_dicts(void **state)
+{
+    cyg_array_spec spec = {
+        .format = CYG_ARRAY_NPY_DICT, .key = "mask", .rank = 3, .dims = {1, 2, 3}};
+    cyg_ctx ctx;
+    cyg_array_set *set = NULL;
+    cyg_sample_tensor tensor;
+    cyg_map map;
+    cyg_ctx_init(&ctx);
+    assert_int_equal(cyg_make_dirs(NULL, scratch_path(state, "d")), CYG_OK);
+    assert_int_equal(
+        cyg_map_open(NULL, CYG_SOURCE_ROOT "/tests/io/data/npy_dict/good_numpy2.npy", &map),
+        CYG_OK);
+    write_scratch(state, "d/0.npy", map.data, map.size);
+    write_scratch(state, "d/1.npy", map.data, map.size - 1);
+    save(state, "d/2.npy", 10, 3, spec.dims);
+    cyg_map_close(&map);
+    assert_int_equal(cyg_array_set_open(&ctx, scratch_path(state, "d"), &spec, -1, &set), CYG_OK);
+    cyg_sample_source source = cyg_array_set_source(set);
+    assert_int_equal(source.get(&ctx, source.self, 0, &tensor), CYG_OK);
+    assert_int_equal(tensor.count, 6);
+    assert_true(tensor.data[5] == 1.25f);
+    assert_int_equal(source.get(&ctx, source.self, 1, &tensor), CYG_E_FORMAT);
+    assert_int_equal(source.get(&ctx, source.self, 2, &tensor), CYG_E_FORMAT);
+    assert_true(ctx_says(&ctx, "calibration_format Numpy takes plain ones"));
+    cyg_array_set_close(set);
+    spec.key = "ids";
+    assert_int_equal(cyg_array_set_open(&ctx, scratch_path(state, "d"), &spec, 1, &set), CYG_OK);
+    source = cyg_array_set_source(set);
+    cyg_ctx_init(&ctx);
+    assert_int_equal(source.get(&ctx, source.self, 0, &tensor), CYG_E_FORMAT);
+    assert_true(
+        ctx_says(&ctx, "the array \"ids\" has the shape [1, 4], the input takes [1, 2, 3]"));
+    cyg_array_set_close(set);
+}
+
 static void test_joint(void **state)
 {
     static const int64_t dims[2] = {2, 3};
@@ -248,6 +285,7 @@ int main(void)
         SCRATCH_TEST(test_threads_do_not_show),
         SCRATCH_TEST(test_cancelled),
         SCRATCH_TEST(test_arrays),
+        SCRATCH_TEST(test_dicts),
         SCRATCH_TEST(test_joint),
     };
     return CYG_TEST_MAIN(tests);

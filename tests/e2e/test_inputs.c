@@ -64,6 +64,84 @@ static double compare(const char *wanted_folder, const char *found_folder, const
     return error > 0 ? signal / error : 1e9;
 }
 
+/* The pickle of an array of 1 x 4 x 8 floats, the maker's rows in memo 0 to 2. */
+static size_t pickled_array(uint8_t *out, const float values[32])
+{
+    static const char call[] = "h\x00(h\x01K\x00\x85"
+                               "C\x01"
+                               "btR(K\x01K\x01K\x04K\x08\x87h\x02(X\x02\x00\x00\x00"
+                               "f4\x89\x88tR(K\x03X\x01\x00\x00\x00<NNNtb\x89"
+                               "C\x80";
+    memcpy(out, call, sizeof call - 1);
+    memcpy(out + sizeof call - 1, values, 128);
+    memcpy(out + sizeof call - 1 + 128, "tb", 2);
+    return sizeof call - 1 + 130;
+}
+
+/* np.save(name, {first: a, "b": b}) */
+static void write_dict(const char *name, char first, const float a[32], const float b[32])
+{
+    static const char head[] = "\x93NUMPY\x01\x00\x3a\x00"
+                               "{'descr': '|O', 'fortran_order': False, 'shape': (), }   \n"
+                               "\x80\x03"
+                               "cnumpy.core.multiarray\n_reconstruct\nq\x00"
+                               "cnumpy\nndarray\nq\x01"
+                               "cnumpy\ndtype\nq\x02"
+                               "00(h\x01K\x00\x85"
+                               "C\x01"
+                               "btR(K\x01)h\x02(X\x02\x00\x00\x00O8\x89\x88tR(K\x03"
+                               "X\x01\x00\x00\x00|NNNtb\x89]}X\x01\x00\x00\x00";
+    uint8_t file[1024];
+    size_t n = sizeof head - 1;
+    memcpy(file, head, n);
+    file[n++] = (uint8_t)first;
+    n += pickled_array(file + n, a);
+    memcpy(file + n,
+           "sX\x01\x00\x00\x00"
+           "b",
+           7);
+    n += 7 + pickled_array(file + n + 7, b);
+    memcpy(file + n, "satb.", 5);
+    fixture_write(name, file, n + 5);
+}
+
+/* The same samples in one set of dicts give the same package; a dict without an input's name is
+ * refused. Within two_inputs, which made two.onnx and the package. */
+static void same_in_dicts(void)
+{
+    static const char *const folders[] = {"cal_both", "cal_wrong"};
+    float a[32], b[32];
+    char text[64];
+    for (int s = 0; s < 6; s++) {
+        for (size_t i = 0; i < 32; i++) {
+            a[i] = wave(i + (size_t)(s % 3) * 40);
+            b[i] = wave(3 * i + (size_t)(s % 3) * 7);
+        }
+        snprintf(text, sizeof text, "%s/%d.npy", folders[s / 3], s % 3);
+        write_dict(text, s < 5 ? 'a' : 'A', a, b);
+    }
+    for (int wrong = 0; wrong < 2; wrong++) {
+        fixture_text("dicts.json",
+                     "{\"input\": \"two.onnx\", \"target_hardware\": \"CPU\", \"quant\":\n"
+                     " {\"input_configs\": [{\"tensor_name\": \"DEFAULT\",\n"
+                     "   \"calibration_size\": 3, \"calibration_dataset\": \"%s\",\n"
+                     "   \"calibration_format\": \"NumpyObject\"}]}}\n",
+                     folders[wrong]);
+        e2e_cygnet(&result, (e2e_how){0}, "build --config dicts.json --output_dir %s",
+                   wrong ? "dicts_wrong" : "dicts");
+        if (wrong) {
+            e2e_expect_error(&result, 4, "no array \"a\"|2.npy|cal_wrong", "dicts_wrong");
+            break;
+        }
+        e2e_expect(&result, 0);
+        e2e_cygnet(&result, (e2e_how){0},
+                   "run --model dicts/compiled.cyg --input_dir two_in --output_dir dicts_out");
+        e2e_expect(&result, 0);
+        assert_true(compare("two_out", "dicts_out", "y") >= 1e9);
+        assert_true(compare("two_out", "dicts_out", "t") >= 1e9);
+    }
+}
+
 static void two_inputs(void **state)
 {
     (void)state;
@@ -106,6 +184,7 @@ static void two_inputs(void **state)
     e2e_expect(&result, 0);
     assert_true(compare("two_float", "two_out", "y") > 100);
     assert_true(compare("two_float", "two_out", "t") > 100);
+    same_in_dicts();
     /* an entry is missing; a set has fewer samples in common */
     fixture_text("one.json", "{\"input\": \"two.onnx\", \"target_hardware\": \"CPU\", \"quant\":\n"
                              " {\"input_configs\": [{\"tensor_name\": \"a\","
