@@ -353,6 +353,8 @@ static double binary_value(int fn, double a, double b)
         return fmod(a, b);
     case CYG_BFN_EQUAL:
         return a == b;
+    case CYG_BFN_NOT_EQUAL:
+        return a != b;
     case CYG_BFN_GREATER:
         return a > b;
     case CYG_BFN_GREATER_OR_EQUAL:
@@ -379,7 +381,8 @@ static double binary_value(int fn, double a, double b)
 static void one_binary(int fn, int32_t type)
 {
     const int logic = fn >= CYG_BFN_AND && fn <= CYG_BFN_XOR,
-              compare = fn >= CYG_BFN_EQUAL && fn <= CYG_BFN_LESS_OR_EQUAL;
+              compare =
+                  (fn >= CYG_BFN_EQUAL && fn <= CYG_BFN_LESS_OR_EQUAL) || fn == CYG_BFN_NOT_EQUAL;
     int64_t y[4] = {kh_between(1, 4), kh_between(1, 4), kh_between(1, 9), kh_between(1, 70)}, a[4],
             b[4];
     shape_of_operand(y, a);
@@ -446,6 +449,7 @@ static void test_binary(void **state)
                 one_binary(fn, types[t]);
     for (int fn = CYG_BFN_EQUAL; fn <= CYG_BFN_XOR; fn++)
         one_binary(fn, CYG_TYPE_BOOL);
+    one_binary(CYG_BFN_NOT_EQUAL, CYG_TYPE_BOOL);
 }
 
 static void test_where_clip_cast(void **state)
