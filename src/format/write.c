@@ -22,6 +22,7 @@ typedef struct weight_slot {
     size_t bytes;
     uint8_t *nibbles; /* what is stored instead, own memory; NULL = data itself */
     size_t stored;
+    int64_t rows; /* of nibbles */
 } weight_slot;
 
 typedef struct encoder {
@@ -76,11 +77,20 @@ static bool shrink(weight_slot *slot, const cyg_tensor *t)
         return false;
     if (cyg_nibbles_pack(&n, t->data, slot->nibbles)) {
         slot->stored = size;
+        slot->rows = n.rows;
     } else {
         free(slot->nibbles);
         slot->nibbles = NULL;
     }
     return true;
+}
+
+/* Equal bytes share a place; what is stored in 4 bits only with constants of the same rows and
+ * taps, since these decide how it is read. */
+static bool may_share(const weight_slot *slot, const cyg_tensor *t)
+{
+    const cyg_nibbles n = cyg_nibbles_of(t, CYG_PACKAGE_NIBBLE_GROUP);
+    return slot->nibbles == NULL || (n.rows == slot->rows && cyg_nibbles_size(&n) == slot->stored);
 }
 
 /* The number of the constant's place in WEIGHTS: that of an equal one, or a new one. */
@@ -89,9 +99,10 @@ static cyg_status place_constant(cyg_ctx *ctx, encoder *e, const cyg_tensor *t, 
     const size_t bytes = cyg_tensor_bytes(t);
     const uint64_t hash = cyg_hash64(t->data, bytes, 0);
     size_t k = 0;
-    while (k < e->slot_count && !(e->slots[k].hash == hash && e->slots[k].bytes == bytes &&
-                                  (bytes == 0 || e->slots[k].data == t->data ||
-                                   memcmp(e->slots[k].data, t->data, bytes) == 0)))
+    while (k < e->slot_count &&
+           !(e->slots[k].hash == hash && e->slots[k].bytes == bytes && may_share(&e->slots[k], t) &&
+             (bytes == 0 || e->slots[k].data == t->data ||
+              memcmp(e->slots[k].data, t->data, bytes) == 0)))
         k++;
     if (k == e->slot_count) {
         e->slots[k] = (weight_slot){.hash = hash,

@@ -123,6 +123,32 @@ static void test_package(void **state)
     fixture_deinit(&f);
 }
 
+/* The bytes of a constant in 4 bits, once more in shapes and a type that read them otherwise. */
+static void test_equal_bytes(void **state)
+{
+    static fixture f;
+    static cyg_ctx ctx;
+    cyg_arena arena;
+    cyg_package k;
+    fixture_init(&f, state);
+    add_const(&f, "again", ROWS, f.first);
+    add_const(&f, "turned", TAPS, f.first);
+    add_const(&f, "u8", ROWS, f.first);
+    f.p.tensors[f.p.tensor_count - 1].type = CYG_TYPE_U8;
+    const char *path = scratch_path(state, "equal.cyg");
+    assert_int_equal(cyg_package_write(&ctx, path, &f.p, 1, "{}"), CYG_OK);
+    cyg_arena_init(&arena);
+    assert_int_equal(cyg_package_open(&ctx, path, &arena, NULL, &k), CYG_OK);
+    const cyg_tensor *t = k.programs[0].tensors;
+    assert_true(t[3].group == 16 && t[3].offset == t[0].offset);
+    assert_int_equal(t[5].group, 0);
+    for (int i = 3; i < 6; i++)
+        assert_memory_equal(t[i].data, f.first, ROWS * TAPS);
+    cyg_package_close(&k);
+    cyg_arena_deinit(&arena);
+    fixture_deinit(&f);
+}
+
 static size_t program_at(const fixture *f)
 {
     for (uint32_t i = 0; i < cyg_load_u32(f->bytes + 12); i++)
@@ -189,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test_setup_teardown(test_package, setup_scratch, teardown_scratch),
+        cmocka_unit_test_setup_teardown(test_equal_bytes, setup_scratch, teardown_scratch),
         cmocka_unit_test_setup_teardown(test_hostile, setup_scratch, teardown_scratch),
         cmocka_unit_test_setup_teardown(test_damage, setup_scratch, teardown_scratch),
     };
