@@ -184,7 +184,10 @@ cyg_status cyg_build_bind_ends(cyg_build *b, cyg_graph *g) CYG_MUST_USE;
 void cyg_build_take_output(const cyg_build *b, const cyg_tensor_info *info, const void *data,
                            float *out);
 
-/* build_edit.c: const_processors; user is the build. */
+/* build_fit.c: padding and slicing of input_processors become nodes behind the source's inputs. */
+cyg_status cyg_build_fit_inputs(cyg_build *b, cyg_graph *g) CYG_MUST_USE;
+
+/* build_edit.c: const_processors, op_processors, then the above; user is the build. */
 cyg_status cyg_build_edit_source(cyg_ctx *ctx, void *user, cyg_graph *g) CYG_MUST_USE;
 /* build_given.c: models that were quantised elsewhere. Reads their scales before the optimiser
  * runs; the other quantises with them. */

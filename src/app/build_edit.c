@@ -368,5 +368,6 @@ cyg_status cyg_build_edit_source(cyg_ctx *ctx, void *user, cyg_graph *g)
         free(n.items);
         CYG_DO(st);
     }
-    return edit_operators(b, g);
+    CYG_DO(edit_operators(b, g));
+    return cyg_build_fit_inputs(b, g);
 }

@@ -71,6 +71,9 @@ typedef struct cyg_config_input {
     cyg_config_input_processor processor; /* mean and std empty = no normalisation */
 } cyg_config_input;
 
+/* The entry of input_processors for this input as it was given, or DEFAULT's; NULL = none. */
+const cyg_config_input_processor *cyg_config_find_processor(const cyg_config_build *config,
+                                                            const char *tensor);
 /* channels is C of the model's input, 0 = unknown or no image: lengths of mean and std are checked
  * against it. Fails when no entry of quant.input_configs covers the input of a float model. */
 cyg_status cyg_config_resolve_input(cyg_ctx *ctx, cyg_arena *arena, const cyg_config_build *config,
@@ -106,8 +109,8 @@ const cyg_config_layer *cyg_config_pick_layer(const cyg_config_quant *quant, con
 /* ---- writing ---- */
 
 /* The effective configuration as one JSON object that may itself serve as a config file (what is
- * unset and has no default is left out), and a flat object "quant.check": "default" | "file" | "command
- * line" that tells where each value came from. */
+ * unset and has no default is left out), and a flat object "quant.check": "default" | "file" |
+ * "command line" that tells where each value came from. */
 void cyg_config_write(cyg_json *json, const cyg_config_message *message, const void *config);
 void cyg_config_write_origins(cyg_json *json, const cyg_config_message *message,
                               const void *config);

@@ -49,6 +49,14 @@ static void inherit_floats(const cyg_config_mark *from, cyg_config_mark *to,
     *to = *from;
 }
 
+const cyg_config_input_processor *cyg_config_find_processor(const cyg_config_build *config,
+                                                            const char *tensor)
+{
+    size_t i = 0;
+    FIND_ENTRY(config->input_processors, tensor, i);
+    return i < config->input_processors.count ? &config->input_processors.items[i] : NULL;
+}
+
 cyg_status cyg_config_resolve_input(cyg_ctx *ctx, cyg_arena *arena, const cyg_config_build *config,
                                     const char *tensor, int64_t channels,
                                     cyg_config_input *out_input)

@@ -141,6 +141,29 @@ static cyg_status check_input_quant(cyg_ctx *ctx, const cyg_config_input_quant *
     return CYG_OK;
 }
 
+/* Padding and slicing, as far as the configuration alone tells. */
+static cyg_status check_fit(cyg_ctx *ctx, const cyg_config_build *c, size_t i)
+{
+    const cyg_config_input_processor *p = &c->input_processors.items[i];
+    const bool pads = p->padding.count > 0;
+    const cyg_config_mark *at = pads ? &p->padding_at : &p->slicing_at;
+    char path[PATH_SIZE], constant[PATH_SIZE];
+    snprintf(path, sizeof path, "input_processors[%zu].%s", i, pads ? "padding" : "slicing");
+    snprintf(constant, sizeof constant, "input_processors[%zu].padding_constant_value", i);
+    if (p->padding_constant_value != 0 && !pads)
+        return cyg_config_fail(ctx, CYG_E_CONFIG, &p->padding_constant_value_at, constant,
+                               "has no effect without padding");
+    if (p->padding.count + p->slicing.count == 0)
+        return CYG_OK;
+    if (c->model_type != CYG_CONFIG_MODEL_ONNX)
+        return cyg_config_fail(ctx, CYG_E_UNSUPPORTED, at, path,
+                               "is not built yet for models that bring their scales");
+    if (p->src_extra_shapes.count > 0)
+        return cyg_config_fail(ctx, CYG_E_UNSUPPORTED, at, path,
+                               "is not built yet beside src_extra_shapes");
+    return CYG_OK;
+}
+
 static cyg_status check_input_processor(cyg_ctx *ctx, const cyg_config_input_processor *p, size_t i)
 {
     char mean[PATH_SIZE], std[PATH_SIZE], normalize[PATH_SIZE];
@@ -389,8 +412,10 @@ cyg_status cyg_config_validate(cyg_ctx *ctx, const cyg_config_build *config)
     CYG_DO(check_entries(ctx, config));
     for (size_t i = 0; i < config->quant.input_configs.count; i++)
         CYG_DO(check_input_quant(ctx, &config->quant.input_configs.items[i], i));
-    for (size_t i = 0; i < config->input_processors.count; i++)
+    for (size_t i = 0; i < config->input_processors.count; i++) {
         CYG_DO(check_input_processor(ctx, &config->input_processors.items[i], i));
+        CYG_DO(check_fit(ctx, config, i));
+    }
     CYG_DO(check_layers(ctx, &config->quant));
     CYG_DO(check_compiler(ctx, &config->compiler));
     CYG_DO(check_consts(ctx, config));

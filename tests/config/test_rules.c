@@ -147,6 +147,13 @@ static void test_std(void **state)
                    "calibration_size is 0");
 }
 
+static void test_fit(void **state)
+{
+    (void)state;
+    assert_invalid("input_processors: [{tensor_name: x, padding_constant_value: 3}]",
+                   "padding_constant_value has no effect without padding");
+}
+
 static void test_shapes(void **state)
 {
     (void)state;
@@ -341,7 +348,7 @@ static void test_supported(void **state)
         fixture_read(
             &f, "a.json",
             "{\"target_hardware\": \"CPU\", \"input_processors\": [{\"tensor_name\": \"x\", "
-            "\"src_dtype\": \"S16\", \"src_format\": \"YUV420SP\", \"padding\": [1]}],"
+            "\"src_dtype\": \"S16\", \"src_format\": \"YUV420SP\", \"scale\": 2}],"
             "\"op_processors\": [{\"op_name\": \"a\", \"attrs\": {\"b\": 1}}]}"),
         CYG_OK);
     assert_int_equal(cyg_config_check_supported(&f.ctx, &cyg_config_message_build, &f.cfg),
@@ -349,18 +356,18 @@ static void test_supported(void **state)
     assert_true(ctx_says(&f.ctx, "3 settings are not built yet"));
     assert_true(
         ctx_says(&f.ctx, "input_processors[0].src_dtype S16 is not built yet (built: U8 FP32)"));
-    assert_true(ctx_says(&f.ctx, "input_processors[0].padding is not built yet"));
+    assert_true(ctx_says(&f.ctx, "input_processors[0].scale is not built yet"));
     fixture_deinit(&f);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rank),       cmocka_unit_test(test_mean),
-        cmocka_unit_test(test_std),        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_chips),      cmocka_unit_test(test_contradictions),
-        cmocka_unit_test(test_layer_rank), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_supported),
+        cmocka_unit_test(test_rank),           cmocka_unit_test(test_fit),
+        cmocka_unit_test(test_mean),           cmocka_unit_test(test_std),
+        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_chips),
+        cmocka_unit_test(test_contradictions), cmocka_unit_test(test_layer_rank),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_supported),
     };
     return CYG_TEST_MAIN(tests);
 }

@@ -224,11 +224,115 @@ static void frontend_dump(void **state)
     assert_non_null(strstr(result.out, "QuantizeLinear"));
 }
 
+/* ---- padding and slicing ---- */
+
+enum { TALL = 30, WIDE = 35 }; /* what the runtime feeds: two rows are added, three columns cut */
+
+/* Samples as the model takes them in `whole`, as the runtime has them in `fed`; what is cut off is
+ * within the range of the rest. */
+static void write_samples(void)
+{
+    static float fed[3][TALL][WIDE], whole[3][E2E_SIDE][E2E_SIDE];
+    char name[64];
+    for (int s = 0; s < 5; s++) {
+        for (int c = 0; c < 3; c++) {
+            for (int y = 0; y < TALL; y++)
+                for (int x = 0; x < WIDE; x++)
+                    fed[c][y][x] = x < 2 || x == WIDE - 1
+                                       ? 0.5f
+                                       : (float)((s * 7 + c * 5 + y * 11 + x * x) % 61) / 15 - 2;
+            for (int y = 0; y < E2E_SIDE; y++)
+                for (int x = 0; x < E2E_SIDE; x++)
+                    whole[c][y][x] = y == 0 || y > TALL ? 1.0f : fed[c][y - 1][x + 2];
+        }
+        snprintf(name, sizeof name, s < 4 ? "fed/%d.bin" : "in_fed/x.bin", s);
+        fixture_write(name, fed, sizeof fed);
+        snprintf(name, sizeof name, s < 4 ? "whole/%d.bin" : "in_whole/x.bin", s);
+        fixture_write(name, whole, sizeof whole);
+    }
+}
+
+static void build_arrays(const char *out, const char *folder, const char *target, const char *more)
+{
+    fixture_text("a.json",
+                 "{\"input\": \"p.onnx\", \"output_dir\": \"%s\", \"target_hardware\": \"%s\",\n"
+                 " \"quant\": {\"input_configs\": [{\"tensor_name\": \"DEFAULT\",\n"
+                 "   \"calibration_dataset\": \"%s\", \"calibration_format\": \"Binary\",\n"
+                 "   \"calibration_size\": 4}]},\n"
+                 " \"input_processors\": [{\"tensor_name\": \"x\"%s}]}\n",
+                 out, target, folder, more);
+    e2e_cygnet(&result, (e2e_how){0}, "build --config a.json");
+}
+
+static char *run_on(const char *package, const char *folder, size_t *out_size)
+{
+    e2e_cygnet(&result, (e2e_how){0},
+               "run --model %s/compiled.%s --input_dir in_%s --output_dir results", package,
+               strstr(package, "npu") != NULL ? "axmodel" : "cyg", folder);
+    e2e_expect(&result, 0);
+    return fixture_read(e2e_path("results/y.bin"), out_size);
+}
+
+#define FIT                                                                                        \
+    ", \"padding\": [0, 0, 0, 0, 1, 1, 0, 0], \"padding_constant_value\": 1,"                      \
+    " \"slicing\": [0, 0, 0, 0, 0, 0, 2, 1]"
+
+/* The package that pads and cuts gives, bit for bit, what the plain one gives on samples that were
+ * padded and cut outside. */
+static void another_shape(void **state)
+{
+    (void)state;
+    size_t size, other;
+    write_samples();
+    build_arrays("whole_out", "whole", "CPU", "");
+    e2e_expect(&result, 0);
+    char *want = run_on("whole_out", "whole", &size);
+    build_arrays("fed_out", "fed", "CPU", FIT);
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.err, "the runtime feeds [1, 3, 30, 35]; slicing and padding "
+                                       "bring it to [1, 3, 32, 32], which the model takes"));
+    char *found = run_on("fed_out", "fed", &other);
+    assert_int_equal(size, other);
+    assert_memory_equal(want, found, size);
+    free(found);
+    build_arrays("fed_nhwc", "fed", "CPU", FIT ", \"src_layout\": \"NHWC\"");
+    e2e_expect(&result, 0);
+    e2e_cygnet(&result, (e2e_how){0}, "inspect fed_nhwc/compiled.cyg");
+    assert_non_null(strstr(result.out, "x   f32 1x30x35x3"));
+    free(want);
+}
+
+static void wrong_shapes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *more, *says;
+        int code;
+    } cases[] = {
+        {", \"padding\": [1, 1]", "padding has 2 numbers|4 axes|for each: 8", 2},
+        {", \"padding\": [0, 0, 0, 0, 16, 16, 0, 0]", "leaves nothing of axis 2|has 32", 2},
+        {", \"padding\": [0, 0, 0, 0, 1, 0, 0, 0], \"slicing\": [0, 0, 0, 0, 0, 1, 0, 0]",
+         "axis 2|both padded and sliced", 2},
+        {", \"slicing\": [0, 0, 0, 0, 2147483647, 1, 0, 0]", "axis 2|too large", 2},
+        {", \"slicing\": [0, 0, 0, 0, 0, -1, 0, 0]", "slicing", 2},
+        {", \"padding\": [0, 0, 0, 0, 1, 1, 0, 0], \"padding_mode\": \"edge\"", "padding_mode", 2},
+        {", \"padding\": [0, 0, 0, 0, 1, 1, 0, 0], \"src_extra_shapes\": [{\"shape\": "
+         "[1, 3, 64, 64]}]",
+         "padding|not built yet beside src_extra_shapes", 5},
+    };
+    for (size_t i = 0; i < CYG_COUNT(cases); i++) {
+        build_arrays("no", "whole", "CPU", cases[i].more);
+        e2e_expect_error(&result, cases[i].code, cases[i].says, "no");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(another_order), cmocka_unit_test(codes),   cmocka_unit_test(constants),
-        cmocka_unit_test(shapes),        cmocka_unit_test(refused), cmocka_unit_test(frontend_dump),
+        cmocka_unit_test(another_order), cmocka_unit_test(another_shape),
+        cmocka_unit_test(wrong_shapes),  cmocka_unit_test(codes),
+        cmocka_unit_test(constants),     cmocka_unit_test(shapes),
+        cmocka_unit_test(refused),       cmocka_unit_test(frontend_dump),
         cmocka_unit_test(attributes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
