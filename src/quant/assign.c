@@ -387,5 +387,10 @@ cyg_status cyg_quant_assign(cyg_scheme *s, cyg_quant_report *report)
     for (uint32_t i = 0; i < order_count; i++)
         CYG_DO(resolve_node(&a, order[i]));
     CYG_DO(resolve_outputs(&a));
-    return cyg_graph_sort(s->ctx, s->g);
+    uint32_t pads;
+    CYG_DO(cyg_graph_sort(s->ctx, s->g));
+    CYG_DO(cyg_quant_integer_pads(s->ctx, s->g, &pads));
+    report->float_nodes -= pads;
+    report->integer_nodes += pads;
+    return CYG_OK;
 }

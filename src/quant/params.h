@@ -36,6 +36,9 @@ bool cyg_quant_sum_fits(const cyg_quant *x, double magnitude, double sum, double
 cyg_status cyg_quant_weights(cyg_scheme *s, cyg_value_id w, const cyg_value *bias,
                              const cyg_quant *x, cyg_type type, cyg_value_id *out_w) CYG_MUST_USE;
 
+/* Turns pad then requant into requant then pad, of codes; how many. Sorts the graph. */
+cyg_status cyg_quant_integer_pads(cyg_ctx *ctx, cyg_graph *g, uint32_t *out_count) CYG_MUST_USE;
+
 /* Gives a linear or conv2d this bias; `bias` stays the caller's, in the graph's arena. */
 cyg_status cyg_quant_set_bias(cyg_scheme *s, cyg_node_id id, const float *bias,
                               int64_t channels) CYG_MUST_USE;

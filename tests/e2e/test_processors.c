@@ -230,7 +230,7 @@ enum { TALL = 30, WIDE = 35 }; /* what the runtime feeds: two rows are added, th
 
 /* Samples as the model takes them in `whole`, as the runtime has them in `fed`; what is cut off is
  * within the range of the rest. */
-static void write_samples(void)
+static void write_samples(float constant)
 {
     static float fed[3][TALL][WIDE], whole[3][E2E_SIDE][E2E_SIDE];
     char name[64];
@@ -243,7 +243,7 @@ static void write_samples(void)
                                        : (float)((s * 7 + c * 5 + y * 11 + x * x) % 61) / 15 - 2;
             for (int y = 0; y < E2E_SIDE; y++)
                 for (int x = 0; x < E2E_SIDE; x++)
-                    whole[c][y][x] = y == 0 || y > TALL ? 1.0f : fed[c][y - 1][x + 2];
+                    whole[c][y][x] = y == 0 || y > TALL ? constant : fed[c][y - 1][x + 2];
         }
         snprintf(name, sizeof name, s < 4 ? "fed/%d.bin" : "in_fed/x.bin", s);
         fixture_write(name, fed, sizeof fed);
@@ -267,39 +267,48 @@ static void build_arrays(const char *out, const char *folder, const char *target
 static char *run_on(const char *package, const char *folder, size_t *out_size)
 {
     e2e_cygnet(&result, (e2e_how){0},
-               "run --model %s/compiled.%s --input_dir in_%s --output_dir results", package,
-               strstr(package, "npu") != NULL ? "axmodel" : "cyg", folder);
+               "run --model %s/compiled.cyg --input_dir in_%s --output_dir results", package,
+               folder);
     e2e_expect(&result, 0);
     return fixture_read(e2e_path("results/y.bin"), out_size);
 }
 
 #define FIT                                                                                        \
-    ", \"padding\": [0, 0, 0, 0, 1, 1, 0, 0], \"padding_constant_value\": 1,"                      \
-    " \"slicing\": [0, 0, 0, 0, 0, 0, 2, 1]"
+    ", \"padding\": [0, 0, 0, 0, 1, 1, 0, 0], \"slicing\": [0, 0, 0, 0, 0, 0, 2, 1],"              \
+    " \"padding_constant_value\": "
 
 /* The package that pads and cuts gives, bit for bit, what the plain one gives on samples that were
- * padded and cut outside. */
+ * padded and cut outside; padding is of codes. */
 static void another_shape(void **state)
 {
+    static const char *const constants[] = {"1", "-2", "0"};
     (void)state;
-    size_t size, other;
-    write_samples();
-    build_arrays("whole_out", "whole", "CPU", "");
+    for (size_t i = 0; i < CYG_COUNT(constants); i++) {
+        size_t size, other;
+        char more[256];
+        write_samples(strtof(constants[i], NULL));
+        build_arrays("whole_out", "whole", "CPU", "");
+        e2e_expect(&result, 0);
+        char *want = run_on("whole_out", "whole", &size);
+        snprintf(more, sizeof more, FIT "%s", constants[i]);
+        build_arrays("fed_out", "fed", "CPU", more);
+        e2e_expect(&result, 0);
+        assert_non_null(strstr(result.err, "the runtime feeds [1, 3, 30, 35]; slicing and padding "
+                                           "bring it to [1, 3, 32, 32], which the model takes"));
+        assert_null(strstr(result.err, "no integer form"));
+        char *found = run_on("fed_out", "fed", &other);
+        assert_int_equal(size, other);
+        assert_memory_equal(want, found, size);
+        free(found);
+        free(want);
+    }
+    build_arrays("fed_npu", "fed", "AX650", FIT "1"); /* its check simulates it */
     e2e_expect(&result, 0);
-    char *want = run_on("whole_out", "whole", &size);
-    build_arrays("fed_out", "fed", "CPU", FIT);
-    e2e_expect(&result, 0);
-    assert_non_null(strstr(result.err, "the runtime feeds [1, 3, 30, 35]; slicing and padding "
-                                       "bring it to [1, 3, 32, 32], which the model takes"));
-    char *found = run_on("fed_out", "fed", &other);
-    assert_int_equal(size, other);
-    assert_memory_equal(want, found, size);
-    free(found);
-    build_arrays("fed_nhwc", "fed", "CPU", FIT ", \"src_layout\": \"NHWC\"");
+    build_arrays("fed_nhwc", "fed", "CPU", FIT "1, \"src_layout\": \"NHWC\"");
     e2e_expect(&result, 0);
     e2e_cygnet(&result, (e2e_how){0}, "inspect fed_nhwc/compiled.cyg");
     assert_non_null(strstr(result.out, "x   f32 1x30x35x3"));
-    free(want);
+    assert_non_null(strstr(result.out, "pad             u8 1x3x32x32"));
 }
 
 static void wrong_shapes(void **state)
