@@ -89,12 +89,9 @@ static int hex_digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Decimal or 0x hexadecimal. */
-static cyg_status number(parser *r, uint64_t highest, uint64_t *out_number)
+static cyg_status digits(parser *r, bool hex, uint64_t highest, uint64_t *out_number)
 {
-    skip_blanks(r);
     uint64_t v = 0;
-    const bool hex = r->end - r->at > 2 && r->at[0] == '0' && r->at[1] == 'x';
     const char *first = r->at + (hex ? 2 : 0), *c = first;
     for (; c < r->end && hex_digit(*c) >= 0 && (hex || hex_digit(*c) < 10); c++)
         if (__builtin_mul_overflow(v, hex ? 16u : 10u, &v) ||
@@ -105,6 +102,14 @@ static cyg_status number(parser *r, uint64_t highest, uint64_t *out_number)
     r->at = c;
     *out_number = v;
     return CYG_OK;
+}
+
+/* Decimal or 0x hexadecimal. */
+static cyg_status number(parser *r, uint64_t highest, uint64_t *out_number)
+{
+    skip_blanks(r);
+    const bool hex = r->end - r->at > 2 && r->at[0] == '0' && r->at[1] == 'x';
+    return digits(r, hex, highest, out_number);
 }
 
 static cyg_status keyed(parser *r, const char *key, uint64_t highest, uint64_t *out_number)
@@ -203,7 +208,8 @@ static cyg_status space(parser *r, cyg_npu_view *v)
     return CYG_OK;
 }
 
-/* NxMx.. : a word that begins with a digit. */
+/* NxMx.. : a word that begins with a digit; decimal, since 0x4 is an empty dimension and one of 4.
+ */
 static cyg_status dims(parser *r, cyg_npu_view *v)
 {
     skip_blanks(r);
@@ -211,7 +217,7 @@ static cyg_status dims(parser *r, cyg_npu_view *v)
         uint64_t dim;
         if (v->rank == CYG_NPU_RANK)
             return wrong(r, "no more dimensions");
-        CYG_DO(number(r, INT64_MAX, &dim));
+        CYG_DO(digits(r, false, INT64_MAX, &dim));
         v->dims[v->rank++] = (int64_t)dim;
         if (r->at == r->end || *r->at != 'x')
             break;

@@ -40,6 +40,23 @@ static void text_comes_back(void **state)
     }
 }
 
+/* Dimensions of no elements: 0x4 is no hexadecimal number. */
+static void empty_views_come_back(void **state)
+{
+    (void)state;
+    static const char line[] = "cv3 cv.fill step 0 tile 0 -> ocm[0x0] u8 0x4 {00}";
+    sp_program s;
+    sp_begin(&s, 1);
+    sp_line(&s, "memory ocm 64 swap 0 param 0 code 0 macs 0\nstep \"s\"\n%s", line);
+    sp_assemble(&s);
+    const cyg_npu_view *y = &s.program.instrs[0].operands[0];
+    assert_true(y->rank == 2 && y->dims[0] == 0 && y->dims[1] == 4);
+    cyg_strbuf text = text_of(&s, &s.program);
+    assert_non_null(strstr(text.data, line));
+    cyg_strbuf_deinit(&text);
+    sp_end(&s);
+}
+
 static void bytes_come_back(void **state)
 {
     (void)state;
@@ -263,6 +280,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_comes_back),
+        cmocka_unit_test(empty_views_come_back),
         cmocka_unit_test(bytes_come_back),
         cmocka_unit_test(damaged_bytes_are_harmless),
         cmocka_unit_test(damaged_text_is_harmless),
