@@ -76,6 +76,16 @@ static bool is_apart(const cyg_npu_view *v)
     return true;
 }
 
+/* The extent of an empty view as if each empty dimension had one element, so that no product of the
+ * others overflows anywhere behind this check. */
+static uint64_t largest_extent(const cyg_npu_view *v)
+{
+    cyg_npu_view full = *v;
+    for (unsigned i = 0; i < v->rank; i++)
+        full.dims[i] = v->dims[i] == 0 ? 1 : v->dims[i];
+    return cyg_npu_view_extent(&full);
+}
+
 static cyg_status check_view(const checker *c, uint32_t operand, const cyg_npu_view *v)
 {
     const uint64_t size = type_bytes(v->type);
@@ -91,6 +101,8 @@ static cyg_status check_view(const checker *c, uint32_t operand, const cyg_npu_v
         if (v->dims[i] < 0 || v->strides[i] <= 0 || (uint64_t)v->strides[i] % size != 0)
             return FAIL(c, "operand %u: dimension %u is %lld elements, %lld bytes apart", operand,
                         i, (long long)v->dims[i], (long long)v->strides[i]);
+    if (largest_extent(v) > CYG_NPU_MOST_BYTES)
+        return FAIL(c, "operand %u: its dimensions are too large", operand);
     const uint64_t extent = cyg_npu_view_extent(v), limit = memory_bytes(c->p, v);
     if (!cyg_range_ok(v->offset, extent, limit))
         return FAIL(c, "operand %u: %llu bytes at %llu leave the %llu bytes of %s %u", operand,
@@ -259,6 +271,10 @@ cyg_status cyg_npu_program_check(cyg_ctx *ctx, const cyg_npu_machine *m, const c
                         "swap: too large",
                         p->instr_count, p->step_count, p->io_count,
                         (unsigned long long)p->swap_bytes);
+    for (uint32_t i = 0; i < p->io_count; i++)
+        if (p->io[i].bytes > CYG_NPU_MOST_BYTES)
+            return CYG_FAIL(ctx, CYG_E_FORMAT, "an NPU program's tensor \"%s\" has %llu bytes",
+                            p->io[i].name, (unsigned long long)p->io[i].bytes);
     if (p->ocm_bytes > (uint64_t)m->ocm_bytes)
         return CYG_FAIL(ctx, CYG_E_FORMAT, "an NPU program for %llu bytes of OCM, %s %s has %lld",
                         (unsigned long long)p->ocm_bytes, m->chip, m->mode,

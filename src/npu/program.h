@@ -131,6 +131,7 @@ enum {
     CYG_NPU_MOST_PARAMS = 4096, /* bytes of a parameter block */
 };
 #define CYG_NPU_MOST_SWAP ((uint64_t)1 << 34)
+#define CYG_NPU_MOST_BYTES ((uint64_t)1 << 40) /* of an IO tensor; of a view, empty or not */
 
 /* Structure of any program, trusted or not: engines and ops exist and fit each other, operands lie
  * inside their memories (sizes as stated in the program), their elements do not overlap, spaces are

@@ -42,8 +42,8 @@ static void close_loaded(void *state)
     free(l);
 }
 
-/* The code's sizes of tensors are those of the package. */
-static cyg_status bind_tensors(cyg_ctx *ctx, const cyg_executor_job *job, loaded *l)
+/* The code's sizes of tensors are those of the package: the race detector takes memory by them. */
+static cyg_status check_tensors(cyg_ctx *ctx, const cyg_executor_job *job, const loaded *l)
 {
     for (uint32_t i = 0; i < l->program.io_count; i++) {
         const cyg_npu_io *io = &l->program.io[i];
@@ -52,7 +52,6 @@ static cyg_status bind_tensors(cyg_ctx *ctx, const cyg_executor_job *job, loaded
             return CYG_FAIL(ctx, CYG_E_FORMAT,
                             "an NPU program takes %llu bytes of \"%s\", which has %zu",
                             (unsigned long long)io->bytes, t->name, cyg_tensor_bytes(t));
-        cyg_sim_bind(l->sim, i, job->tensors[i]);
     }
     return CYG_OK;
 }
@@ -60,9 +59,12 @@ static cyg_status bind_tensors(cyg_ctx *ctx, const cyg_executor_job *job, loaded
 static cyg_status open_sim(cyg_ctx *ctx, const cyg_executor_job *job, loaded *l)
 {
     CYG_DO(cyg_npu_subgraph_open(ctx, job->subgraph, &l->arena, &l->machine, &l->program));
+    CYG_DO(check_tensors(ctx, job, l));
     CYG_DO(cyg_sim_create(ctx, &l->machine, &l->program, &l->device->options, job->pool, job->level,
                           &l->sim));
-    return bind_tensors(ctx, job, l);
+    for (uint32_t i = 0; i < l->program.io_count; i++)
+        cyg_sim_bind(l->sim, i, job->tensors[i]);
+    return CYG_OK;
 }
 
 static cyg_status open_loaded(cyg_ctx *ctx, void *user, const cyg_executor_job *job,

@@ -234,6 +234,11 @@ static void bad_programs_are_refused(void **state)
         {"sdma4 ld step 0 tile 0 : io0[0] u8 4; io0[0] u8 4 -> ocm[0] u8 4",
          "2 operands in, 1 out: expected 1 to 1 in, 1 out"},
         {"cv3 cv.fill step 0 tile 0 -> ocm[0] s16 4 {00}", "not one element"},
+        {"io out \"z\" bytes 0xffffffffffffffff tensor 2", "\"z\" has 18446744073709551615 bytes"},
+        /* Empty, and yet a product of its dimensions overflows. */
+        {"cv3 cv.copy step 0 tile 0 : ocm[0] u8 0x4294967296x4294967296/1,4294967296,1 -> "
+         "ocm[0] u8 0x4294967296x4294967296/1,4294967296,1",
+         "its dimensions are too large"},
     };
     for (size_t i = 0; i < CYG_COUNT(cases); i++) {
         sp_program s;
