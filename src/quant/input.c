@@ -1,8 +1,8 @@
 /* The model's image input. A float model sees normalised pixels; a chip should see pixels. Where
- * the input is read by one convolution without padding (every patch embedding), (p - mean) / std
- * moves exactly into its weights and bias, and 8-bit pixels enter with scale 1 and zero point 0: no
- * rounding at all. Elsewhere the normalisation is spelled out as float nodes in front. Then
- * cyg_quant_bind_input adapts element type and layout to what the runtime feeds. */
+ * the input is read by one convolution without padding (every patch embedding), straight or behind
+ * cuts, (p - mean) / std moves exactly into its weights and bias, and 8-bit pixels enter with scale
+ * 1 and zero point 0: no rounding at all. Elsewhere the normalisation is spelled out as float nodes
+ * in front. Then cyg_quant_bind_input adapts element type and layout to what the runtime feeds. */
 #include <string.h>
 
 #include "quant/params.h"
@@ -13,21 +13,46 @@ static cyg_status nomem(cyg_scheme *s)
     return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory while folding the normalisation");
 }
 
-/* The only reader of input 0, when it is a conv2d that can take the fold. */
-static cyg_node_id foldable_reader(const cyg_scheme *s)
+/* The only reader of v, which is no output. */
+static cyg_node_id only_reader(const cyg_graph *g, cyg_value_id v)
 {
-    const cyg_graph *g = s->g;
     cyg_node_id reader = CYG_NO_NODE;
     for (uint32_t i = 0; i < g->order_count; i++) {
         const cyg_node *n = cyg_nod(g, g->order[i]);
         for (uint32_t k = 0; k < n->in_count; k++)
-            if (n->in[k].i == g->inputs[0].i) {
+            if (n->in[k].i == v.i) {
                 if (!cyg_node_is_none(reader))
                     return CYG_NO_NODE;
                 reader = g->order[i];
             }
     }
-    if (cyg_node_is_none(reader) || cyg_graph_is_output(g, g->inputs[0]))
+    return cyg_graph_is_output(g, v) ? CYG_NO_NODE : reader;
+}
+
+/* A cut of pictures [batch, channels, height, width] that leaves the channels alone: whether it
+ * comes before or behind a normalisation is all the same. */
+static bool cuts_pixels(const cyg_graph *g, const cyg_node *n)
+{
+    const cyg_value_id axes = cyg_node_in(n, 3);
+    if (n->op != CYG_OP_slice || cyg_value_is_none(axes) || !cyg_val(g, axes)->is_const ||
+        cyg_val(g, axes)->type != CYG_TYPE_S64)
+        return false;
+    for (int64_t i = 0; i < cyg_value_elements(cyg_val(g, axes)); i++) {
+        const int64_t axis = ((const int64_t *)cyg_val(g, axes)->data)[i];
+        if (axis == 1 || axis == -3)
+            return false;
+    }
+    return true;
+}
+
+/* The only reader of input 0, but for cuts, when it is a conv2d that can take the fold. */
+static cyg_node_id foldable_reader(const cyg_scheme *s)
+{
+    const cyg_graph *g = s->g;
+    cyg_node_id reader = only_reader(g, g->inputs[0]);
+    while (!cyg_node_is_none(reader) && cuts_pixels(g, cyg_nod(g, reader)))
+        reader = only_reader(g, cyg_nod(g, reader)->out[0]);
+    if (cyg_node_is_none(reader))
         return CYG_NO_NODE;
     const cyg_node *n = cyg_nod(g, reader);
     const int64_t *pads;
@@ -160,11 +185,14 @@ cyg_status cyg_quant_normalize_input(cyg_scheme *s)
     if (cyg_node_is_none(reader))
         return spell_out(s);
     CYG_DO(fold_into(s, reader));
-    /* Pixels are their own integers. */
-    const uint32_t v = g->inputs[0].i;
-    s->observed[v] = (cyg_observed){.hi = 255.0f, .most = 255.0f, .seen = true};
-    s->store[s->class_of[v]] = CYG_STORE_U8;
-    return CYG_OK;
+    /* Pixels are their own integers, cut or not. */
+    for (cyg_value_id v = cyg_nod(g, reader)->in[0];;
+         v = cyg_nod(g, cyg_val(g, v)->producer)->in[0]) {
+        s->observed[v.i] = (cyg_observed){.hi = 255.0f, .most = 255.0f, .seen = true};
+        s->store[s->class_of[v.i]] = CYG_STORE_U8;
+        if (v.i == g->inputs[0].i)
+            return CYG_OK;
+    }
 }
 
 /* ---- what the runtime feeds

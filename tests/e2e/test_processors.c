@@ -311,6 +311,61 @@ static void another_shape(void **state)
     assert_non_null(strstr(result.out, "pad             u8 1x3x32x32"));
 }
 
+/* Pixels that are cut stay bytes up to the convolution, which has the normalisation; what is cut
+ * off has no say. */
+static void cut_pixels(void **state)
+{
+    enum { HIGH = E2E_SIDE + 3 };
+    static uint8_t pixels[HIGH][E2E_SIDE][3], planes[3][E2E_SIDE * E2E_SIDE];
+    char *found[3];
+    size_t size[3];
+    (void)state;
+    fixture_text("u.json",
+                 "{\"input\": \"p.onnx\", \"output_dir\": \"cut\", \"target_hardware\": \"CPU\",\n"
+                 " \"quant\": {\"input_configs\": [{\"tensor_name\": \"DEFAULT\",\n"
+                 "   \"calibration_dataset\": \"calib\", \"calibration_size\": 4,\n"
+                 "   \"calibration_mean\": 120, \"calibration_std\": 60}]},\n"
+                 " \"input_processors\": [{\"tensor_name\": \"DEFAULT\", \"src_dtype\": \"U8\",\n"
+                 "   \"src_layout\": \"NHWC\", \"slicing\": [0, 0, 0, 0, 1, 2, 0, 0]}]}\n");
+    e2e_cygnet(&result, (e2e_how){0}, "build --config u.json");
+    e2e_expect(&result, 0);
+    for (int k = 0; k < 3; k++) {
+        for (int y = 0; y < HIGH; y++)
+            for (int i = 0; i < E2E_SIDE * 3; i++)
+                pixels[y][i / 3][i % 3] = (uint8_t)(y * 31 + i * 7);
+        if (k == 1) {
+            memset(pixels[0], 255, sizeof pixels[0]);
+            memset(pixels[HIGH - 2], 255, 2 * sizeof pixels[0]);
+        }
+        if (k == 2)
+            memset(pixels[1], 255, sizeof pixels[0]);
+        fixture_write("in_cut/x.bin", pixels, sizeof pixels);
+        found[k] = run_on("cut", "cut", &size[k]);
+    }
+    assert_int_equal(size[0], size[1]);
+    assert_memory_equal(found[0], found[1], size[0]);
+    assert_memory_not_equal(found[0], found[2], size[0]);
+    /* the plain package knows the same weights at other scales: nearly the same numbers */
+    for (int i = 0; i < E2E_SIDE * E2E_SIDE * 3; i++)
+        planes[i % 3][i / 3] = pixels[1 + i / 3 / E2E_SIDE][i / 3 % E2E_SIDE][i % 3];
+    fixture_write("in_plain/x.bin", planes, sizeof planes);
+    float *plain = (float *)(void *)run_on("plain", "plain", &size[1]);
+    const float *cut = (const float *)(const void *)found[2];
+    double signal = 0, error = 0;
+    assert_int_equal(size[1], size[2]);
+    for (int i = 0; i < COUNT; i++) {
+        signal += (double)plain[i] * (double)plain[i];
+        error += ((double)plain[i] - (double)cut[i]) * ((double)plain[i] - (double)cut[i]);
+    }
+    assert_true(signal > 300 * error);
+    e2e_cygnet(&result, (e2e_how){0}, "inspect cut/compiled.cyg");
+    assert_non_null(strstr(result.out, "slice           u8 1x3x32x32"));
+    assert_null(strstr(result.out, "f_binary"));
+    free(plain);
+    for (int k = 0; k < 3; k++)
+        free(found[k]);
+}
+
 static void wrong_shapes(void **state)
 {
     (void)state;
@@ -339,10 +394,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(another_order), cmocka_unit_test(another_shape),
-        cmocka_unit_test(wrong_shapes),  cmocka_unit_test(codes),
-        cmocka_unit_test(constants),     cmocka_unit_test(shapes),
-        cmocka_unit_test(refused),       cmocka_unit_test(frontend_dump),
-        cmocka_unit_test(attributes),
+        cmocka_unit_test(cut_pixels),    cmocka_unit_test(wrong_shapes),
+        cmocka_unit_test(codes),         cmocka_unit_test(constants),
+        cmocka_unit_test(shapes),        cmocka_unit_test(refused),
+        cmocka_unit_test(frontend_dump), cmocka_unit_test(attributes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
