@@ -358,6 +358,16 @@ static void test_supported(void **state)
         ctx_says(&f.ctx, "input_processors[0].src_dtype S16 is not built yet (built: U8 FP32)"));
     assert_true(ctx_says(&f.ctx, "input_processors[0].scale is not built yet"));
     fixture_deinit(&f);
+
+    fixture_init(&f); /* ids */
+    assert_int_equal(fixture_read(&f, "a.json",
+                                  "{\"target_hardware\": \"CPU\", \"input_processors\": "
+                                  "[{\"tensor_name\": \"x\", \"src_dtype\": \"S32\"}]}"),
+                     CYG_OK);
+    assert_int_equal(cyg_config_check_supported(&f.ctx, &cyg_config_message_build, &f.cfg),
+                     CYG_E_UNSUPPORTED);
+    assert_true(ctx_says(&f.ctx, "src_dtype S32 is not built yet (built: U8 FP32)"));
+    fixture_deinit(&f);
 }
 
 int main(void)
