@@ -72,6 +72,7 @@ static void lay_operand(const cyg_sim *sim, cyg_sim_call *c, uint32_t at)
 {
     const cyg_npu_view *v = &c->instr->operands[at];
     cyg_kbuf *b = &c->buffers[at];
+    c->staged[at] = false;
     *b = (cyg_kbuf){.type = v->type, .rank = v->rank, .is_const = at < c->instr->in_count};
     if (v->type == CYG_TYPE_NONE)
         return;

@@ -65,7 +65,7 @@ static bool is_good(const cyg_sim *sim, const cyg_sim_prepared *e)
 {
     for (uint32_t i = 0; i < e->instr->in_count; i++)
         if (is_prepared(i) && e->instr->operands[i].type != CYG_TYPE_NONE &&
-            newest(sim, &e->instr->operands[i]) > e->made)
+            newest(sim, &e->instr->operands[i]) >= e->made) /* by itself, too */
             return false;
     return true;
 }

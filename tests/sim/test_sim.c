@@ -273,6 +273,50 @@ static void kernels_refuse_what_does_not_fit(void **state)
     sp_end(&s);
 }
 
+/* An instruction that writes over its own weights: the next one takes what stands there, not what
+ * was packed before. */
+static void own_weights_written_over(void **state)
+{
+    (void)state;
+    static const char operands[] = "s8 64x64; ocm[5120] s32 64; ocm[5376] f32 64";
+    const cyg_kp_ilinear p = {.act = CYG_ACT_NONE, .sat = {-128, 127, 0, 0}};
+    sp_program s;
+    sp_begin(&s, 9);
+    sp_line(&s, "memory ocm 16384 swap 0 param 4608 code 0 macs 0\nstep \"s\"");
+    sp_line(&s, "io in \"x\" bytes 512 tensor 0\nio out \"y\" bytes 512 tensor 1");
+    sp_line(&s, "io out \"z\" bytes 512 tensor 2");
+    sp_line(&s, "sdma4 ld step 0 tile 0 : io0[0] u8 512 -> ocm[0] u8 512");
+    sp_line(&s, "sdma4 ld step 0 tile 1 : param[0] u8 4608 -> ocm[1024] u8 4608");
+    for (int i = 0; i < 3; i++) {
+        const int y = i == 0 ? 1024 : i == 1 ? 6144 : 7168, w = i < 2 ? 1024 : 8192;
+        if (i == 2)
+            sp_line(&s, "cv3 cv.copy step 0 tile 2 wait conv0 2 : ocm[1024] u8 4096 -> ocm[8192] "
+                        "u8 4096");
+        sp_line(&s,
+                "conv0 conv.linear step 0 tile %d wait sdma4 2%s : ocm[0] u8 8x64; ocm[%d] %s "
+                "-> ocm[%d] s8 8x64 %s",
+                i, i == 2 ? ", cv3 1" : "", w, operands, y, sp_block(&p, sizeof p));
+    }
+    sp_line(&s, "sdma4 st step 0 tile 0 wait conv0 3 : ocm[6144] u8 512 -> io1[0] u8 512");
+    sp_line(&s, "sdma4 st step 0 tile 1 : ocm[7168] u8 512 -> io2[0] u8 512");
+    sp_assemble(&s);
+    sp_param(&s, 0, sp_bytes(&s, 4096), 4096);
+    sp_param(&s, 4096, sp_ints(&s, 64, 3000), 256);
+    sp_param(&s, 4352, sp_floats(&s, 64, 1e-3f, 4e-3f), 256);
+    memcpy(s.io[0], sp_bytes(&s, 512), 512);
+    cyg_ctx ctx;
+    cyg_sim *sim;
+    cyg_ctx_init(&ctx);
+    assert_int_equal(cyg_sim_create(&ctx, &s.machine, &s.program, NULL, NULL, CYG_CPU_C, &sim),
+                     CYG_OK);
+    for (uint32_t i = 0; i < 3; i++)
+        cyg_sim_bind(sim, i, s.io[i]);
+    assert_int_equal(cyg_sim_run(&ctx, sim), CYG_OK);
+    assert_memory_equal(s.io[1], s.io[2], 512);
+    cyg_sim_destroy(sim);
+    sp_end(&s);
+}
+
 static void orders_are_read(void **state)
 {
     (void)state;
@@ -296,6 +340,7 @@ int main(void)
         cmocka_unit_test(other_faults_are_named),
         cmocka_unit_test(in_place_is_the_same_elements),
         cmocka_unit_test(kernels_refuse_what_does_not_fit),
+        cmocka_unit_test(own_weights_written_over),
         cmocka_unit_test(orders_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
