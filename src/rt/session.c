@@ -308,8 +308,9 @@ const void *cyg_session_step_output(const cyg_session *s, uint32_t step, uint32_
         if (step - bp->first_step >= bp->program->step_count) /* wraps when it is an earlier one */
             continue;
         const cyg_step *own = &bp->program->steps[step - bp->first_step];
-        if (output >= own->out_count || bp->steps[step - bp->first_step].executor != NULL)
-            return NULL;
+        const cyg_bound_step *bound = &bp->steps[step - bp->first_step];
+        if (output >= own->out_count || bound->executor != NULL || bound->covers == 0)
+            return NULL; /* of a subgraph: its first step, or a covered one */
         return cyg_bound_data(&s->binding, bp->program, own->out[output]);
     }
     return NULL;
