@@ -82,7 +82,7 @@ static const char *get_string(reader *r)
 {
     const uint64_t size = get(r);
     const uint8_t *bytes = get_bytes(r, size);
-    if (bytes == NULL || memchr(bytes, 0, (size_t)size) != NULL || size > CYG_NPU_MOST_PARAMS) {
+    if (bytes == NULL || memchr(bytes, 0, (size_t)size) != NULL) {
         r->failed = true;
         return NULL;
     }

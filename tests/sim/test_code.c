@@ -108,6 +108,28 @@ static bool run_if_good(sp_program *s, const cyg_npu_program *p)
     return bound;
 }
 
+/* Names are the model's, as long as they like. */
+static void long_names_come_back(void **state)
+{
+    (void)state;
+    char name[10001];
+    const char *names[] = {name};
+    sp_program s;
+    cyg_npu_program again;
+    cyg_strbuf bytes = {0};
+    sp_linear(&s);
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    s.program.step_names = names;
+    assert_int_equal(cyg_npu_encode(NULL, &s.program, &bytes), CYG_OK);
+    assert_int_equal(cyg_npu_decode(NULL, bytes.data, bytes.len, s.program.params,
+                                    s.program.param_bytes, &s.arena, &again),
+                     CYG_OK);
+    assert_string_equal(again.step_names[0], name);
+    cyg_strbuf_deinit(&bytes);
+    sp_end(&s);
+}
+
 static void damaged_bytes_are_harmless(void **state)
 {
     (void)state;
@@ -287,6 +309,7 @@ int main(void)
         cmocka_unit_test(text_comes_back),
         cmocka_unit_test(empty_views_come_back),
         cmocka_unit_test(bytes_come_back),
+        cmocka_unit_test(long_names_come_back),
         cmocka_unit_test(damaged_bytes_are_harmless),
         cmocka_unit_test(damaged_text_is_harmless),
         cmocka_unit_test(bad_text_is_located),
