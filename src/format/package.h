@@ -1,9 +1,9 @@
 /* The package (compiled.cyg): header, section table, 64-byte aligned sections, each with a
  * checksum; little-endian, versioned.
  *
- *   offset 0   "CYGNETPK"  u32 version  u32 section count  u64 file size  u64 checksum of the table
- * (32 bytes), padded to 64 then       table rows of 48 bytes: u32 kind, u32 index, u64 offset, u64
- * size, u64 checksum, u64 reserved, u64 reserved
+ *   header, 64 bytes       "CYGNETPK", u32 version, u32 sections, u64 file size, u64 checksum of
+ *                          the table, zeros
+ *   table, 48 bytes a row  u32 kind, u32 index, u64 offset, u64 size, u64 checksum, zeros
  *
  * META is JSON text (how it was made, preprocessing, labels: app and data read it, rt does not),
  * PROGRAM the encoded steps, STRINGS the names, WEIGHTS constant data that rt maps and uses in
