@@ -143,6 +143,21 @@ void *cyg_arena_memdup(cyg_arena *arena, const void *data, size_t size)
     return copy;
 }
 
+bool cyg_arena_grow(cyg_arena *arena, void **list, uint32_t count, uint32_t *cap, size_t size)
+{
+    if (count < *cap)
+        return true;
+    const uint32_t wanted = *cap == 0 ? 64 : *cap * 2;
+    void *moved = wanted > *cap ? cyg_arena_calloc(arena, wanted, size) : NULL;
+    if (moved == NULL)
+        return false;
+    if (count > 0)
+        memcpy(moved, *list, (size_t)count * size);
+    *list = moved;
+    *cap = wanted;
+    return true;
+}
+
 char *cyg_arena_printf(cyg_arena *arena, const char *fmt, ...)
 {
     va_list args, again;

@@ -7,6 +7,7 @@
 #define CYG_BASE_ARENA_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,10 @@ void *cyg_arena_calloc(cyg_arena *arena, size_t count, size_t size);
 char *cyg_arena_strdup(cyg_arena *arena, const char *text);
 char *cyg_arena_strndup(cyg_arena *arena, const char *text, size_t len);
 void *cyg_arena_memdup(cyg_arena *arena, const void *data, size_t size);
+/* Room for one more of count elements of size bytes in *list: a list that is full moves to twice
+ * the room, zeroed behind its elements; the old one stays until the arena goes. False when out of
+ * memory. */
+bool cyg_arena_grow(cyg_arena *arena, void **list, uint32_t count, uint32_t *cap, size_t size);
 char *cyg_arena_printf(cyg_arena *arena, const char *fmt, ...) CYG_PRINTF(2, 3);
 
 #define CYG_NEW(arena, type) ((type *)cyg_arena_calloc((arena), 1, sizeof(type)))

@@ -34,25 +34,10 @@ size_t cyg_tensor_bytes(const cyg_tensor *t)
     return bytes;
 }
 
-static bool grow(cyg_arena *arena, void **list, uint32_t count, uint32_t *cap, size_t size)
-{
-    if (count < *cap)
-        return true;
-    const uint32_t wanted = *cap == 0 ? 64 : *cap * 2;
-    void *moved = wanted > *cap ? cyg_arena_calloc(arena, wanted, size) : NULL;
-    if (moved == NULL)
-        return false;
-    if (count > 0)
-        memcpy(moved, *list, (size_t)count * size);
-    *list = moved;
-    *cap = wanted;
-    return true;
-}
-
 uint32_t cyg_program_add_tensor(cyg_program *p, cyg_arena *arena, const cyg_tensor *t)
 {
     void *list = p->tensors;
-    if (!grow(arena, &list, p->tensor_count, &p->tensor_cap, sizeof *p->tensors))
+    if (!cyg_arena_grow(arena, &list, p->tensor_count, &p->tensor_cap, sizeof *p->tensors))
         return CYG_NO_TENSOR;
     p->tensors = list;
     p->tensors[p->tensor_count] = *t;
@@ -62,7 +47,7 @@ uint32_t cyg_program_add_tensor(cyg_program *p, cyg_arena *arena, const cyg_tens
 bool cyg_program_add_step(cyg_program *p, cyg_arena *arena, const cyg_step *step)
 {
     void *list = p->steps;
-    if (!grow(arena, &list, p->step_count, &p->step_cap, sizeof *p->steps))
+    if (!cyg_arena_grow(arena, &list, p->step_count, &p->step_cap, sizeof *p->steps))
         return false;
     p->steps = list;
     cyg_step s = *step;

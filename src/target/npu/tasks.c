@@ -4,25 +4,10 @@
 
 #include <string.h>
 
-static bool grow(cyg_arena *arena, void **list, uint32_t count, uint32_t *cap, size_t size)
-{
-    if (count < *cap)
-        return true;
-    const uint32_t wanted = *cap == 0 ? 256 : *cap * 2;
-    void *moved = wanted > *cap ? cyg_arena_calloc(arena, wanted, size) : NULL;
-    if (moved == NULL)
-        return false;
-    if (count > 0)
-        memcpy(moved, *list, (size_t)count * size);
-    *list = moved;
-    *cap = wanted;
-    return true;
-}
-
 uint32_t cyg_npu_tasks_add_buffer(cyg_npu_tasks *t, cyg_arena *arena, const cyg_npu_buffer *b)
 {
     void *list = t->buffers;
-    if (!grow(arena, &list, t->buffer_count, &t->buffer_cap, sizeof *t->buffers))
+    if (!cyg_arena_grow(arena, &list, t->buffer_count, &t->buffer_cap, sizeof *t->buffers))
         return CYG_NPU_NO_BUFFER;
     t->buffers = list;
     t->buffers[t->buffer_count] = *b;
@@ -32,7 +17,7 @@ uint32_t cyg_npu_tasks_add_buffer(cyg_npu_tasks *t, cyg_arena *arena, const cyg_
 bool cyg_npu_tasks_add(cyg_npu_tasks *t, cyg_arena *arena, const cyg_npu_task *task)
 {
     void *list = t->tasks;
-    if (!grow(arena, &list, t->task_count, &t->task_cap, sizeof *t->tasks))
+    if (!cyg_arena_grow(arena, &list, t->task_count, &t->task_cap, sizeof *t->tasks))
         return false;
     t->tasks = list;
     const size_t count = (size_t)task->in_count + task->out_count;
