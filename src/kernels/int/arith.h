@@ -43,8 +43,8 @@ CYG_INLINE int32_t cyg_sub_wrap(int32_t a, int32_t b)
     return (int32_t)((uint32_t)a - (uint32_t)b);
 }
 
-/* Element i of an integer buffer. */
-CYG_INLINE int32_t cyg_load_int(int32_t type, const void *data, int64_t i)
+/* Element i of a quantised or s32 buffer. */
+CYG_INLINE int32_t cyg_load_q(int32_t type, const void *data, int64_t i)
 {
     switch (type) {
     case CYG_TYPE_U8:
@@ -60,7 +60,7 @@ CYG_INLINE int32_t cyg_load_int(int32_t type, const void *data, int64_t i)
     }
 }
 
-CYG_INLINE void cyg_store_int(int32_t type, void *data, int64_t i, int32_t v)
+CYG_INLINE void cyg_store_q(int32_t type, void *data, int64_t i, int32_t v)
 {
     if (type == CYG_TYPE_U8 || type == CYG_TYPE_S8)
         ((uint8_t *)data)[i] = (uint8_t)v;
@@ -74,7 +74,7 @@ CYG_INLINE void cyg_store_out(int32_t type, void *data, int64_t i, const cyg_isa
     if (type == CYG_TYPE_F32)
         ((float *)data)[i] = g;
     else
-        cyg_store_int(type, data, i, cyg_sat(s, g));
+        cyg_store_q(type, data, i, cyg_sat(s, g));
 }
 
 /* (float)x minus a zero point; f32 inputs have none. */
@@ -82,7 +82,7 @@ CYG_INLINE float cyg_load_centred(int32_t type, const void *data, int64_t i, int
 {
     if (type == CYG_TYPE_F32)
         return ((const float *)data)[i];
-    return (float)cyg_sub_wrap(cyg_load_int(type, data, i), zero);
+    return (float)cyg_sub_wrap(cyg_load_q(type, data, i), zero);
 }
 
 /* 2^t for -24 <= t <= 0. */

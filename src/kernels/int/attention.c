@@ -147,7 +147,7 @@ CYG_INLINE int64_t sum_of(int32_t type, const void *row, int64_t n, int power)
 {
     int64_t sum = 0;
     for (int64_t i = 0; i < n; i++) {
-        const int64_t v = cyg_load_int(type, row, i);
+        const int64_t v = cyg_load_q(type, row, i);
         sum += power == 2 ? v * v : v;
     }
     return sum;

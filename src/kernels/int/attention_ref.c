@@ -15,7 +15,7 @@ CYG_INLINE int64_t dot_of(int32_t a_type, const void *a, int32_t b_type, const v
 {
     int64_t sum = 0;
     for (int64_t i = 0; i < n; i++)
-        sum += (int64_t)cyg_load_int(a_type, a, i) * cyg_load_int(b_type, b, i);
+        sum += (int64_t)cyg_load_q(a_type, a, i) * cyg_load_q(b_type, b, i);
     return sum;
 }
 
@@ -73,7 +73,7 @@ void cyg_attention_ref(const cyg_kcall *call, int64_t begin, int64_t end, void *
             for (int64_t d = 0; d < at->head_dim; d++) {
                 int64_t o = 0;
                 for (int64_t j = 0; j < at->tokens; j++)
-                    o += (int64_t)e[j] * cyg_load_int(v_type, cyg_attention_v(&it, j), d);
+                    o += (int64_t)e[j] * cyg_load_q(v_type, cyg_attention_v(&it, j), d);
                 cyg_store_out(call->out[0].type, call->out[0].data, to + d, &p->sat,
                               (float)(double)o * k);
             }

@@ -198,11 +198,11 @@ CYG_INLINE void add_tap(int32_t type, const void *x, int64_t pixel_at, int64_t f
 {
     if (per_channel == 1) {
         for (int64_t j = 0; j < width; j++)
-            acc[j] += (int64_t)cyg_load_int(type, x, pixel_at + first + j) * w[j];
+            acc[j] += (int64_t)cyg_load_q(type, x, pixel_at + first + j) * w[j];
         return;
     }
     for (int64_t j = 0; j < width; j++)
-        acc[j] += (int64_t)cyg_load_int(type, x, pixel_at + (first + j) / per_channel) * w[j];
+        acc[j] += (int64_t)cyg_load_q(type, x, pixel_at + (first + j) / per_channel) * w[j];
 }
 
 static void add_inside(int32_t type, const void *x, int64_t pixel_at, int64_t first, int64_t width,
@@ -273,7 +273,7 @@ static void fill_zero(int32_t type, uint8_t *to, int64_t count, int32_t zero)
         return;
     }
     for (int64_t i = 0; i < count; i++)
-        cyg_store_int(type, to, i, zero);
+        cyg_store_q(type, to, i, zero);
 }
 
 /* The window of one output pixel and group, as k contiguous elements. */
@@ -443,7 +443,7 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
                               column = at.left + tap % g->kw * g->dilation_w;
                 const int64_t v =
                     is_inside(&s, row, column)
-                        ? cyg_load_int(x->type, x->data,
+                        ? cyg_load_q(x->type, x->data,
                                        ((at.image * s.in_h + row) * s.in_w + column) * s.in_c + c)
                         : p->x_zero;
                 acc += (uint64_t)(v * weight_at(w, high, n * s.k + k));

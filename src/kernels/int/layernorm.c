@@ -59,14 +59,14 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
     for (int64_t row = begin * ITEM_ROWS; row < end * ITEM_ROWS && row < rows; row++) {
         int64_t s1 = 0, s2 = 0;
         for (int64_t i = 0; i < c; i++) {
-            const int64_t v = cyg_load_int(x->type, x->data, row * c + i);
+            const int64_t v = cyg_load_q(x->type, x->data, row * c + i);
             s1 += v;
             s2 += v * v;
         }
         const cyg_layernorm_row stats = cyg_layernorm_stats(c, p->eps, s1, s2);
         for (int64_t i = 0; i < c; i++) {
             const float v =
-                ((float)cyg_load_int(x->type, x->data, row * c + i) - stats.mean) * stats.rstd;
+                ((float)cyg_load_q(x->type, x->data, row * c + i) - stats.mean) * stats.rstd;
             cyg_store_out(y->type, y->data, row * c + i, &p->sat, cyg_fmaf(v, gamma[i], beta[i]));
         }
     }

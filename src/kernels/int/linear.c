@@ -163,7 +163,7 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
                 for (int64_t k = 0; k < s.k; k++) {
                     const int64_t weight =
                         w[n * s.k + k] + (high != NULL ? 256 * (int64_t)high[n * s.k + k] : 0);
-                    acc += (uint64_t)(cyg_load_int(x->type, x->data, row * s.k + k) * weight);
+                    acc += (uint64_t)(cyg_load_q(x->type, x->data, row * s.k + k) * weight);
                 }
                 const float f = wide ? (float)(double)(int64_t)acc : (float)(int32_t)(uint32_t)acc;
                 const int64_t at = row * s.n + n;

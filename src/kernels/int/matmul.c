@@ -197,7 +197,7 @@ CYG_INLINE void add_rows(int32_t type, const void *b, const matmul_shape *s, int
 {
     for (int64_t k = 0; k < s->k; k++)
         for (int64_t j = 0; j < s->n; j++)
-            sums[j] += cyg_load_int(type, b, k * s->n + j);
+            sums[j] += cyg_load_q(type, b, k * s->n + j);
 }
 
 static void sum_columns(int32_t type, const void *b, const matmul_shape *s, int64_t *sums)
@@ -243,7 +243,7 @@ static int64_t sum_row(int32_t type, const void *a, int64_t at, int64_t n)
 {
     int64_t sum = 0;
     for (int64_t i = 0; i < n; i++)
-        sum += cyg_load_int(type, a, at + i);
+        sum += cyg_load_q(type, a, at + i);
     return sum;
 }
 
@@ -324,9 +324,9 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
                 int64_t acc = 0;
                 for (int64_t k = 0; k < s.k; k++)
                     acc +=
-                        ((int64_t)cyg_load_int(a->type, a->data, a_at + row * s.k + k) -
+                        ((int64_t)cyg_load_q(a->type, a->data, a_at + row * s.k + k) -
                          p->a_zero) *
-                        ((int64_t)cyg_load_int(b->type, b->data, b_at + k * s.n + j) - p->b_zero);
+                        ((int64_t)cyg_load_q(b->type, b->data, b_at + k * s.n + j) - p->b_zero);
                 cyg_store_out(y->type, y->data, (batch * s.m + row) * s.n + j, &p->sat,
                               (float)(double)acc * p->k);
             }

@@ -143,7 +143,7 @@ CYG_INLINE void add_taps(int32_t type, const taps *t, const void *x, int64_t c, 
         for (int64_t j = t->w0; j < t->w1; j++) {
             const int64_t at = tap_at(t, i, j) + c;
             for (int64_t k = 0; k < width; k++)
-                sums[k] += (uint32_t)cyg_load_int(type, x, at + k);
+                sums[k] += (uint32_t)cyg_load_q(type, x, at + k);
         }
 }
 
@@ -216,14 +216,14 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
             padded += h < in_h + g->pad_b && w < in_w + g->pad_r;
             if (h < 0 || h >= in_h || w < 0 || w >= in_w)
                 continue;
-            const int32_t v = cyg_load_int(
+            const int32_t v = cyg_load_q(
                 x->type, x->data, ((row / y->dims[1] * in_h + h) * in_w + w) * channels + c);
             largest = v > largest ? v : largest;
             sum += v - (int64_t)p->x_zero;
             inside++;
         }
         if (g->is_max != 0) {
-            cyg_store_int(y->type, y->data, at, largest);
+            cyg_store_q(y->type, y->data, at, largest);
             continue;
         }
         const int64_t count = g->count_include_pad != 0 ? padded : inside;

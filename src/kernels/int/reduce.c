@@ -51,7 +51,7 @@ CYG_INLINE void add_rows(int32_t type, const void *x, int64_t at, int64_t n, int
 {
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < width; j++)
-            sums[j] += cyg_load_int(type, x, at + i * stride + j);
+            sums[j] += cyg_load_q(type, x, at + i * stride + j);
 }
 
 static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch)
@@ -92,7 +92,7 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
         for (int64_t j = first; j < p->inner && j < first + ITEM; j++) {
             int64_t sum = 0;
             for (int64_t i = 0; i < p->n; i++)
-                sum += cyg_load_int(call->in[0].type, call->in[0].data,
+                sum += cyg_load_q(call->in[0].type, call->in[0].data,
                                     (outer * p->n + i) * p->inner + j);
             finish(call, outer * p->inner + j, sum);
         }
@@ -143,12 +143,12 @@ CYG_INLINE void extreme_rows(int32_t type, const cyg_kcall *call, int64_t outer)
     void *y = call->out[0].data;
     const int64_t from = outer * p->n * p->inner, to = outer * p->inner;
     for (int64_t j = 0; j < p->inner; j++)
-        cyg_store_int(type, y, to + j, cyg_load_int(type, x, from + j));
+        cyg_store_q(type, y, to + j, cyg_load_q(type, x, from + j));
     for (int64_t i = 1; i < p->n; i++)
         for (int64_t j = 0; j < p->inner; j++) {
-            const int32_t v = cyg_load_int(type, x, from + i * p->inner + j),
-                          w = cyg_load_int(type, y, to + j);
-            cyg_store_int(type, y, to + j, p->is_min ? (v < w ? v : w) : (v > w ? v : w));
+            const int32_t v = cyg_load_q(type, x, from + i * p->inner + j),
+                          w = cyg_load_q(type, y, to + j);
+            cyg_store_q(type, y, to + j, p->is_min ? (v < w ? v : w) : (v > w ? v : w));
         }
 }
 
@@ -181,13 +181,13 @@ static void ref_extreme(const cyg_kcall *call, int64_t begin, int64_t end, void 
     const int32_t type = call->in[0].type;
     for (int64_t at = begin * p->inner; at < end * p->inner; at++) {
         const int64_t from = at / p->inner * p->n * p->inner + at % p->inner;
-        int32_t found = cyg_load_int(type, call->in[0].data, from);
+        int32_t found = cyg_load_q(type, call->in[0].data, from);
         for (int64_t i = 1; i < p->n; i++) {
-            const int32_t v = cyg_load_int(type, call->in[0].data, from + i * p->inner);
+            const int32_t v = cyg_load_q(type, call->in[0].data, from + i * p->inner);
             if (p->is_min ? v < found : v > found)
                 found = v;
         }
-        cyg_store_int(type, call->out[0].data, at, found);
+        cyg_store_q(type, call->out[0].data, at, found);
     }
 }
 

@@ -81,13 +81,13 @@ void cyg_i_layernorm__c(const cyg_kp_ilayernorm *p, int32_t x_type, const void *
 {
     int64_t s1 = 0, s2 = 0;
     for (int64_t i = 0; i < p->channels; i++) {
-        const int64_t v = cyg_load_int(x_type, x, i);
+        const int64_t v = cyg_load_q(x_type, x, i);
         s1 += v;
         s2 += v * v;
     }
     const cyg_layernorm_row row = cyg_layernorm_stats(p->channels, p->eps, s1, s2);
     for (int64_t i = 0; i < p->channels; i++) {
-        const float v = ((float)cyg_load_int(x_type, x, i) - row.mean) * row.rstd;
+        const float v = ((float)cyg_load_q(x_type, x, i) - row.mean) * row.rstd;
         cyg_store_out(y_type, y, i, &p->sat, cyg_fmaf(v, gamma[i], beta[i]));
     }
 }
@@ -126,7 +126,7 @@ int64_t cyg_i_exp__c(const float *t, int64_t n, float t_max, float q, int32_t e_
     int64_t sum = 0;
     for (int64_t j = 0; j < n; j++) {
         const int32_t v = cyg_exp_int(t[j] - t_max, q);
-        cyg_store_int(e_type, e, j, v);
+        cyg_store_q(e_type, e, j, v);
         sum += v;
     }
     return sum;

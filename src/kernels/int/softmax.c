@@ -37,7 +37,7 @@ static int32_t row_max(const cyg_kbuf *x, int64_t at, int64_t n)
 {
     int32_t max = INT32_MIN;
     for (int64_t i = 0; i < n; i++) {
-        const int32_t v = cyg_load_int(x->type, x->data, at + i);
+        const int32_t v = cyg_load_q(x->type, x->data, at + i);
         max = v > max ? v : max;
     }
     return max;

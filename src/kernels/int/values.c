@@ -160,7 +160,7 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
             for (int64_t d = 0; d < at->head_dim; d++) {
                 int64_t o = 0;
                 for (int64_t j = 0; j < at->tokens; j++)
-                    o += (int64_t)cyg_load_int(e->type, e->data, row * at->tokens + j) *
+                    o += (int64_t)cyg_load_q(e->type, e->data, row * at->tokens + j) *
                          v[cyg_part_row(cyg_optional(call, V_ROWS), it.entry * at->tokens + j) *
                                at->v_stride +
                            d];
