@@ -99,6 +99,8 @@ bool cyg_expand_keep_first(cyg_expander *x, cyg_value_id y);
 cyg_expand_rule cyg_expand_first_rule(cyg_op op, int opset);
 bool cyg_expand_may_turn(const cyg_graph *g);
 
+/* A Pad with a value for each channel. */
+bool cyg_expand_pads_channels(const cyg_expander *x);
 /* Activations of fused operators and the operators that younger opsets lack. */
 cyg_value_id cyg_expand_act(cyg_expander *x, int64_t act, cyg_value_id a);
 cyg_value_id cyg_expand_gelu(cyg_expander *x, bool by_tanh, cyg_value_id a);

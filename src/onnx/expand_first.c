@@ -90,6 +90,8 @@ void cyg_expand_choose_first(cyg_expander *x)
         x->by_first = residual == NULL || (is_pixels(residual) && !residual->is_const);
     else if (n->op == CYG_OP_pool2d)
         x->by_first = true;
+    else if (cyg_expand_pads_channels(x))
+        x->by_first = is_pending(x, n->in[0]);
     else if (n->op == CYG_OP_concat)
         x->by_first = concat_follows(x);
     else if ((flags & (CYG_OPF_UNARY | CYG_OPF_BINARY)) != 0 || n->op == CYG_OP_requant)

@@ -149,13 +149,68 @@ static cyg_status expand_shape(cyg_expander *x, cyg_value_id *out_result)
     return CYG_OK;
 }
 
-/* Pad of some axes, when it still took all of them. */
+/* The real numbers of a constant along channels, to be added to pixels in the present layout. */
+static cyg_value_id channel_numbers(cyg_expander *x, const cyg_value *v)
+{
+    const int64_t count = cyg_value_elements(v), dims[3] = {count, 1, 1};
+    const cyg_quant *q = &v->quant;
+    float *data = CYG_NEW_ARRAY(&x->to->arena, float, count + 1);
+    if (data == NULL) {
+        x->to->failed = true;
+        return CYG_NO_VALUE;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        const int32_t stored = v->type == CYG_TYPE_U8   ? ((const uint8_t *)v->data)[i]
+                               : v->type == CYG_TYPE_S8 ? ((const int8_t *)v->data)[i]
+                                                        : ((const int16_t *)v->data)[i];
+        data[i] = v->type == CYG_TYPE_F32 ? ((const float *)v->data)[i]
+                                          : (float)(stored - q->zero_point) * q->scales[0];
+    }
+    return cyg_graph_add_const(x->to, v->name, CYG_TYPE_F32, x->by_first ? 3 : 1, dims, data,
+                               (size_t)count * sizeof *data);
+}
+
+/* Ours: a value for each channel, of pixels channels last. ONNX pads with one: so the values come
+ * off, zeros are put around, and the values come on again, which moves integers exactly. */
+static cyg_status expand_channel_pad(cyg_expander *x, cyg_value_id *out_result)
+{
+    static const int to_first[4] = {0, 3, 1, 2};
+    const cyg_value *pads = cyg_expand_operand(x, 1), *value = cyg_expand_operand(x, 2);
+    int64_t moved[8];
+    if (!pads->is_const || cyg_value_elements(pads) != 8 ||
+        cyg_node_in(x->n, 3).i != CYG_NO_VALUE.i)
+        return CYG_EXPAND_FAIL(x, "pads (%s) must be a constant of four axes", pads->name);
+    for (int k = 0; k < 8; k++) {
+        const int from = x->by_first ? k / 4 * 4 + to_first[k % 4] : k;
+        moved[k] = cyg_load_i64((const char *)pads->data + 8 * from);
+    }
+    const cyg_value_id numbers = channel_numbers(x, value);
+    const cyg_value_id off = cyg_emit2(x, CYG_OP_sub, "Sub", cyg_expand_in(x, 0), numbers);
+    const cyg_value_id y = cyg_emit2(x, CYG_OP_pad, "", off, cyg_expand_ints(x, moved, 8));
+    CYG_IGNORE(cyg_node_set_string(x->to, cyg_emitted(x, y), CYG_ATTR_mode, "constant"));
+    *out_result = cyg_emit2(x, CYG_OP_add, "Add", y, numbers);
+    return CYG_OK;
+}
+
+bool cyg_expand_pads_channels(const cyg_expander *x)
+{
+    const cyg_value *value = x->n->op == CYG_OP_pad ? cyg_expand_operand(x, 2) : NULL;
+    return value != NULL && value->is_const && value->rank == 1 && cyg_value_elements(value) > 1;
+}
+
+/* Pad; of some axes, when it still took all of them. */
 static cyg_status expand_pad(cyg_expander *x, cyg_value_id *out_result)
 {
     const cyg_value *in = cyg_expand_operand(x, 0), *pads = cyg_expand_operand(x, 1),
                     *axes = cyg_expand_operand(x, 3);
-    cyg_value_id operands[3] = {cyg_expand_in(x, 0), cyg_expand_in(x, 1), cyg_expand_in(x, 2)};
-    if (axes != NULL) {
+    if (cyg_expand_pads_channels(x))
+        return expand_channel_pad(x, out_result);
+    cyg_value_id operands[4] = {cyg_expand_in(x, 0), cyg_expand_in(x, 1), cyg_expand_in(x, 2)};
+    uint32_t given = cyg_value_is_none(operands[2]) ? 2 : 3;
+    if (axes != NULL && x->opset >= 18) {
+        operands[3] = cyg_expand_in(x, 3);
+        given = 4;
+    } else if (axes != NULL) {
         int64_t all[2 * CYG_MAX_RANK] = {0};
         const int64_t rank = in->rank, count = cyg_value_elements(axes);
         if (rank == CYG_RANK_UNKNOWN || !axes->is_const || !pads->is_const ||
@@ -172,7 +227,7 @@ static cyg_status expand_pad(cyg_expander *x, cyg_value_id *out_result)
         }
         operands[1] = cyg_expand_ints(x, all, 2 * rank);
     }
-    *out_result = cyg_emit(x, CYG_OP_pad, "", operands, cyg_value_is_none(operands[2]) ? 2 : 3);
+    *out_result = cyg_emit(x, CYG_OP_pad, "", operands, given);
     CYG_IGNORE(cyg_node_set_string(x->to, cyg_emitted(x, *out_result), CYG_ATTR_mode,
                                    cyg_node_string(x->n, CYG_ATTR_mode, "constant")));
     return CYG_OK;
@@ -223,7 +278,7 @@ cyg_expand_rule cyg_expand_rule_of(cyg_op op, int opset)
     case CYG_OP_mish:
         return opset < 18 ? expand_mish : NULL;
     case CYG_OP_pad:
-        return opset < 18 ? expand_pad : NULL;
+        return expand_pad;
     case CYG_OP_layer_normalization:
         return opset < 17 ? cyg_expand_layer_norm : NULL;
     case CYG_OP_rms_normalization:

@@ -1,8 +1,12 @@
 /* The model's image input. A float model sees normalised pixels; a chip should see pixels. Where
- * the input is read by one convolution without padding (every patch embedding), straight or behind
+ * the input is read by one convolution (every patch embedding, every stem), straight or behind
  * cuts, (p - mean) / std moves exactly into its weights and bias, and 8-bit pixels enter with scale
- * 1 and zero point 0: no rounding at all. Elsewhere the normalisation is spelled out as float nodes
- * in front. Then cyg_quant_bind_input adapts element type and layout to what the runtime feeds. */
+ * 1 and zero point 0: no rounding at all. What the convolution pads with, zero, is the mean of each
+ * channel in pixels: its padding becomes a step of its own that pads with the nearest pixels, at
+ * most half a step of 255 off and only outside the picture. Elsewhere the normalisation is spelled
+ * out as float nodes in front. Then cyg_quant_bind_input adapts element type and layout to what the
+ * runtime feeds. */
+#include <math.h>
 #include <string.h>
 
 #include "quant/params.h"
@@ -45,33 +49,70 @@ static bool cuts_pixels(const cyg_graph *g, const cyg_node *n)
     return true;
 }
 
-/* The only reader of input 0, but for cuts, when it is a conv2d that can take the fold. */
+static bool is_turn(const cyg_node *n)
+{
+    static const int64_t to_nhwc[] = {0, 2, 3, 1};
+    const int64_t *perm;
+    return n->op == CYG_OP_transpose && cyg_node_ints(n, CYG_ATTR_perm, &perm) == 4 &&
+           memcmp(perm, to_nhwc, sizeof to_nhwc) == 0;
+}
+
+/* Top, left, bottom, right of a conv2d; true: there are any. */
+static bool pads_of(const cyg_node *n, int64_t *out_pads)
+{
+    const int64_t *pads;
+    memset(out_pads, 0, 4 * sizeof *out_pads);
+    if (cyg_node_ints(n, CYG_ATTR_pads, &pads) == 4)
+        memcpy(out_pads, pads, 4 * sizeof *pads);
+    return out_pads[0] != 0 || out_pads[1] != 0 || out_pads[2] != 0 || out_pads[3] != 0;
+}
+
+/* Padding is done with pixels: a mean beyond them has none. */
+static bool means_are_pixels(const cyg_normalize *nm)
+{
+    for (uint32_t c = 0; c < nm->channels; c++)
+        if (!(nm->mean[c] >= 0.0f && nm->mean[c] <= 255.0f))
+            return false;
+    return true;
+}
+
+/* The only reader of input 0, but for cuts and the turn to channels last, when it is a conv2d that
+ * can take the fold. */
 static cyg_node_id foldable_reader(const cyg_scheme *s)
 {
     const cyg_graph *g = s->g;
+    const cyg_normalize *nm = &s->options->normalize;
+    bool turned = false;
+    int64_t pads[4];
     cyg_node_id reader = only_reader(g, g->inputs[0]);
     while (!cyg_node_is_none(reader) && cuts_pixels(g, cyg_nod(g, reader)))
         reader = only_reader(g, cyg_nod(g, reader)->out[0]);
+    if (!cyg_node_is_none(reader) && is_turn(cyg_nod(g, reader))) {
+        turned = true;
+        reader = only_reader(g, cyg_nod(g, reader)->out[0]);
+    }
     if (cyg_node_is_none(reader))
         return CYG_NO_NODE;
     const cyg_node *n = cyg_nod(g, reader);
-    const int64_t *pads;
-    const size_t count = cyg_node_ints(n, CYG_ATTR_pads, &pads);
-    for (size_t i = 0; i < count; i++)
-        if (pads[i] != 0)
-            return CYG_NO_NODE;
     const cyg_value_id b = cyg_node_in(n, 2);
     const bool fits =
         n->op == CYG_OP_conv2d && s->integer[reader.i] && cyg_node_int(n, CYG_ATTR_group, 1) == 1 &&
-        cyg_val(g, n->in[1])->dims[3] == s->options->normalize.channels &&
-        cyg_val(g, n->in[1])->is_const && (cyg_value_is_none(b) || cyg_val(g, b)->is_const);
+        (cyg_node_int(n, CYG_ATTR_x_nchw, 0) == 0) == turned &&
+        cyg_val(g, n->in[1])->dims[3] == nm->channels && cyg_val(g, n->in[1])->is_const &&
+        (cyg_value_is_none(b) || cyg_val(g, b)->is_const) &&
+        (!pads_of(n, pads) || means_are_pixels(nm));
     return fits ? reader : CYG_NO_NODE;
 }
 
-/* Sampled rows held what the float model sees. */
-static void rows_to_pixels(const cyg_scheme *s, cyg_rows *r)
+/* Sampled rows held what the float model sees. A study has them in common with other trials. */
+static cyg_status rows_to_pixels(cyg_scheme *s, cyg_rows *r)
 {
     const cyg_normalize *nm = &s->options->normalize;
+    if (r->count == 0)
+        return CYG_OK;
+    r->data = cyg_arena_memdup(s->arena, r->data, (size_t)(r->count * r->taps) * sizeof *r->data);
+    if (r->data == NULL)
+        return nomem(s);
     for (int64_t at = 0; at < r->count * r->taps; at += nm->channels) {
         float pixel[4];
         for (uint32_t c = 0; c < nm->channels; c++)
@@ -79,6 +120,7 @@ static void rows_to_pixels(const cyg_scheme *s, cyg_rows *r)
                 r->data[at + c] * nm->std[c] + nm->mean[c];
         memcpy(r->data + at, pixel, nm->channels * sizeof *pixel);
     }
+    return CYG_OK;
 }
 
 static cyg_status fold_into(cyg_scheme *s, cyg_node_id id)
@@ -112,7 +154,7 @@ static cyg_status fold_into(cyg_scheme *s, cyg_node_id id)
     if (cyg_value_is_none(nw))
         return nomem(s);
     cyg_node_set_input(g, id, 1, nw);
-    rows_to_pixels(s, &s->rows[id.i]);
+    CYG_DO(rows_to_pixels(s, &s->rows[id.i]));
     return cyg_quant_set_bias(s, id, bias, outputs);
 }
 
@@ -174,6 +216,74 @@ cyg_status cyg_quant_spell_normalize(cyg_scheme *s)
     return spell_out(s);
 }
 
+/* Pixels are their own integers, cut or turned or not: every value from v back to the input. */
+static void store_pixels(cyg_scheme *s, cyg_value_id v)
+{
+    const cyg_graph *g = s->g;
+    for (;; v = cyg_nod(g, cyg_val(g, v)->producer)->in[0]) {
+        s->observed[v.i] = (cyg_observed){.hi = 255.0f, .most = 255.0f, .seen = true};
+        s->store[s->class_of[v.i]] = CYG_STORE_U8;
+        if (v.i == g->inputs[0].i)
+            return;
+    }
+}
+
+/* A new value of pixels, made by a new node before `before`. */
+static cyg_value_id pixels_by(cyg_graph *g, cyg_node_id before, cyg_op op, const cyg_value_id *in,
+                              uint32_t count, const int64_t *dims)
+{
+    const cyg_value_id y = cyg_graph_add_value(g, NULL, CYG_TYPE_F32, 4, dims);
+    float *one = CYG_NEW(&g->arena, float);
+    if (cyg_value_is_none(y) || one == NULL ||
+        cyg_node_is_none(cyg_graph_add_node(g, before, op, NULL, in, count, &y, 1)))
+        return CYG_NO_VALUE;
+    *one = 1.0f;
+    cyg_val(g, y)->quant = (cyg_quant){.type = CYG_TYPE_U8, .axis = -1, .count = 1, .scales = one};
+    return y;
+}
+
+/* The convolution's padding becomes a Pad right before it, channels last, where the value may
+ * differ from channel to channel. */
+static cyg_status pad_pixels(cyg_scheme *s, cyg_node_id id)
+{
+    cyg_graph *g = s->g;
+    const cyg_normalize *nm = &s->options->normalize;
+    static const int64_t to_nhwc[] = {0, 2, 3, 1}, none[4] = {0};
+    int64_t pads[4];
+    if (!pads_of(cyg_nod(g, id), pads))
+        return CYG_OK;
+    cyg_value_id x = cyg_nod(g, id)->in[0];
+    if (cyg_node_int(cyg_nod(g, id), CYG_ATTR_x_nchw, 0) != 0) {
+        const int64_t *d = cyg_val(g, x)->dims;
+        const int64_t last[] = {d[0], d[2], d[3], d[1]};
+        x = pixels_by(g, id, CYG_OP_transpose, &x, 1, last);
+        if (cyg_value_is_none(x) ||
+            !cyg_node_set_ints(g, cyg_val(g, x)->producer, CYG_ATTR_perm, to_nhwc, 4))
+            return nomem(s);
+        cyg_node_clear_attr(g, id, CYG_ATTR_x_nchw);
+    }
+    uint8_t means[4] = {0};
+    for (uint32_t c = 0; c < nm->channels; c++)
+        means[nm->swap_channels ? nm->channels - 1 - c : c] = (uint8_t)nearbyintf(nm->mean[c]);
+    const int64_t all[8] = {0, pads[0], pads[1], 0, 0, pads[2], pads[3], 0}, eight = 8,
+                  channels = nm->channels;
+    const cyg_value from = *cyg_val(g, x);
+    const int64_t dims[] = {from.dims[0], from.dims[1] + pads[0] + pads[2],
+                            from.dims[2] + pads[1] + pads[3], from.dims[3]};
+    const cyg_value_id value =
+        cyg_graph_add_const_copy(g, NULL, CYG_TYPE_U8, 1, &channels, means, nm->channels);
+    const cyg_value_id in[] = {
+        x, cyg_graph_add_const_copy(g, NULL, CYG_TYPE_S64, 1, &eight, all, sizeof all), value};
+    const cyg_value_id y = pixels_by(g, id, CYG_OP_pad, in, 3, dims);
+    if (cyg_value_is_none(value) || cyg_value_is_none(y) ||
+        !cyg_node_set_ints(g, id, CYG_ATTR_pads, none, 4))
+        return nomem(s);
+    cyg_val(g, value)->quant = cyg_val(g, y)->quant;
+    cyg_node_merge_sources(g, cyg_val(g, y)->producer, id);
+    cyg_node_set_input(g, id, 0, y);
+    return CYG_OK;
+}
+
 /* Runs after the scheme was chosen and before parameters are assigned. */
 cyg_status cyg_quant_normalize_input(cyg_scheme *s)
 {
@@ -185,14 +295,8 @@ cyg_status cyg_quant_normalize_input(cyg_scheme *s)
     if (cyg_node_is_none(reader))
         return spell_out(s);
     CYG_DO(fold_into(s, reader));
-    /* Pixels are their own integers, cut or not. */
-    for (cyg_value_id v = cyg_nod(g, reader)->in[0];;
-         v = cyg_nod(g, cyg_val(g, v)->producer)->in[0]) {
-        s->observed[v.i] = (cyg_observed){.hi = 255.0f, .most = 255.0f, .seen = true};
-        s->store[s->class_of[v.i]] = CYG_STORE_U8;
-        if (v.i == g->inputs[0].i)
-            return CYG_OK;
-    }
+    store_pixels(s, cyg_nod(g, reader)->in[0]);
+    return pad_pixels(s, reader);
 }
 
 /* ---- what the runtime feeds
@@ -201,17 +305,13 @@ cyg_status cyg_quant_normalize_input(cyg_scheme *s)
 /* The single transpose to channels last that reads v, if that is all that reads it. */
 static cyg_node_id only_nhwc_transpose(const cyg_graph *g, cyg_value_id v)
 {
-    static const int64_t to_nhwc[] = {0, 2, 3, 1};
     cyg_node_id found = CYG_NO_NODE;
     for (uint32_t i = 0; i < g->order_count; i++) {
         const cyg_node *n = cyg_nod(g, g->order[i]);
         for (uint32_t k = 0; k < n->in_count; k++) {
-            const int64_t *perm;
             if (n->in[k].i != v.i)
                 continue;
-            if (!cyg_node_is_none(found) || n->op != CYG_OP_transpose ||
-                cyg_node_ints(n, CYG_ATTR_perm, &perm) != 4 ||
-                memcmp(perm, to_nhwc, sizeof to_nhwc) != 0)
+            if (!cyg_node_is_none(found) || !is_turn(n))
                 return CYG_NO_NODE;
             found = g->order[i];
         }

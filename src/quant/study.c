@@ -152,15 +152,6 @@ static cyg_status take_over(const cyg_quant_study *t, cyg_scheme *s)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     memcpy(s->observed, t->learned.observed, t->learned.value_count * sizeof *s->observed);
     memcpy(s->rows, t->learned.rows, t->learned.node_count * sizeof *s->rows);
-    for (uint32_t i = 0; i < s->g->order_count; i++) {
-        const cyg_node_id id = s->g->order[i];
-        cyg_rows *r = &s->rows[id.i];
-        if (r->taps == 0 || cyg_nod(s->g, id)->in[0].i != s->g->inputs[0].i)
-            continue;
-        r->data = cyg_arena_memdup(s->arena, r->data, (size_t)(r->count * r->taps) * sizeof(float));
-        if (r->data == NULL)
-            return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
-    }
     return CYG_OK;
 }
 

@@ -128,6 +128,72 @@ static void test_variants(void **state)
     free(first);
 }
 
+/* A padded stem: pixels all the way, padded with the means; the same bytes however they are fed,
+ * and what the float model makes of its zeros at the border, too. */
+static void test_padded(void **state)
+{
+    static cyg_ctx ctx;
+    static tiny_samples samples;
+    cyg_ctx_init(&ctx);
+    tiny_samples_init(&samples);
+    static const char *const texts[] = {
+        "graph \"g\" opset 18\ninput %image: f32[1,3,8,8]\n"
+        "const %w: f32[4,3,3,3] = #0000000000000000 432\n"
+        "%t: f32[1,8,8,3] = transpose(%image) {perm = [0, 2, 3, 1]} \"turn\"\n"
+        "%y: f32[1,8,5,4] = conv2d(%t, %w) {strides = [1, 2], pads = [1, 0, 1, 4]} \"stem\"\n"
+        "output %y\n",
+        "graph \"g\" opset 18\ninput %image: f32[1,3,8,8]\n"
+        "const %w: f32[4,3,3,3] = #0000000000000000 432\n"
+        "%y: f32[1,8,5,4] = conv2d(%image, %w) "
+        "{strides = [1, 2], pads = [1, 0, 1, 4], x_nchw = 1} \"stem\"\noutput %y\n"};
+    for (int variant = 0; variant < 16; variant++) {
+        const bool is_float = variant & 1, nhwc = variant & 2, swapped = variant & 4;
+        const char *const text = texts[variant >> 3];
+        cyg_quant_options options = tiny_options(true);
+        cyg_quant_report report;
+        options.normalize.swap_channels = swapped;
+        cyg_graph *g = parse_graph(text), *f = parse_graph(text);
+        fill_weights(g, 13);
+        fill_weights(f, 13);
+        OK(&ctx, cyg_quantise(&ctx, g, &samples.source, &options, &report));
+        assert_int_equal(report.float_nodes, 0);
+        OK(&ctx, cyg_quant_bind_input(&ctx, g, 0, is_float ? CYG_TYPE_F32 : CYG_TYPE_U8, nhwc));
+        OK(&ctx, cyg_graph_verify(&ctx, g));
+        uint8_t bytes[TINY_PIXELS];
+        float floats[TINY_PIXELS];
+        for (int c = 0; c < 3; c++)
+            for (int k = 0; k < 64; k++) {
+                const int from = (swapped ? 2 - c : c) * 64 + k, to = nhwc ? k * 3 + c : c * 64 + k;
+                bytes[to] = samples.pixels[3][from];
+                floats[to] = (float)samples.pixels[3][from];
+            }
+        const char *path = scratch_path(state, "m.cyg");
+        write_package(&ctx, g, path);
+        const void *inputs[] = {is_float ? (const void *)floats : bytes};
+        size_t size;
+        float *out = run_package(path, NULL, 1, inputs, &size);
+        assert_int_equal(size, 160 * sizeof *out);
+        const float *w = value_named(f, "w")->data;
+        double error = 0, signal = 0;
+        for (int at = 0; at < 160; at++) {
+            double real = 0;
+            for (int t = 0; t < 27; t++) {
+                const int row = at / 20 - 1 + t / 9, column = at / 4 % 5 * 2 + t / 3 % 3;
+                if (row >= 0 && row < 8 && column < 8)
+                    real += (double)w[at % 4 * 27 + t] *
+                            (double)samples.inputs[3][t % 3 * 64 + row * 8 + column];
+            }
+            error = fmax(error, fabs(real - (double)out[at]));
+            signal = fmax(signal, fabs(real));
+        }
+        if (error > 0.02 * signal)
+            fail_msg("variant %d: error %g of %g", variant, error, signal);
+        free(out);
+        cyg_graph_destroy(f);
+        cyg_graph_destroy(g);
+    }
+}
+
 /* Where no convolution reads the pixels the normalisation stands in front, in floats. */
 static void test_spelled_out(void **state)
 {
@@ -211,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fold),
         cmocka_unit_test_setup_teardown(test_variants, setup_scratch, teardown_scratch),
+        cmocka_unit_test_setup_teardown(test_padded, setup_scratch, teardown_scratch),
         cmocka_unit_test_setup_teardown(test_spelled_out, setup_scratch, teardown_scratch),
         cmocka_unit_test(test_refusals),
     };

@@ -463,10 +463,12 @@ static inline uint32_t zoo_pad(zoo *z, uint32_t x)
         p.after[i] = pick(z, t.dims[i] > 2 ? -1 : 0, 2);
         dims[i] = t.dims[i] + p.before[i] + p.after[i];
     }
-    uint8_t *value = zoo_alloc(z, 8);
-    value[0] = 77;
-    const int64_t one = 1;
-    const uint32_t in[] = {x, zoo_const(z, t.type, 1, &one, value)},
+    /* One value, or one for each position of y's last axis. */
+    const int64_t count = coin(z) ? 1 : dims[t.rank - 1];
+    uint8_t *value = zoo_alloc(z, count * 8);
+    for (int64_t i = 0; i < count * 8; i++)
+        value[i] = (uint8_t)pick(z, 0, 255);
+    const uint32_t in[] = {x, zoo_const(z, t.type, 1, &count, value)},
                    y = zoo_value(z, t.type, t.rank, dims);
     return zoo_step(z, CYG_KOP_pad, in, coin(z) ? 2 : 1, &y, 1, &p, sizeof p, 0);
 }

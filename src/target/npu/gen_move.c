@@ -260,18 +260,38 @@ cyg_status cyg_npu_gen_gather(cyg_npu_gen *g, const cyg_step *s)
  * ---------------------------------------------------------------------------------------------------------
  */
 
+/* A window of y filled with the step's value: one, or one for each position of the last axis. */
+static cyg_status fill_side(cyg_npu_gen *g, const cyg_step *s, const cyg_npu_view *side)
+{
+    const bool given = s->in_count > 1 && s->in[1] != CYG_NO_TENSOR;
+    const cyg_tensor *t = given ? &g->p->tensors[cyg_npu_owner(g->p, s->in[1])] : NULL;
+    const int64_t values = given ? cyg_tensor_elements(t) : 1;
+    const int64_t size = cyg_npu_type_bytes(side->type);
+    const int last = side->rank - 1;
+    for (int64_t i = 0; i < values; i++) {
+        cyg_npu_view part = *side;
+        uint64_t bits = 0;
+        for (int64_t k = 0; given && k < size; k++)
+            bits |= (uint64_t)((const uint8_t *)t->data)[i * size + k] << (8 * k);
+        if (values > 1) { /* of the side's last axis the positions that have this value */
+            const int64_t whole = cyg_npu_tensor(g, s->out[0])->dims[last];
+            const int64_t begin = (int64_t)side->offset / size % whole;
+            if (i < begin || i >= begin + side->dims[last])
+                continue;
+            part.offset += (uint64_t)((i - begin) * size);
+            part.dims[last] = 1;
+        }
+        CYG_DO(fill(g, s->out[0], &part, bits));
+    }
+    return CYG_OK;
+}
+
 cyg_status cyg_npu_gen_pad(cyg_npu_gen *g, const cyg_step *s)
 {
     const cyg_kp_pad *p = s->params;
     const cyg_tensor *x = cyg_npu_tensor(g, s->in[0]), *y = cyg_npu_tensor(g, s->out[0]);
     cyg_npu_view from = cyg_npu_dense(x->type, x->rank, x->dims, 0),
                  to = cyg_npu_dense(y->type, y->rank, y->dims, 0);
-    uint64_t bits = 0;
-    const uint8_t *value = s->in_count > 1 && s->in[1] != CYG_NO_TENSOR
-                               ? g->p->tensors[cyg_npu_owner(g->p, s->in[1])].data
-                               : NULL;
-    for (int i = 0; value != NULL && i < cyg_npu_type_bytes(y->type); i++)
-        bits |= (uint64_t)value[i] << (8 * i);
     const cyg_npu_view whole = to;
     for (int i = 0; i < x->rank; i++) {
         const int64_t before = p->before[i], cut_in = before < 0 ? -before : 0,
@@ -288,10 +308,10 @@ cyg_status cyg_npu_gen_pad(cyg_npu_gen *g, const cyg_step *s)
                       after = p->after[i] > 0 ? p->after[i] : 0;
         cyg_npu_view side = rest;
         side.dims[i] = before;
-        CYG_DO(fill(g, s->out[0], &side, bits));
+        CYG_DO(fill_side(g, s, &side));
         side.dims[i] = after;
         side.offset = rest.offset + (uint64_t)((rest.dims[i] - after) * rest.strides[i]);
-        CYG_DO(fill(g, s->out[0], &side, bits));
+        CYG_DO(fill_side(g, s, &side));
         rest.offset += (uint64_t)(before * rest.strides[i]);
         rest.dims[i] -= before + after;
     }
