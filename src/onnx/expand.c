@@ -365,6 +365,7 @@ static cyg_status copy_node(cyg_expander *x)
 
 static cyg_status expand_node(cyg_expander *x)
 {
+    x->by_rows = x->by_first = false; /* of the node before */
     if (cyg_expand_postpone(x) || cyg_expand_is_turn(x))
         return CYG_OK;
     cyg_expand_choose_rows(x);

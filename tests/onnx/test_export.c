@@ -226,6 +226,60 @@ static void test_convolutions_stay_channels_first(void **state)
     cyg_graph_destroy(g);
 }
 
+/* A turn to channels last behind a convolution that reads its operand as it is (a branch of
+ * ShuffleNet): the Concat joins what lay channels first all the time. */
+static void test_turn_behind_convolution(void **state)
+{
+    (void)state;
+    static const char net[] =
+        "graph \"net\" opset 18\n"
+        "input %x: f32[1,2,4,3]\n"
+        "const %w: f32[5,1,1,2] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n"
+        "%a: f32[1,4,3,5] = conv2d(%x, %w) {kernel_shape = [1, 1], strides = [1, 1], "
+        "pads = [0, 0, 0, 0], dilations = [1, 1], group = 1, x_nchw = 1}\n"
+        "%t: f32[1,4,3,2] = transpose(%x) {perm = [0, 2, 3, 1]}\n"
+        "%j: f32[1,4,3,7] = concat(%t, %a) {axis = 3}\n"
+        "const %v: f32[1,1,1,7] = [1, 2, 3, 4, 5, 6, 7]\n"
+        "%y: f32[1,4,3,1] = conv2d(%j, %v) {kernel_shape = [1, 1], strides = [1, 1], "
+        "pads = [0, 0, 0, 0], dilations = [1, 1], group = 1}\n"
+        "output %y\n";
+    cyg_graph *g = parse_graph(net), *out = NULL;
+    static cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    assert_int_equal(cyg_onnx_expand(&ctx, g, 17, &out), CYG_OK);
+    for (uint32_t k = 0; k < out->order_count; k++) {
+        const cyg_node *n = cyg_nod(out, out->order[k]);
+        assert_true(n->op != CYG_OP_transpose || n->in[0].i != out->inputs[0].i);
+    }
+    cyg_graph_destroy(out);
+    cyg_graph_destroy(g);
+}
+
+/* Pixels padded with a value for each channel: ONNX's Pad has one. */
+static void test_channel_pads(void **state)
+{
+    (void)state;
+    static const char net[] =
+        "graph \"net\" opset 18\n"
+        "input %x: f32[1,4,3,2] q(u8 zero 0 axis -1 scale 1)\n"
+        "const %p: s64[8] = [0, 1, 2, 0, 0, 1, 0, 0]\n"
+        "const %c: u8[2] q(u8 zero 0 axis -1 scale 1) = [124, 116]\n"
+        "%y: f32[1,6,5,2] q(u8 zero 0 axis -1 scale 1) = pad(%x, %p, %c)\noutput %y\n";
+    cyg_graph *g = parse_graph(net), *out = NULL;
+    static cyg_ctx ctx;
+    int count[CYG_OP_COUNT] = {0};
+    cyg_ctx_init(&ctx);
+    assert_int_equal(cyg_onnx_expand(&ctx, g, 17, &out), CYG_OK);
+    for (uint32_t k = 0; k < out->order_count; k++) {
+        const cyg_node *n = cyg_nod(out, out->order[k]);
+        count[n->op]++;
+        assert_true(n->op != CYG_OP_pad || n->in_count == 2);
+    }
+    assert_true(count[CYG_OP_sub] == 1 && count[CYG_OP_pad] == 1 && count[CYG_OP_add] == 1);
+    cyg_graph_destroy(out);
+    cyg_graph_destroy(g);
+}
+
 static void assert_error(void **state, const char *text, int opset, const char *message)
 {
     cyg_graph *g = parse_graph(text);
@@ -308,6 +362,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_reads_back),
+        CASE(test_turn_behind_convolution),
+        CASE(test_channel_pads),
         CASE(test_weights_are_written_transposed),
         CASE(test_same_graph_same_bytes),
         CASE(test_expansion_is_a_valid_graph),
