@@ -79,11 +79,24 @@ static cyg_status optimise(simplify_job *job, cyg_graph *g)
     return cyg_optimise(ctx, g, &options, &job->report);
 }
 
+/* What is in the result need not stay in memory: of constants that lie in the source file, the
+ * pages go back. */
+static void release(void *user, const void *data, size_t bytes)
+{
+    for (const cyg_graph *g = user; g != NULL; g = g->lender)
+        for (uint32_t i = 0; i < g->map_count; i++) {
+            const uintptr_t begin = (uintptr_t)g->maps[i].data, at = (uintptr_t)data;
+            if (at >= begin && at - begin < g->maps[i].size)
+                cyg_map_release_pages(&g->maps[i], at - begin, bytes);
+        }
+}
+
 /* From file to file; nothing but the file is left of it. */
 static cyg_status transform(simplify_job *job)
 {
     cyg_ctx *ctx = &job->app->ctx;
-    const cyg_onnx_import_options import = {.keep_symbolic = true, .input_shapes = job->shapes};
+    const cyg_onnx_import_options import = {
+        .keep_symbolic = true, .in_place = true, .input_shapes = job->shapes};
     cyg_graph *g = NULL;
     CYG_DO(cyg_onnx_import(ctx, job->input, &import, &g, &job->info));
     choose_opset(job);
@@ -91,7 +104,9 @@ static cyg_status transform(simplify_job *job)
     cyg_status st = optimise(job, g);
     if (st == CYG_OK) {
         const cyg_onnx_export_options options = {.opset = (int)job->opset,
-                                                 .external_data = job->external};
+                                                 .external_data = job->external,
+                                                 .written = release,
+                                                 .user = g};
         st = cyg_onnx_export(ctx, g, job->file.written, &options);
     }
     if (st == CYG_OK && job->explain != NULL)

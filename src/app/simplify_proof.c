@@ -17,7 +17,8 @@ static const int64_t batches[CYG_PROOF_RUNS] = {1, 3};
 
 static cyg_status import(cyg_app *app, const char *path, const char *shapes, cyg_graph **out_graph)
 {
-    const cyg_onnx_import_options options = {.keep_symbolic = true, .input_shapes = shapes};
+    const cyg_onnx_import_options options = {
+        .keep_symbolic = true, .in_place = true, .input_shapes = shapes};
     return cyg_onnx_import(&app->ctx, path, &options, out_graph, NULL);
 }
 

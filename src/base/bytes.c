@@ -62,3 +62,13 @@ float cyg_bf16_to_f32(uint16_t h)
 {
     return from_bits((uint32_t)h << 16);
 }
+
+void cyg_transpose_f32(int64_t rows, int64_t cols, const void *from, int64_t stride, float *to)
+{
+    enum { BLOCK = 32 }; /* two blocks stay in the first cache */
+    for (int64_t i0 = 0; i0 < rows; i0 += BLOCK)
+        for (int64_t j0 = 0; j0 < cols; j0 += BLOCK)
+            for (int64_t j = j0; j < cols && j < j0 + BLOCK; j++)
+                for (int64_t i = i0; i < rows && i < i0 + BLOCK; i++)
+                    to[j * rows + i] = cyg_float_at(from, i * stride + j);
+}

@@ -33,8 +33,18 @@ CYG_LOAD_STORE(f32, float)
 CYG_LOAD_STORE(f64, double)
 #undef CYG_LOAD_STORE
 
+/* Element i of floats at any address: constants that lie in a file (onnx/onnx.h). */
+CYG_INLINE float cyg_float_at(const void *data, int64_t i)
+{
+    return cyg_load_f32((const char *)data + i * (int64_t)sizeof(float));
+}
+
 float cyg_f16_to_f32(uint16_t h);
 uint16_t cyg_f32_to_f16(float f); /* round to nearest even */
 float cyg_bf16_to_f32(uint16_t h);
+
+/* to[j * rows + i] = from[i * stride + j]: a matrix [rows, cols], rows `stride` elements apart, as
+ * [cols, rows]. `from` lies at any address. */
+void cyg_transpose_f32(int64_t rows, int64_t cols, const void *from, int64_t stride, float *to);
 
 #endif

@@ -17,7 +17,7 @@
 
 #include "base/temp.h"
 
-enum { BUFFER = 256 * 1024, TRIES = 100 };
+enum { BUFFER = 256 * 1024, DIRECT = 32 * 1024, TRIES = 100 };
 
 struct cyg_writer {
     char *path;
@@ -128,7 +128,8 @@ void cyg_writer_write(cyg_writer *w, const void *data, size_t size)
         return;
     if (size > BUFFER - w->fill)
         flush(w);
-    if (size >= BUFFER) {
+    if (size >= DIRECT) { /* not through the buffer: a copy less */
+        flush(w);
         put(w, data, size);
         return;
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "kernels/shape.h"
 
 void cyg_node_call_shape(const cyg_value *v, cyg_type type, cyg_kbuf *buf)
 {
@@ -65,12 +66,32 @@ static cyg_status prepare(cyg_ctx *ctx, cyg_node_call *c)
     return CYG_OK;
 }
 
+/* Floats that lie in a file at any address (onnx/onnx.h, in_place), where kernels can read them;
+ * constants are copied once. */
+static cyg_status align_operand(cyg_ctx *ctx, cyg_node_call *c, uint32_t i)
+{
+    cyg_kbuf *b = &c->in[i];
+    if (b->type != CYG_TYPE_F32 || (uintptr_t)b->data % sizeof(float) == 0)
+        return CYG_OK;
+    const size_t bytes = (size_t)cyg_count_of(b) * sizeof(float);
+    const bool is_done = b->is_const != 0 && c->wide[i] != NULL;
+    if (c->wide[i] == NULL)
+        c->wide[i] = aligned_alloc(64, cyg_align_up(bytes, 64));
+    if (c->wide[i] == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for an operand of \"%s\"", c->name);
+    if (!is_done)
+        memcpy(c->wide[i], b->data, bytes);
+    b->data = c->wide[i];
+    return CYG_OK;
+}
+
 cyg_status cyg_node_call_bind(cyg_ctx *ctx, cyg_node_call *c, cyg_buf_of buf_of, void *user,
                               const struct cyg_kernels *isa, cyg_scratch *scratch)
 {
     for (uint32_t i = 0; i < c->lowered.in_count; i++) {
         const cyg_operand *o = &c->lowered.in[i];
         c->in[i] = cyg_value_is_none(o->value) ? o->constant : *buf_of(user, o->value);
+        CYG_DO(align_operand(ctx, c, i));
     }
     for (uint32_t i = 0; i < c->lowered.out_count; i++)
         c->out[i] = *buf_of(user, c->lowered.out[i]);

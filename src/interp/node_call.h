@@ -10,7 +10,8 @@ typedef struct cyg_node_call {
     cyg_lowered lowered;
     cyg_kcall call;
     cyg_kbuf *in, *out; /* arena; what call points at */
-    void **wide;        /* arena, [in, then out], heap or NULL: operands as f32 (widen.c) */
+    void **wide;        /* arena, [in, then out], heap or NULL: operands as f32 (widen.c), or
+                           aligned */
     bool is_widened;
     void *prepared; /* heap */
     bool is_checked;

@@ -84,16 +84,18 @@ cyg_status cyg_shape_rule_linear(cyg_infer *s)
         return CYG_INFER_FAIL(s, "input: expected rank 1 or more, found %d", 0);
     if (x.rank == CYG_RANK_UNKNOWN || w.rank == CYG_RANK_UNKNOWN)
         return cyg_infer_set_unknown(s, x.type);
+    const int rows = cyg_node_int(s->n, CYG_ATTR_w_kn, 0) != 0 ? 1 : 0; /* the axis of N */
     int64_t k;
-    CYG_DO(cyg_infer_same_dim(s, "channels of the weight", x.dims[x.rank - 1], w.dims[1], &k));
+    CYG_DO(
+        cyg_infer_same_dim(s, "channels of the weight", x.dims[x.rank - 1], w.dims[1 - rows], &k));
     cyg_shape y = x, checked;
-    y.dims[y.rank - 1] = w.dims[0];
+    y.dims[y.rank - 1] = w.dims[rows];
     const cyg_shape bias = cyg_infer_shape_in(s, 2), residual = cyg_infer_shape_in(s, 3);
     if (bias.rank != CYG_RANK_UNKNOWN) {
         if (bias.rank != 1)
             return CYG_INFER_FAIL(s, "bias: expected a vector, found %s",
                                   cyg_shape_str(s->g, &bias).s);
-        CYG_DO(cyg_infer_same_dim(s, "bias", w.dims[0], bias.dims[0], &k));
+        CYG_DO(cyg_infer_same_dim(s, "bias", w.dims[rows], bias.dims[0], &k));
     }
     CYG_DO(cyg_infer_broadcast(s, &y, &residual, &checked));
     for (int i = 0; residual.rank != CYG_RANK_UNKNOWN && i < y.rank; i++)

@@ -62,6 +62,8 @@ static cyg_status check_weights(const checker *c, int rank)
 {
     const cyg_value *x = operand(c, 0), *w = operand(c, 1), *y = cyg_val(c->g, c->n->out[0]);
     REQUIRE(c, w->rank == rank && w->dims[0] > 0, "weights of another rank");
+    REQUIRE(c, rank != 2 || cyg_node_int(c->n, CYG_ATTR_w_kn, 0) == 0,
+            "weights [K, N] are for float graphs");
     REQUIRE(c, x->rank >= 1 && y->rank >= 1, "a scalar has no channels");
     REQUIRE(c, rank != 4 || (x->rank == 4 && y->rank == 4), "pictures have four dimensions");
     REQUIRE(c, is_vector(operand(c, 2), w->dims[0]), "its bias is not one number a channel");

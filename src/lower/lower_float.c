@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
+
 /* ---- element-wise
  * ------------------------------------------------------------------------------------------ */
 
@@ -162,15 +164,35 @@ static cyg_status rule_gemm(cyg_lowering *l)
     return cyg_lowering_first(l, 3);
 }
 
+/* Weights [K, N] as the kernel wants them. */
+static cyg_status turned_weights(cyg_lowering *l)
+{
+    const cyg_value *w = cyg_lowering_in(l, 1);
+    if (!w->is_const || w->type != CYG_TYPE_F32)
+        return cyg_lowering_unsupported(l, "weights [K, N] must be constants of f32");
+    const int64_t k = w->dims[0], n = w->dims[1];
+    float *to = CYG_NEW_ARRAY(l->arena, float, k *n + 1);
+    if (to == NULL)
+        return CYG_FAIL(l->ctx, CYG_E_NOMEM, "out of memory");
+    cyg_transpose_f32(k, n, w->data, n, to);
+    cyg_lowering_constant(l, 1, CYG_TYPE_F32, n, to);
+    l->out->in[1].constant.rank = 2;
+    l->out->in[1].constant.dims[1] = k;
+    return CYG_OK;
+}
+
 static cyg_status rule_linear(cyg_lowering *l)
 {
     const cyg_kp_linear p = {.act = (int32_t)cyg_node_int(l->node, CYG_ATTR_act, 0),
                              .post_act = (int32_t)cyg_node_int(l->node, CYG_ATTR_post_act, 0),
                              .act_lo = cyg_node_float(l->node, CYG_ATTR_act_lo, 0),
                              .act_hi = cyg_node_float(l->node, CYG_ATTR_act_hi, 0)};
-    l->out->macs = cyg_value_elements(cyg_lowering_out(l, 0)) * cyg_lowering_in(l, 1)->dims[1];
+    const bool kn = cyg_node_int(l->node, CYG_ATTR_w_kn, 0) != 0;
+    l->out->macs =
+        cyg_value_elements(cyg_lowering_out(l, 0)) * cyg_lowering_in(l, 1)->dims[kn ? 0 : 1];
     CYG_DO(cyg_lowering_op(l, CYG_KOP_f_linear, &p, sizeof p));
-    return cyg_lowering_first(l, 4);
+    CYG_DO(cyg_lowering_first(l, 4));
+    return kn ? turned_weights(l) : CYG_OK;
 }
 
 static cyg_status rule_conv3d(cyg_lowering *l)

@@ -186,6 +186,8 @@ static cyg_status split_weights(cyg_lowering *l, const cyg_value *w)
 static cyg_status rule_linear(cyg_lowering *l)
 {
     CYG_DO(weights_ok(l));
+    if (cyg_node_int(l->node, CYG_ATTR_w_kn, 0) != 0)
+        return cyg_lowering_unsupported(l, "its integer form wants weights [N, K]");
     const cyg_value *w = cyg_lowering_in(l, 1);
     const cyg_node *n = l->node;
     cyg_kp_ilinear p;

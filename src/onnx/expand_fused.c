@@ -19,13 +19,16 @@ cyg_status cyg_expand_linear(cyg_expander *x, cyg_value_id *out_result)
 {
     const cyg_value *in = cyg_expand_operand(x, 0);
     const cyg_value_id bias = cyg_expand_in(x, 2);
+    const bool kn = cyg_node_int(x->n, CYG_ATTR_w_kn, 0) != 0;
     cyg_value_id y;
     if ((in->rank == 2 || x->by_rows) && !cyg_value_is_none(bias)) {
         const cyg_value_id operands[] = {cyg_expand_in(x, 0), cyg_expand_in(x, 1), bias};
         y = cyg_emit(x, CYG_OP_gemm, "", operands, 3);
-        CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, y), CYG_ATTR_transB, 1));
+        if (!kn)
+            CYG_IGNORE(cyg_node_set_int(x->to, cyg_emitted(x, y), CYG_ATTR_transB, 1));
     } else {
-        const cyg_value_id w = cyg_expand_transposed(x, 1, (const int64_t[]){1, 0}, 2);
+        const cyg_value_id w =
+            kn ? cyg_expand_in(x, 1) : cyg_expand_transposed(x, 1, (const int64_t[]){1, 0}, 2);
         y = cyg_emit2(x, CYG_OP_matmul, "", cyg_expand_in(x, 0), w);
         if (!cyg_value_is_none(bias))
             y = cyg_emit2(x, CYG_OP_add, "Add", y, bias);

@@ -1,5 +1,6 @@
 /* Normalisations that the wanted opset lacks, in the parts that exporters wrote, so that other
  * tools recognise them; and channel_norm, which no opset has. */
+#include "base/bytes.h"
 #include "onnx/expand.h"
 
 /* A scale of ones is no node. */
@@ -9,7 +10,7 @@ static bool all_ones(const cyg_value *v)
     if (!v->is_const || v->type != CYG_TYPE_F32 || v->data == NULL)
         return false;
     for (int64_t i = 0; i < count; i++)
-        if (((const float *)v->data)[i] != 1.0f)
+        if (cyg_float_at(v->data, i) != 1.0f)
             return false;
     return true;
 }

@@ -23,7 +23,6 @@ enum {
     TENSOR_LOCATION = 14,
     EXTERNAL_FROM = 1024,
     EXTERNAL_ALIGN = 64,
-    CHUNK = 1 << 16,
 };
 
 /* The constant behind value i (itself, or what the folded Transpose reads); NULL when i is none. */
@@ -144,9 +143,8 @@ static void write_bytes(cyg_exporter *x, cyg_writer *w, uint32_t i, const cyg_va
     const int64_t *perm = perm_of(x, i);
     if (perm != NULL)
         write_permuted(w, v, perm);
-    for (size_t at = 0; perm == NULL && at < v->bytes; at += CHUNK)
-        cyg_writer_write(w, (const char *)v->data + at,
-                         v->bytes - at < CHUNK ? v->bytes - at : CHUNK);
+    else
+        cyg_writer_write(w, v->data, v->bytes);
     if (x->written != NULL && v->bytes > 0)
         x->written(x->user, v->data, v->bytes);
 }

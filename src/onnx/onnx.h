@@ -14,7 +14,10 @@ typedef struct cyg_onnx_import_options {
     const char *input_shapes; /* "name:1x3x224x224;..." or NULL */
     bool keep_symbolic; /* false: symbolic batch (the first dimension) becomes 1 unless input_shapes
                            says otherwise */
-    /* Called on the graph as decoded, before shapes are inferred, to change constants; NULL = not. */
+    bool in_place; /* matrices of 64 KiB and more stay where they are in the mapped file, at any
+                      address: for graphs that only pass and interp look at, and export */
+    /* Called on the graph as decoded, before shapes are inferred, to change constants; NULL = not.
+     */
     cyg_status (*edit)(cyg_ctx *ctx, void *user, cyg_graph *g);
     void *user;
 } cyg_onnx_import_options;

@@ -5,7 +5,9 @@
  * and external data are used where they lie in the mapped file when that address suits the element
  * type. In practice it seldom does: protobuf does not align, so about three in four float tensors
  * start at an odd place. Those are copied to 64-byte aligned memory of the graph, and the pages of
- * the file they came from are handed back, so that the peak is the weights once, not twice.
+ * the file they came from are handed back, so that the peak is the weights once, not twice. Who
+ * only hands weights on may ask for them in place (in_place): then those of more than one dimension
+ * are used at any address, and every reader of constants in ir, pass and interp goes by that.
  *
  * int32_data also carries everything narrower, one element per number, and the bit patterns of the
  * 16-bit floats; numbers outside the element's range are refused rather than cut.
@@ -135,16 +137,28 @@ static const char *refused_type(int64_t data_type)
     }
 }
 
+/* Floats in more than one dimension. */
+static bool is_matrix(const cyg_onnx_tensor *t)
+{
+    int wide = 0;
+    for (int i = 0; i < t->rank; i++)
+        wide += t->dims[i] != 1;
+    return t->type == CYG_TYPE_F32 && wide > 1;
+}
+
 /* Copies what lies at an address that does not suit the type, and hands the pages back; small
  * things too, for reading one of them later maps 64 KiB of the file around it. */
-static cyg_status align(cyg_onnx_importer *imp, cyg_span bytes, size_t element, const void **out)
+static cyg_status align(cyg_onnx_importer *imp, cyg_span bytes, size_t element, cyg_onnx_tensor *t)
 {
+    const void **out = &t->data;
     *out = bytes.data;
     if (bytes.size == 0) {
         *out = &cyg_onnx_nothing;
         return CYG_OK;
     }
-    if ((uintptr_t)bytes.data % element == 0 && bytes.size >= RELEASE_FROM)
+    const bool suits = (uintptr_t)bytes.data % element == 0 ||
+                       (imp->options != NULL && imp->options->in_place && is_matrix(t));
+    if (suits && bytes.size >= RELEASE_FROM)
         return CYG_OK;
     void *copy = cyg_arena_alloc(&imp->graph->arena, bytes.size, 64);
     if (copy == NULL)
@@ -311,7 +325,7 @@ cyg_status cyg_onnx_read_tensor(cyg_onnx_importer *imp, cyg_span bytes, const ch
     if (raw.is_external) {
         CYG_DO(cyg_onnx_read_external(imp, what, raw.externals, raw.external_count, t->bytes,
                                       &raw.raw));
-        return align(imp, raw.raw, element, &t->data);
+        return align(imp, raw.raw, element, t);
     }
     if (!raw.has_raw)
         return from_list(imp, &w, &raw, count, t);
@@ -320,5 +334,5 @@ cyg_status cyg_onnx_read_tensor(cyg_onnx_importer *imp, cyg_span bytes, const ch
                              "tensor \"%s\": expected %zu bytes of raw_data for %zu elements of "
                              "type %s, found %zu",
                              what, t->bytes, count, cyg_type_name(t->type), raw.raw.size);
-    return align(imp, raw.raw, element, &t->data);
+    return align(imp, raw.raw, element, t);
 }

@@ -305,7 +305,7 @@ static float *lay_out(joiner *j, const tokens *t)
         const cyg_value *v = cyg_val(j->g, t->concat->in[i]);
         const int64_t part = v->dims[t->axis] * inner;
         for (int64_t o = 0; v->is_const && o < outer; o++)
-            memcpy(sum + o * t->dims[t->axis] * inner + done, (const float *)v->data + o * part,
+            memcpy(sum + o * t->dims[t->axis] * inner + done, (const char *)v->data + o * part * 4,
                    (size_t)part * sizeof *sum);
         done += part;
     }

@@ -14,6 +14,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "pass/layout.h"
 #include "pass/passes.h"
 #include "pass/rewrite.h"
@@ -59,12 +60,11 @@ cyg_value_id cyg_layout_constant(cyg_rw *rw, cyg_value_id c)
     float *to = cyg_arena_alloc(&rw->g->arena, v.bytes + 1, 64), *at = to;
     if (to == NULL)
         return CYG_NO_VALUE;
-    const float *from = v.data;
     for (int64_t b = 0; b < dims[0]; b++)
         for (int64_t y = 0; y < dims[1]; y++)
             for (int64_t x = 0; x < dims[2]; x++)
                 for (int64_t i = 0; i < dims[3]; i++)
-                    *at++ = from[b * stride[0] + i * stride[1] + y * stride[2] + x];
+                    *at++ = cyg_float_at(v.data, b * stride[0] + i * stride[1] + y * stride[2] + x);
     const cyg_value_id now = cyg_rw_const_for(rw, c, 4, dims, to, v.bytes);
     if (!cyg_value_is_none(now) && (v.quant.axis < 0 || (v.rank == 4 && v.quant.axis == 0)))
         cyg_val(rw->g, now)->quant = v.quant;

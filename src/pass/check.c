@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 struct cyg_check {
     cyg_arena arena;
     cyg_check_options options;
@@ -80,7 +82,7 @@ static bool says_something(const cyg_kbuf *b)
     const int64_t count = elements(b);
     bool finite = count == 0 || b->type != CYG_TYPE_F32;
     for (int64_t i = 0; i < count && !finite; i++)
-        finite = isfinite(((const float *)b->data)[i]);
+        finite = isfinite(cyg_float_at(b->data, i));
     return finite;
 }
 
@@ -186,13 +188,13 @@ static cyg_status compare_output(cyg_ctx *ctx, const cyg_check *c, const cyg_kbu
                        0
                    ? CYG_OK
                    : CYG_FAIL(ctx, CYG_E_CHECK, "output %s: values changed", name);
-    const float *a = want->data, *b = got->data;
+    const float *a = want->data;
     double lo = 0, hi = 0, worst = 0;
     int64_t at = 0;
     for (int64_t i = 0; i < count; i++) {
         lo = (double)a[i] < lo ? (double)a[i] : lo;
         hi = (double)a[i] > hi ? (double)a[i] : hi;
-        const double d = distance(a[i], b[i]);
+        const double d = distance(a[i], cyg_float_at(got->data, i));
         if (d > worst) {
             worst = d;
             at = i;
@@ -205,8 +207,8 @@ static cyg_status compare_output(cyg_ctx *ctx, const cyg_check *c, const cyg_kbu
         return CYG_FAIL(ctx, CYG_E_CHECK,
                         "output %s, element %lld: expected %g, found %g: a difference of %.1e of "
                         "the range, %g is allowed",
-                        name, (long long)at, (double)a[at], (double)b[at], relative,
-                        c->options.tolerance);
+                        name, (long long)at, (double)a[at], (double)cyg_float_at(got->data, at),
+                        relative, c->options.tolerance);
     return CYG_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "pass/passes.h"
 #include "pass/rewrite.h"
 
@@ -40,7 +41,7 @@ static bool is_per_channel(const cyg_rw *rw, cyg_value_id v, int rank, int64_t c
 static double at(const cyg_rw *rw, cyg_value_id v, int64_t channel)
 {
     const cyg_value *c = cyg_val(rw->g, v);
-    return (double)((const float *)c->data)[cyg_value_elements(c) == 1 ? 0 : channel];
+    return (double)cyg_float_at(c->data, cyg_value_elements(c) == 1 ? 0 : channel);
 }
 
 static bool read_batchnorm(const cyg_rw *rw, const cyg_node *n, affine *a)
@@ -107,7 +108,7 @@ typedef struct weights {
     int64_t out, in, group, area;
     int64_t blocks, inner; /* outer * inner / group; inner / group */
     bool transposed;
-    const float *data, *bias; /* bias: [out] or NULL */
+    const void *data, *bias; /* floats; bias: [out] or NULL */
 } weights;
 
 static bool read_weights(const cyg_rw *rw, const cyg_node *conv, weights *w)
@@ -161,12 +162,13 @@ static void scaled(const weights *w, const affine *a, bool behind, double *sums,
         channels_of(w, k, &result, &operand);
         const int64_t c = behind ? result : operand;
         for (int64_t i = k * w->area; i < (k + 1) * w->area; i++) {
-            to[i] = (float)((double)w->data[i] * a->scale[c]);
-            sums[result] += (double)w->data[i] * a->shift[c];
+            const double x = (double)cyg_float_at(w->data, i);
+            to[i] = (float)(x * a->scale[c]);
+            sums[result] += x * a->shift[c];
         }
     }
     for (int64_t o = 0; o < w->out; o++) {
-        const double b = w->bias == NULL ? 0.0 : (double)w->bias[o];
+        const double b = w->bias == NULL ? 0.0 : (double)cyg_float_at(w->bias, o);
         bias[o] = (float)(behind ? b * a->scale[o] + a->shift[o] : b + sums[o]);
     }
 }

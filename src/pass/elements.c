@@ -11,6 +11,10 @@
  * of a roll) is evaluated once a table: a small memo, freed at the end. Recursion depth is bounded:
  * the chain comes from a file. What each operator does to a table is in elements_move.c.
  *
+ * Channels stay together nearly always, so tables count in runs of elements as long as an operator
+ * leaves them whole, and are cut finer where one does not: a chain over [windows, tokens, 96] costs
+ * a 96th. What is handed out counts in elements.
+ *
  * The scaled form also goes through x * c, x / c and x / max(|x|_2, eps), which commute with
  * movement when the norm is taken over the same row; that is checked on the tables too, not on the
  * spelling. */
@@ -19,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_LIMIT = 64, MEMO = 64, ROOT_STEPS = 256, ENTRIES = 1 << 27 };
+enum { DEPTH_LIMIT = 64, MEMO = 96, ROOT_STEPS = 256, ENTRIES = 1 << 27 };
 
 typedef struct evaluator {
     cyg_rw *rw;
@@ -117,47 +121,123 @@ cyg_value_id cyg_elements_root(cyg_rw *rw, cyg_value_id v)
 
 /* ---- evaluation ---- */
 
-static bool new_table(int64_t count, cyg_table *out)
+/* Room for the `elements` of a value, in runs of `unit`. */
+static bool new_table(evaluator *e, int64_t elements, int64_t unit, cyg_table *out)
 {
-    out->count = count;
-    out->at = count < 0 ? NULL : malloc(((size_t)count + 1) * sizeof *out->at);
+    *out = (cyg_table){.count = elements / unit, .unit = unit};
+    if (elements < 0 || (e->entries += out->count) > ENTRIES)
+        return false;
+    out->at = malloc(((size_t)out->count + 1) * sizeof *out->at);
     return out->at != NULL;
+}
+
+static bool remember(evaluator *e, uint32_t value, cyg_table t, bool alias)
+{
+    if (e->memo_count >= CYG_COUNT(e->memo))
+        return false;
+    e->memo[e->memo_count].value = value;
+    e->memo[e->memo_count].alias = alias;
+    e->memo[e->memo_count++].t = t;
+    return true;
+}
+
+/* t in shorter runs; unit divides its own. Owned by the memo like every table. */
+static bool refine(evaluator *e, int64_t unit, cyg_table *io)
+{
+    const int64_t parts = io->unit / unit;
+    cyg_table t;
+    if (parts == 1)
+        return true;
+    if (!new_table(e, io->count * io->unit, unit, &t))
+        return false;
+    for (int64_t i = 0; i < io->count; i++) {
+        const int32_t from = io->at[i];
+        for (int64_t j = 0; j < parts; j++)
+            t.at[i * parts + j] = from < 0 ? -1 : (int32_t)(from * parts + j);
+    }
+    if (!remember(e, CYG_NO_ID, t, false)) {
+        free(t.at);
+        return false;
+    }
+    *io = t;
+    return true;
 }
 
 static bool evaluate(evaluator *e, cyg_value_id v, unsigned depth, cyg_table *out);
 
-static bool eval_concat(evaluator *e, const cyg_node *n, const cyg_value *y, unsigned depth,
-                        cyg_table *out)
+/* The runs that all pieces have in common. */
+static bool concat_unit(evaluator *e, const cyg_node *n, const cyg_value *y, int axis,
+                        unsigned depth, int64_t *out_unit)
 {
-    const int axis = cyg_rw_axis(cyg_node_int(n, CYG_ATTR_axis, 0), y->rank);
-    if (axis < 0)
-        return false;
-    int64_t outer = 1, inner = 1, done = 0;
-    for (int k = 0; k < y->rank; k++) {
-        outer *= k < axis ? y->dims[k] : 1;
-        inner *= k > axis ? y->dims[k] : 1;
-    }
+    int64_t unit = y->dims[y->rank - 1];
     for (uint32_t i = 0; i < n->in_count; i++) {
         cyg_table piece;
         const cyg_value *x = cyg_val(e->rw->g, n->in[i]);
         if (x->rank != y->rank || !evaluate(e, n->in[i], depth, &piece))
             return false;
-        const int64_t part = x->dims[axis] * inner;
-        if (done + part > y->dims[axis] * inner || part * outer != piece.count)
+        unit = cyg_common_divisor(unit, piece.unit);
+        if (axis == y->rank - 1)
+            unit = cyg_common_divisor(unit, x->dims[axis]);
+    }
+    *out_unit = unit < 1 ? 1 : unit;
+    return true;
+}
+
+static bool eval_concat(evaluator *e, cyg_value_id v, const cyg_node *n, unsigned depth,
+                        cyg_table *out)
+{
+    const cyg_value *y = cyg_val(e->rw->g, v);
+    const int axis = cyg_rw_axis(cyg_node_int(n, CYG_ATTR_axis, 0), y->rank);
+    int64_t unit, outer = 1, inner = 1, done = 0;
+    if (axis < 0 || !concat_unit(e, n, y, axis, depth, &unit) ||
+        !new_table(e, count_of(e->rw, v), unit, out))
+        return false;
+    for (int k = 0; k < y->rank; k++) {
+        outer *= k < axis ? y->dims[k] : 1;
+        inner *= k > axis ? y->dims[k] : 1;
+    }
+    const int64_t row = y->dims[axis] * inner / unit;
+    for (uint32_t i = 0; i < n->in_count; i++) {
+        cyg_table piece;
+        if (!evaluate(e, n->in[i], depth, &piece) || !refine(e, unit, &piece))
+            return false;
+        const int64_t part = cyg_val(e->rw->g, n->in[i])->dims[axis] * inner / unit;
+        if (done + part > row || part * outer != piece.count)
             return false;
         for (int64_t o = 0; o < outer; o++)
-            memcpy(out->at + o * y->dims[axis] * inner + done, piece.at + o * part,
-                   (size_t)part * sizeof *out->at);
+            memcpy(out->at + o * row + done, piece.at + o * part, (size_t)part * sizeof *out->at);
         done += part;
     }
-    return done == y->dims[axis] * inner;
+    return done == row;
 }
 
 /* ---- arithmetic on the way ---- */
 
+/* Is each run of a, of d runs a row, divided by the norm of its own row of z (table zt)? upper and
+ * lower say which norm an element of b, broadcast to y, is. */
+static bool norms_fit(const cyg_elements *upper, const cyg_elements *lower, const cyg_value *b,
+                      const cyg_value *y, int64_t d, const cyg_table *a, const cyg_table *zt)
+{
+    int32_t *spread = malloc(((size_t)a->count + 1) * sizeof *spread);
+    cyg_table s = {spread, a->count, 1}, u = {upper->at, upper->count, 1};
+    cyg_value in_runs = *y;
+    in_runs.dims[y->rank - 1] /= a->unit;
+    bool ok = spread != NULL && cyg_elements_expand(&u, b, &in_runs, &s);
+    for (int64_t i = 0; ok && i < a->count; i++) {
+        int64_t r = spread[i];
+        if (r >= 0 && lower->at != NULL)
+            r = lower->at[r];
+        ok = r >= 0 && (r + 1) * d <= zt->count && a->at[i] >= 0 && zt->at[r * d] >= 0 &&
+             zt->at[r * d] % d == 0 && zt->at[r * d] / d == a->at[i] / d &&
+             zt->at[r * d + d - 1] == zt->at[r * d] + d - 1;
+    }
+    free(spread);
+    return ok;
+}
+
 /* v = x / max(|x|_2, eps): does b (the divisor of n) hold, for each element of a, the norm of the
  * row that a's element is in? */
-static bool divides_by_norm(evaluator *e, const cyg_node *n, const cyg_table *a)
+static bool divides_by_norm(evaluator *e, const cyg_node *n, cyg_table *a)
 {
     const cyg_rw *rw = e->rw;
     const cyg_value *y = cyg_val(rw->g, n->out[0]);
@@ -201,10 +281,17 @@ static bool divides_by_norm(evaluator *e, const cyg_node *n, const cyg_table *a)
     const int64_t d = zv->dims[zv->rank - 1];
     /* Which norm does each element of b hold: from b down to the clip, and from the clip down to
      * the norm. */
+    const cyg_value *bv = cyg_val(rw->g, n->in[1]);
     cyg_table zt;
     cyg_elements upper = {0}, lower = {0};
-    int32_t *spread = NULL;
-    bool ok = d > 0 && evaluate(e, z, 0, &zt) && cyg_elements_of(e->rw, n->in[1], &upper);
+    bool ok = d > 0 && y->rank > 0 && evaluate(e, z, 0, &zt);
+    /* Runs of a row of z; one norm serves a run when b has one for each row of v. */
+    const int64_t unit = !ok || bv->rank == 0 || bv->dims[bv->rank - 1] != 1
+                             ? 1
+                             : cyg_common_divisor(cyg_common_divisor(a->unit, zt.unit),
+                                                  cyg_common_divisor(d, y->dims[y->rank - 1]));
+    ok = ok && refine(e, unit, a) && refine(e, unit, &zt) &&
+         cyg_elements_of(e->rw, n->in[1], &upper);
     if (ok && !cyg_value_is_none(below)) {
         const cyg_node *p = producer_of(rw, below);
         ok = upper.source.i == below.i && cyg_elements_of(e->rw, p->in[0], &lower) &&
@@ -212,74 +299,53 @@ static bool divides_by_norm(evaluator *e, const cyg_node *n, const cyg_table *a)
     } else if (ok) {
         ok = upper.source.i == norm.i;
     }
-    if (ok) {
-        spread = malloc(((size_t)a->count + 1) * sizeof *spread);
-        cyg_table s = {spread, a->count}, u = {upper.at, upper.count};
-        ok = spread != NULL && cyg_elements_expand(&u, cyg_val(rw->g, n->in[1]), y, &s);
-    }
-    for (int64_t i = 0; ok && i < a->count; i++) {
-        int64_t r = spread[i];
-        if (r >= 0 && lower.at != NULL)
-            r = lower.at[r];
-        ok = r >= 0 && (r + 1) * d <= zt.count && a->at[i] >= 0 && zt.at[r * d] % d == 0 &&
-             zt.at[r * d] / d == a->at[i] / d && zt.at[r * d + d - 1] == zt.at[r * d] + d - 1;
-    }
-    free(spread);
+    ok = ok && norms_fit(&upper, &lower, bv, y, d / unit, a, &zt);
     cyg_elements_free(&upper);
     cyg_elements_free(&lower);
     return ok;
 }
 
-static bool eval_scaled(evaluator *e, const cyg_node *n, unsigned depth, cyg_table *out)
+/* The table of n's result is that of an operand. */
+static bool eval_scaled(evaluator *e, cyg_value_id v, const cyg_node *n, unsigned depth,
+                        cyg_table *out)
 {
     float factor;
-    cyg_table in;
-    if (n->op == CYG_OP_mul || n->op == CYG_OP_div) {
-        const int c = cyg_rw_const_operand(e->rw, (cyg_node_id){(uint32_t)(n - e->rw->g->nodes)});
-        if (c >= 0 && (n->op == CYG_OP_mul || c == 1) && cyg_rw_scalar(e->rw, n->in[c], &factor)) {
-            if (!evaluate(e, n->in[1 - c], depth, &in) || in.count != out->count ||
-                (n->op == CYG_OP_div && factor == 0))
-                return false;
-            memcpy(out->at, in.at, (size_t)in.count * sizeof *in.at);
-            e->scale = n->op == CYG_OP_mul ? e->scale * factor : e->scale / factor;
-            return true;
-        }
-        if (n->op == CYG_OP_div && c < 0 && !e->cosine) {
-            if (!evaluate(e, n->in[0], depth, &in) || in.count != out->count ||
-                !divides_by_norm(e, n, &in) ||
-                e->scale !=
-                    1.0f) /* a factor nearer to the source than the norm: nobody writes that */
-                return false;
-            memcpy(out->at, in.at, (size_t)in.count * sizeof *in.at);
-            e->cosine = true;
-            return true;
-        }
+    if (n->op != CYG_OP_mul && n->op != CYG_OP_div)
+        return false;
+    const int c = cyg_rw_const_operand(e->rw, cyg_val(e->rw->g, v)->producer);
+    if (c >= 0 && (n->op == CYG_OP_mul || c == 1) && cyg_rw_scalar(e->rw, n->in[c], &factor)) {
+        if (!evaluate(e, n->in[1 - c], depth, out) ||
+            out->count * out->unit != count_of(e->rw, v) || (n->op == CYG_OP_div && factor == 0))
+            return false;
+        e->scale = n->op == CYG_OP_mul ? e->scale * factor : e->scale / factor;
+        return true;
     }
-    return false;
+    if (n->op != CYG_OP_div || c >= 0 || e->cosine)
+        return false;
+    /* a factor nearer to the source than the norm: nobody writes that */
+    e->cosine = evaluate(e, n->in[0], depth, out) && out->count * out->unit == count_of(e->rw, v) &&
+                divides_by_norm(e, n, out) && e->scale == 1.0f;
+    return e->cosine;
 }
 
-static bool evaluate_node(evaluator *e, cyg_value_id v, const cyg_node *n, unsigned depth,
-                          cyg_table *out)
+static bool eval_move(evaluator *e, cyg_value_id v, const cyg_node *n, unsigned depth,
+                      cyg_table *out)
 {
-    const cyg_graph *g = e->rw->g;
-    const cyg_value *y = cyg_val(g, v);
-    if (!cyg_elements_moves(e->rw, y->producer))
-        return eval_scaled(e, n, depth + 1, out);
-    if (n->op == CYG_OP_concat)
-        return eval_concat(e, n, y, depth + 1, out);
     cyg_table in;
-    if (!evaluate(e, n->in[0], depth + 1, &in))
+    if (!evaluate(e, n->in[0], depth, &in))
         return false;
-    return cyg_elements_move(e->rw, v, n, &in, out);
+    const int64_t unit = cyg_elements_unit(e->rw, v, n, in.unit);
+    return refine(e, unit, &in) && new_table(e, count_of(e->rw, v), unit, out) &&
+           cyg_elements_move(e->rw, v, n, &in, out);
 }
 
-static bool remember(evaluator *e, cyg_value_id v, cyg_table t, bool alias)
+static bool root_table(evaluator *e, cyg_value_id v, cyg_table *out)
 {
-    if (e->memo_count >= CYG_COUNT(e->memo))
+    const int64_t last = cyg_rw_last_dim(e->rw, v);
+    if (!new_table(e, count_of(e->rw, v), last < 1 ? 1 : last, out))
         return false;
-    e->memo[e->memo_count].value = v.i;
-    e->memo[e->memo_count].alias = alias;
-    e->memo[e->memo_count++].t = t;
+    for (int64_t i = 0; i < out->count; i++)
+        out->at[i] = (int32_t)i;
     return true;
 }
 
@@ -291,26 +357,21 @@ static bool evaluate(evaluator *e, cyg_value_id v, unsigned depth, cyg_table *ou
             *out = e->memo[i].t;
             return true;
         }
-    if (depth >= DEPTH_LIMIT)
+    const cyg_node_id p = cyg_val(e->rw->g, v)->producer;
+    const bool root = v.i == e->root.i;
+    if (depth >= DEPTH_LIMIT || (!root && cyg_node_is_none(p)) || count_of(e->rw, v) < 0)
         return false;
-    const cyg_node *n = producer_of(e->rw, v);
-    if (v.i != e->root.i && n != NULL && cyg_rw_is_view(n->op)) {
-        if (!evaluate(e, n->in[0], depth + 1, out) || out->count != count_of(e->rw, v))
-            return false;
-        return remember(e, v, *out, true);
-    }
-    cyg_table t;
-    const int64_t count = count_of(e->rw, v);
-    if (count < 0 || (e->entries += count) > ENTRIES || !new_table(count, &t))
-        return false;
-    bool ok = true;
-    if (v.i == e->root.i) {
-        for (int64_t i = 0; i < t.count; i++)
-            t.at[i] = (int32_t)i;
-    } else {
-        ok = n != NULL && evaluate_node(e, v, n, depth, &t);
-    }
-    if (!ok || !remember(e, v, t, false)) {
+    const cyg_node *n = root ? NULL : cyg_nod(e->rw->g, p);
+    if (n != NULL && cyg_rw_is_view(n->op))
+        return evaluate(e, n->in[0], depth + 1, out) &&
+               out->count * out->unit == count_of(e->rw, v) && remember(e, v.i, *out, true);
+    if (n != NULL && !cyg_elements_moves(e->rw, p))
+        return eval_scaled(e, v, n, depth + 1, out) && remember(e, v.i, *out, true);
+    cyg_table t = {0};
+    const bool ok = n == NULL                ? root_table(e, v, &t)
+                    : n->op == CYG_OP_concat ? eval_concat(e, v, n, depth + 1, &t)
+                                             : eval_move(e, v, n, depth + 1, &t);
+    if (!ok || !remember(e, v.i, t, false)) {
         free(t.at);
         return false;
     }
@@ -321,7 +382,7 @@ static bool evaluate(evaluator *e, cyg_value_id v, unsigned depth, cyg_table *ou
 static bool run(evaluator *e, cyg_value_id v, cyg_elements *out_map)
 {
     cyg_table t;
-    const bool ok = !cyg_value_is_none(e->root) && evaluate(e, v, 0, &t);
+    const bool ok = !cyg_value_is_none(e->root) && evaluate(e, v, 0, &t) && refine(e, 1, &t);
     *out_map = (cyg_elements){.source = e->root, .scale = e->scale, .cosine = e->cosine};
     for (uint32_t i = 0; i < e->memo_count; i++) {
         if (ok && e->memo[i].t.at == t.at) {

@@ -4,7 +4,11 @@
  * Almost all of them are strided reads, so one routine serves Transpose, Slice, Split and Expand;
  * Pad and the gathers have loops of their own. Shapes come from inference and are believed only as
  * far as they agree with the operands: constants from a file (slice bounds, indices, pads) are
- * checked before they address anything. */
+ * checked before they address anything.
+ *
+ * Tables count in runs of elements (elements_parts.h). All that an operator has to know of that is
+ * that the last dimension is so many runs: it sees shapes whose last dimension is divided, and a
+ * position on the last axis is divided too. */
 #include "pass/elements_parts.h"
 
 #include <string.h>
@@ -60,18 +64,36 @@ static bool eval_transpose(cyg_rw *rw, const cyg_node *n, const cyg_table *in, c
     return true;
 }
 
+/* Lent from scratch; axes and steps NULL where the node has none. */
+static bool slice_bounds(cyg_rw *rw, const cyg_node *n, const int64_t **out_starts,
+                         const int64_t **out_axes, const int64_t **out_steps, size_t *out_count)
+{
+    size_t axis_count = 0, step_count = 0;
+    const cyg_value_id a = cyg_node_in(n, 3), s = cyg_node_in(n, 4);
+    *out_axes = *out_steps = NULL;
+    if (!cyg_rw_ints(rw, cyg_node_in(n, 1), out_starts, out_count) ||
+        (!cyg_value_is_none(a) && !cyg_rw_ints(rw, a, out_axes, &axis_count)) ||
+        (!cyg_value_is_none(s) && !cyg_rw_ints(rw, s, out_steps, &step_count)))
+        return false;
+    return (*out_axes == NULL || axis_count == *out_count) &&
+           (*out_steps == NULL || step_count == *out_count);
+}
+
+/* A start on axis k of the operand, from 0 to its size. */
+static int64_t slice_start(const cyg_rw *rw, const cyg_node *n, int k, int64_t start)
+{
+    const int64_t size = cyg_val(rw->g, n->in[0])->dims[k];
+    const int64_t from = start < 0 ? start + size : start;
+    return from < 0 ? 0 : from > size ? size : from;
+}
+
 static bool eval_slice(cyg_rw *rw, const cyg_node *n, const cyg_table *in, const cyg_value *x,
                        const cyg_value *y, cyg_table *out)
 {
-    const int64_t *starts, *axes = NULL, *steps = NULL;
-    size_t count, axis_count = 0, step_count = 0;
+    const int64_t *starts, *axes, *steps;
+    size_t count;
     int64_t strides[CYG_MAX_RANK], base = 0;
-    if (!cyg_rw_ints(rw, cyg_node_in(n, 1), &starts, &count) || x->rank != y->rank)
-        return false;
-    const cyg_value_id a = cyg_node_in(n, 3), s = cyg_node_in(n, 4);
-    if ((!cyg_value_is_none(a) && !cyg_rw_ints(rw, a, &axes, &axis_count)) ||
-        (!cyg_value_is_none(s) && !cyg_rw_ints(rw, s, &steps, &step_count)) ||
-        (axes != NULL && axis_count != count) || (steps != NULL && step_count != count))
+    if (x->rank != y->rank || !slice_bounds(rw, n, &starts, &axes, &steps, &count))
         return false;
     row_major(x, strides);
     for (size_t i = 0; i < count; i++) {
@@ -79,8 +101,7 @@ static bool eval_slice(cyg_rw *rw, const cyg_node *n, const cyg_table *in, const
         const int64_t step = steps == NULL ? 1 : steps[i];
         if (k < 0 || step < 1) /* backwards slices are left alone */
             return false;
-        int64_t start = starts[i] < 0 ? starts[i] + x->dims[k] : starts[i];
-        start = start < 0 ? 0 : start > x->dims[k] ? x->dims[k] : start;
+        const int64_t start = slice_start(rw, n, k, starts[i]) / (k == x->rank - 1 ? out->unit : 1);
         if (y->dims[k] > 0 && (y->dims[k] - 1 > (x->dims[k] - 1 - start) / step))
             return false;
         base += start * strides[k];
@@ -104,6 +125,7 @@ static bool eval_split(cyg_rw *rw, cyg_value_id v, const cyg_node *n, const cyg_
         start += o->dims[axis];
     }
     row_major(x, strides);
+    start /= axis == x->rank - 1 ? out->unit : 1;
     if (start + y->dims[axis] > x->dims[axis])
         return false;
     read_strided(in->at, start * strides[axis], y->rank, y->dims, strides, out->at);
@@ -237,10 +259,91 @@ static bool eval_gather_rows(cyg_rw *rw, const cyg_node *n, const cyg_table *in,
     return true;
 }
 
+/* ---- runs ---- */
+
+/* The largest part of `unit` that all bounds on the last axis are multiples of. */
+static int64_t slice_unit(cyg_rw *rw, const cyg_node *n, int last, int64_t unit)
+{
+    const int64_t *starts, *axes, *steps;
+    size_t count;
+    if (!slice_bounds(rw, n, &starts, &axes, &steps, &count))
+        return 1;
+    for (size_t i = 0; i < count; i++) {
+        if (cyg_rw_axis(axes == NULL ? (int64_t)i : axes[i], last + 1) != last)
+            continue;
+        if (steps != NULL && steps[i] != 1)
+            return 1;
+        unit = cyg_common_divisor(unit, slice_start(rw, n, last, starts[i]));
+    }
+    return unit;
+}
+
+static int64_t split_unit(const cyg_rw *rw, const cyg_node *n, int last, int64_t unit)
+{
+    if (cyg_rw_axis(cyg_node_int(n, CYG_ATTR_axis, 0), last + 1) != last)
+        return unit;
+    for (uint32_t i = 0; i < n->out_count; i++) {
+        const cyg_value *o = cyg_val(rw->g, n->out[i]);
+        if (o->rank != last + 1 || o->dims[last] < 1)
+            return 1;
+        unit = cyg_common_divisor(unit, o->dims[last]);
+    }
+    return unit;
+}
+
+int64_t cyg_elements_unit(cyg_rw *rw, cyg_value_id v, const cyg_node *n, int64_t unit)
+{
+    const cyg_value *x = cyg_val(rw->g, n->in[0]), *y = cyg_val(rw->g, v);
+    const int last = x->rank - 1;
+    if (x->rank == 0 || x->rank == CYG_RANK_UNKNOWN || y->rank == 0 ||
+        y->rank == CYG_RANK_UNKNOWN || x->dims[last] < 1 || y->dims[y->rank - 1] < 1)
+        return 1;
+    const bool same = x->dims[last] == y->dims[y->rank - 1];
+    const int64_t *perm;
+    int64_t before[CYG_MAX_RANK], after[CYG_MAX_RANK];
+    unit = cyg_common_divisor(cyg_common_divisor(unit, x->dims[last]), y->dims[y->rank - 1]);
+    switch ((int)n->op) {
+    case CYG_OP_transpose:
+        return cyg_node_ints(n, CYG_ATTR_perm, &perm) == x->rank &&
+                       cyg_rw_axis(perm[last], x->rank) == last
+                   ? unit
+                   : 1;
+    case CYG_OP_slice:
+        return slice_unit(rw, n, last, unit);
+    case CYG_OP_split:
+        return split_unit(rw, n, last, unit);
+    case CYG_OP_pad:
+        return x->rank == y->rank && cyg_rw_pads(rw, n, x->rank, before, after) &&
+                       before[last] == 0 && after[last] == 0
+                   ? unit
+                   : 1;
+    case CYG_OP_gather:
+        return same && cyg_rw_axis(cyg_node_int(n, CYG_ATTR_axis, 0), x->rank) != last ? unit : 1;
+    case CYG_OP_gather_nd:
+        return same && cyg_rw_last_dim(rw, cyg_node_in(n, 1)) <= last ? unit : 1;
+    case CYG_OP_expand:
+    case CYG_OP_gather_rows:
+        return same ? unit : 1;
+    default:
+        return 1;
+    }
+}
+
+/* v as its table sees it: the last dimension in runs. */
+static cyg_value in_runs(const cyg_value *v, int64_t unit)
+{
+    cyg_value seen = *v;
+    if (v->rank > 0 && v->rank != CYG_RANK_UNKNOWN)
+        seen.dims[v->rank - 1] /= unit;
+    return seen;
+}
+
 bool cyg_elements_move(cyg_rw *rw, cyg_value_id v, const cyg_node *n, const cyg_table *in,
                        cyg_table *out)
 {
-    const cyg_value *x = cyg_val(rw->g, n->in[0]), *y = cyg_val(rw->g, v);
+    const cyg_value whole_x = in_runs(cyg_val(rw->g, n->in[0]), out->unit),
+                    whole_y = in_runs(cyg_val(rw->g, v), out->unit);
+    const cyg_value *x = &whole_x, *y = &whole_y;
     switch ((int)n->op) {
     case CYG_OP_transpose:
         return eval_transpose(rw, n, in, x, y, out);

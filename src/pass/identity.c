@@ -5,6 +5,7 @@
  * constants, not on where it came from. Their users read the operand instead. */
 #include <string.h>
 
+#include "base/bytes.h"
 #include "pass/passes.h"
 #include "pass/rewrite.h"
 
@@ -59,9 +60,9 @@ static bool neutral(const cyg_rw *rw, const cyg_node *n, int c, float x)
     const cyg_value *v = cyg_val(rw->g, n->in[c]);
     if (!v->is_const || v->type != CYG_TYPE_F32 || v->data == NULL || v->bytes > 1 << 20)
         return false;
-    const float *data = v->data;
-    for (int64_t i = 0; i < cyg_value_elements(v); i++)
-        if (data[i] != x)
+    const int64_t count = cyg_value_elements(v);
+    for (int64_t i = 0; i < count; i++)
+        if (cyg_float_at(v->data, i) != x)
             return false;
     return cyg_rw_same_shape(rw, n->in[1 - c], n->out[0]);
 }

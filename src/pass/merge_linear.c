@@ -4,6 +4,7 @@
  * result nobody else reads, without activation or residual, are merged. */
 #include <string.h>
 
+#include "base/bytes.h"
 #include "pass/passes.h"
 #include "pass/rewrite.h"
 
@@ -19,22 +20,59 @@ static bool mergeable(cyg_rw *rw, cyg_node_id id, cyg_value_id out, uint32_t use
            w->data != NULL && w->type == CYG_TYPE_F32 && w->quant.type == CYG_TYPE_NONE &&
            cyg_rw_use_count(rw, out) == uses &&
            (cyg_value_is_none(cyg_node_in(n, 2)) ||
-            cyg_rw_channel_vector(rw, n->in[2], w->dims[0]));
+            cyg_rw_channel_vector(rw, n->in[2], cyg_rw_linear_width(rw, id)));
 }
 
-static cyg_value_id stacked_weights(cyg_rw *rw, const cyg_node_id *linear, uint32_t count,
-                                    int64_t n, int64_t k)
+static bool is_kn(const cyg_rw *rw, cyg_node_id linear)
 {
-    float *to = cyg_arena_alloc(&rw->g->arena, (size_t)(n * k) * sizeof *to, 64);
-    const int64_t dims[2] = {n, k};
-    size_t used = 0;
-    for (uint32_t i = 0; to != NULL && i < count; i++) {
+    return cyg_node_int(cyg_nod(rw->g, linear), CYG_ATTR_w_kn, 0) != 0;
+}
+
+/* [K, N], the matrices side by side. */
+static void side_by_side(const cyg_rw *rw, const cyg_node_id *linear, uint32_t count, int64_t k,
+                         float *to)
+{
+    for (int64_t row = 0; row < k; row++)
+        for (uint32_t i = 0; i < count; i++) {
+            const int64_t width = cyg_rw_linear_width(rw, linear[i]);
+            const char *from = cyg_val(rw->g, cyg_nod(rw->g, linear[i])->in[1])->data;
+            const size_t bytes = (size_t)width * sizeof *to;
+            memcpy(to, from + (size_t)row * bytes, bytes);
+            to += width;
+        }
+}
+
+/* [N, K], one below the other. */
+static void below(const cyg_rw *rw, const cyg_node_id *linear, uint32_t count, int64_t k, float *to)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const int64_t width = cyg_rw_linear_width(rw, linear[i]);
         const cyg_value *w = cyg_val(rw->g, cyg_nod(rw->g, linear[i])->in[1]);
-        memcpy((char *)to + used, w->data, w->bytes);
-        used += w->bytes;
+        if (is_kn(rw, linear[i]))
+            cyg_transpose_f32(k, width, w->data, width, to);
+        else
+            memcpy(to, w->data, w->bytes);
+        to += width * k;
     }
-    const cyg_value_id first = cyg_nod(rw->g, linear[0])->in[1];
-    return to == NULL ? CYG_NO_VALUE : cyg_rw_const_for(rw, first, 2, dims, to, used);
+}
+
+/* In the order that all of them have; where they differ, [N, K]. */
+static cyg_value_id stacked_weights(cyg_rw *rw, const cyg_node_id *linear, uint32_t count,
+                                    int64_t n, int64_t k, bool *out_kn)
+{
+    const size_t bytes = (size_t)(n * k) * sizeof(float);
+    float *to = cyg_arena_alloc(&rw->g->arena, bytes, 64);
+    *out_kn = true;
+    for (uint32_t i = 0; i < count; i++)
+        *out_kn = *out_kn && is_kn(rw, linear[i]);
+    const int64_t dims[2] = {*out_kn ? k : n, *out_kn ? n : k};
+    if (to == NULL)
+        return CYG_NO_VALUE;
+    if (*out_kn)
+        side_by_side(rw, linear, count, k, to);
+    else
+        below(rw, linear, count, k, to);
+    return cyg_rw_const_for(rw, cyg_nod(rw->g, linear[0])->in[1], 2, dims, to, bytes);
 }
 
 static cyg_value_id stacked_bias(cyg_rw *rw, const cyg_node_id *linear, uint32_t count, int64_t n)
@@ -44,7 +82,7 @@ static cyg_value_id stacked_bias(cyg_rw *rw, const cyg_node_id *linear, uint32_t
     int64_t at = 0;
     for (uint32_t i = 0; to != NULL && i < count; i++) {
         const cyg_node *l = cyg_nod(rw->g, linear[i]);
-        const int64_t channels = cyg_val(rw->g, l->in[1])->dims[0];
+        const int64_t channels = cyg_rw_linear_width(rw, linear[i]);
         const cyg_value_id b = cyg_node_in(l, 2);
         if (!cyg_value_is_none(b)) {
             memcpy(to + at, cyg_val(rw->g, b)->data, (size_t)channels * sizeof *to);
@@ -87,15 +125,17 @@ static cyg_status visit(cyg_rw *rw, cyg_node_id id)
             return CYG_OK;
         const cyg_node *l = cyg_nod(g, linear[i]);
         const cyg_value_id top = cyg_rw_through_views(rw, l->in[0]);
-        if (i > 0 && (top.i != x.i || cyg_val(g, l->in[1])->dims[1] != k))
+        const int64_t depth = cyg_val(g, l->in[1])->dims[is_kn(rw, linear[i]) ? 0 : 1];
+        if (i > 0 && (top.i != x.i || depth != k))
             return CYG_OK;
         x = top;
-        k = cyg_val(g, l->in[1])->dims[1];
+        k = depth;
         base[i] = n;
-        n += cyg_val(g, l->in[1])->dims[0];
+        n += cyg_rw_linear_width(rw, linear[i]);
     }
+    bool kn;
     const cyg_value_id in[3] = {cyg_nod(g, linear[0])->in[0],
-                                stacked_weights(rw, linear, count, n, k),
+                                stacked_weights(rw, linear, count, n, k, &kn),
                                 stacked_bias(rw, linear, count, n)};
     cyg_value shape = *cyg_val(g, value[0]);
     shape.dims[shape.rank - 1] = n;
@@ -107,7 +147,7 @@ static cyg_status visit(cyg_rw *rw, cyg_node_id id)
         return CYG_RW_NOMEM(rw);
     const cyg_node_id now =
         cyg_rw_replace(rw, linear[0], CYG_OP_linear, in, cyg_value_is_none(in[2]) ? 2 : 3, y);
-    if (cyg_node_is_none(now))
+    if (cyg_node_is_none(now) || (kn && !cyg_node_set_int(g, now, CYG_ATTR_w_kn, 1)))
         return CYG_RW_NOMEM(rw);
     for (uint32_t i = 0; i < 3; i++) {
         cyg_node_set_input(g, id, i, y);

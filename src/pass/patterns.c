@@ -5,6 +5,7 @@
  * What was inside goes, unless somebody else reads it. A constant that broadcasts the result to
  * more than its operand's shape would be lost, so the two shapes must agree, except where the
  * operator reduces. */
+#include "base/bytes.h"
 #include "pass/match.h"
 #include "pass/passes.h"
 
@@ -32,7 +33,7 @@ static cyg_value_id named_after(const cyg_match *m, const cyg_term *t)
 static float channel(const cyg_match *m, const cyg_term *t, int64_t i)
 {
     if (t->kind == CYG_TERM_CHANNELS)
-        return ((const float *)cyg_val(m->rw->g, m->value[t->slot])->data)[i];
+        return cyg_float_at(cyg_val(m->rw->g, m->value[t->slot])->data, i);
     const bool product = t->kind == CYG_TERM_PRODUCT;
     float x = product || t->kind == CYG_TERM_ONES ? 1.0f : 0.0f;
     for (const cyg_term *c = t->child; c != NULL; c = c->next)

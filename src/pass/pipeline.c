@@ -50,7 +50,9 @@ static const stage stages[] = {
     {true, true, {P_index_map, P_sink_rows, P_identity, P_algebra, P_cse, P_dce, P_none}},
     {true, false, {P_attention, P_none}},
     {true, true, {P_index_map, P_sink_rows, P_identity, P_algebra, P_cse, P_dce, P_none}},
-    {true, false, {P_pool, P_merge_linear, P_activation, P_residual, P_activation, P_none}},
+    {true,
+     false,
+     {P_pool, P_merge_linear, P_turn_weights, P_activation, P_residual, P_activation, P_none}},
     {true, true, {P_views, P_index_map, P_identity, P_algebra, P_cse, P_dce, P_none}},
     {true, false, {P_respell, P_dce, P_none}},
 };
@@ -107,14 +109,20 @@ static cyg_status run_pass(driver *d, const cyg_pass_info *pass, bool *out_chang
     return CYG_OK;
 }
 
+/* A graph that is written again keeps the layouts of ONNX. */
+static bool is_skipped(const cyg_optimise_options *options, unsigned char pass)
+{
+    const bool ours = pass == P_channels_last || pass == P_turn_weights;
+    return options->channels_first ? ours : pass == P_respell;
+}
+
 static cyg_status run_stage(driver *d, const stage *s)
 {
     for (int round = 0; round < ROUNDS; round++) {
         bool any = false;
         for (int i = 0; i < STAGE_PASSES && s->pass[i] != P_none; i++) {
             bool changed = false;
-            if ((s->pass[i] == P_channels_last && d->options->channels_first) ||
-                (s->pass[i] == P_respell && !d->options->channels_first))
+            if (is_skipped(d->options, s->pass[i]))
                 continue;
             CYG_DO(run_pass(d, &passes[s->pass[i]], &changed));
             any = any || changed;

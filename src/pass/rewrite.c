@@ -222,7 +222,7 @@ bool cyg_rw_broadcast_const(const cyg_rw *rw, cyg_value_id c, cyg_value_id shape
         stride *= v->dims[i];
     }
     for (int64_t i = 0, offset = 0; i < count; i++) {
-        out_data[i] = v->type == CYG_TYPE_F32 ? cyg_load_f32((const float *)v->data + offset)
+        out_data[i] = v->type == CYG_TYPE_F32 ? cyg_float_at(v->data, offset)
                                               : (float)(((const uint8_t *)v->data)[offset] != 0);
         for (int k = s->rank; k-- > 0;) {
             offset += strides[k];
@@ -319,6 +319,12 @@ cyg_node_id cyg_rw_swallow(cyg_rw *rw, cyg_node_id node, cyg_node_id consumer,
         if (!cyg_value_is_none(between[i]))
             cyg_rw_drop(rw, between[i]);
     return now;
+}
+
+int64_t cyg_rw_linear_width(const cyg_rw *rw, cyg_node_id linear)
+{
+    const cyg_node *n = cyg_nod(rw->g, linear);
+    return cyg_val(rw->g, n->in[1])->dims[cyg_node_int(n, CYG_ATTR_w_kn, 0) != 0 ? 1 : 0];
 }
 
 bool cyg_rw_is_row_wise(const cyg_rw *rw, cyg_node_id id)

@@ -82,6 +82,8 @@ cyg_value_id cyg_rw_const_for(cyg_rw *rw, cyg_value_id old, int rank, const int6
  * Attributes are kept. */
 cyg_node_id cyg_rw_swallow(cyg_rw *rw, cyg_node_id node, cyg_node_id consumer,
                            const cyg_value_id *in, uint32_t in_count);
+/* N of a linear. */
+int64_t cyg_rw_linear_width(const cyg_rw *rw, cyg_node_id linear);
 /* Row-wise operators see [.., C] as rows: layer_normalization over the last axis, linear, unary
  * ones, gather-free. */
 bool cyg_rw_is_row_wise(const cyg_rw *rw, cyg_node_id n);

@@ -142,7 +142,7 @@ static cyg_value_id scale_of(parts *p)
         return CYG_NO_VALUE;
     }
     for (int64_t h = 0; h < p->heads; h++)
-        all[h] = scale * ((const float *)cyg_val(p->rw->g, own)->data)[h];
+        all[h] = scale * cyg_float_at(cyg_val(p->rw->g, own)->data, h);
     return floats(p, 3, dims, all, p->heads);
 }
 
@@ -163,7 +163,7 @@ static cyg_value_id table_of(parts *p)
             tables == 1 || cyg_value_is_none(mask)
                 ? e
                 : cyg_load_i64((const char *)cyg_val(p->rw->g, mask)->data + 8 * e);
-        memcpy(all + e * each, (const float *)bias->data + from * each, (size_t)each * 4);
+        memcpy(all + e * each, (const char *)bias->data + from * each * 4, (size_t)each * 4);
     }
     return floats(p, 4, dims, all, dims[0] * each);
 }
