@@ -4,12 +4,34 @@
 #include "app/build.h"
 #include "app/engine.h"
 
+static bool all_are(const cyg_float_list *list, double number)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i] < number || list->items[i] > number)
+            return false;
+    return list->count > 0;
+}
+
+/* A mean of 0 and a std of 1 beside a calibration that normalises: the vendor's way to say that the
+ * package is not to do it. */
+static bool says_none(const cyg_build_input *in)
+{
+    const cyg_config_input_processor *c = &in->config.processor;
+    const cyg_preprocess *p = &in->preprocess;
+    bool differs = false;
+    for (int i = 0; i < 3; i++)
+        differs = differs || p->mean[i] < 0.0f || p->mean[i] > 0.0f || p->std[i] < 1.0f ||
+                  p->std[i] > 1.0f;
+    return p->normalize && differs && all_are(&c->mean, 0.0) && all_are(&c->std, 1.0);
+}
+
 /* The runtime feeds pixels, and what happens to them is inside the package; false: it feeds what
  * the model takes. Without mean and std the two are the same, and pixels are the better name for
  * it: they are bytes, and their channels can be swapped. */
 static bool feeds_pixels(const cyg_build_input *in)
 {
-    return in->is_image && (in->config.processor.normalize || !in->preprocess.normalize);
+    return in->is_image && !says_none(in) &&
+           (in->config.processor.normalize || !in->preprocess.normalize);
 }
 
 static bool is_bgr(cyg_config_color c)
@@ -62,10 +84,12 @@ static cyg_status check_source(cyg_build *b, const cyg_build_input *in)
     cyg_ctx *ctx = &b->app->ctx;
     const cyg_config_input_processor *c = &in->config.processor;
     if (c->src_dtype == CYG_CONFIG_DTYPE_U8 && !feeds_pixels(in))
-        return CYG_FAIL(
-            ctx, CYG_E_CONFIG,
-            "input \"%s\": src_dtype U8 is for pixels that the package normalises; %s", in->name,
-            in->is_image ? "here `normalize` is false" : "this input takes what the model takes");
+        return CYG_FAIL(ctx, CYG_E_CONFIG,
+                        "input \"%s\": src_dtype U8 is for pixels that the package normalises; %s",
+                        in->name,
+                        !in->is_image   ? "this input takes what the model takes"
+                        : says_none(in) ? "here mean is 0 and std is 1: the runtime normalises"
+                                        : "here `normalize` is false");
     if (!in->is_image && c->mean.count + c->std.count > 0) {
         if (in->config.quant.calibration_format != CYG_CONFIG_FORMAT_Image)
             return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
@@ -88,7 +112,7 @@ static cyg_status check_source(cyg_build *b, const cyg_build_input *in)
     if (swaps_channels(in) && !feeds_pixels(in))
         return CYG_FAIL(ctx, CYG_E_CONFIG,
                         "input \"%s\": src_format differs from tensor_format, but channels are "
-                        "swapped by the normalisation inside the package, and `normalize` is false",
+                        "swapped by the normalisation inside the package, and there is none here",
                         in->name);
     return CYG_OK;
 }

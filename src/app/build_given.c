@@ -57,18 +57,20 @@ cyg_status cyg_build_read_given(cyg_build *b)
                         "%s has no DequantizeLinear: it is a float model, and --model_type ONNX "
                         "quantises it",
                         input);
-    if (b->config.quant.layer_configs.count > 0)
-        return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
-                        "quant.layer_configs for a QuantONNX model are not built yet: what the "
-                        "file leaves open runs in float");
     tell_idle(b);
-    CYG_TRY(ctx, cyg_qdq_read(ctx, b->graph, &b->given), "while reading the scales of %s", input);
+    CYG_TRY(ctx, cyg_qdq_read(ctx, b->graph, b->config.quant.input_configs.count > 0, &b->given), "while reading the scales of %s", input);
     cyg_note(ctx, "%u activations and %u constants keep the scales of the file", b->given.pairs,
              b->given.constants);
+    if (b->given.open > 0)
+        cyg_note(ctx,
+                 "%u of these activations are quantised with the range that they have at run time "
+                 "(DynamicQuantizeLinear): they get the range of the calibration data instead",
+                 b->given.open);
     if (b->given.apart > 0)
         cyg_warn(ctx,
                  "%u activations have scales along an axis, or none that are constant: they are "
-                 "rounded as the file says, and what reads them runs in float",
+                 "rounded as the file says, and what reads them runs in float; for scales that are "
+                 "computed at run time calibration data (quant.input_configs) give constant ones",
                  b->given.apart);
     return CYG_OK;
 }

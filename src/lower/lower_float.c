@@ -449,6 +449,8 @@ static cyg_status rule_fake_quant(cyg_lowering *l)
     const int32_t zero = (int32_t)cyg_node_int(l->node, CYG_ATTR_zero_point, 0);
     if (!cyg_type_limits(type, &lo, &hi) || zero < lo || zero > hi)
         return cyg_lowering_unsupported(l, "to is no type of 8 or 16 bits that has zero_point");
+    if (!(cyg_node_float(l->node, CYG_ATTR_scale, 1.0f) > 0.0f)) /* its scale is open yet */
+        return cyg_lowering_view(l);
     const cyg_kp_fake_quant p = {.scale = cyg_node_float(l->node, CYG_ATTR_scale, 1.0f),
                                  .lo = (float)(lo - zero),
                                  .hi = (float)(hi - zero)};

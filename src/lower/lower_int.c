@@ -504,14 +504,16 @@ static cyg_status rule_matmul(cyg_lowering *l)
                     *y = cyg_lowering_out(l, 0);
     CYG_DO(cyg_lower_one_scale(l, a));
     CYG_DO(cyg_lower_one_scale(l, b));
-    CYG_DO(cyg_lower_one_scale(l, y));
+    const bool to_float = !cyg_is_quantised(y);
+    if (!to_float)
+        CYG_DO(cyg_lower_one_scale(l, y));
     if (a->rank < 2 || b->rank < 2)
         return cyg_lowering_unsupported(l, "its integer form is a product of matrices");
-    const cyg_kp_imatmul p = {
-        .a_zero = a->quant.zero_point,
-        .b_zero = b->quant.zero_point,
-        .k = (float)(cyg_lower_scale(a, 0) * cyg_lower_scale(b, 0) / cyg_lower_scale(y, 0)),
-        .sat = cyg_lower_saturation(y)};
+    const cyg_kp_imatmul p = {.a_zero = a->quant.zero_point,
+                              .b_zero = b->quant.zero_point,
+                              .k = (float)(cyg_lower_scale(a, 0) * cyg_lower_scale(b, 0) /
+                                           (to_float ? 1.0 : cyg_lower_scale(y, 0))),
+                              .sat = to_float ? (cyg_isat){0} : cyg_lower_saturation(y)};
     CYG_DO(cyg_lowering_op(l, CYG_KOP_i_matmul, &p, sizeof p));
     l->out->macs = cyg_value_elements(y) * a->dims[a->rank - 1];
     return cyg_lowering_first(l, 2);

@@ -554,10 +554,13 @@ cyg_status cyg_onnx_emit(cyg_onnx_call *call)
 {
     const char *type = call->node->op_type;
     const bool standard = call->node->domain[0] == '\0' || is_exchange(call->node);
-    if (is_exchange(call->node))
+    const bool qlinear = cyg_onnx_is_qlinear(call->node);
+    if (is_exchange(call->node) || qlinear)
         call->opset = cyg_onnx_opset_of(call->imp, call->scope, "");
-    if (standard && call->opset == 0)
+    if ((standard || qlinear) && call->opset == 0)
         return cyg_onnx_call_fail(call, "the file states no version of the standard operators");
+    if (qlinear)
+        return cyg_onnx_emit_qlinear(call);
     if (standard && strcmp(type, "Constant") == 0)
         return cyg_onnx_emit_constant(call);
     if (standard && strcmp(type, "Dropout") == 0)

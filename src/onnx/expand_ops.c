@@ -100,7 +100,9 @@ static cyg_status expand_fake_quant(cyg_expander *x, cyg_value_id *out_result)
                          .count = 1,
                          .scales = &scale};
     *out_result = cyg_expand_in(x, 0);
-    if (!x->only_8_bit || cyg_type_size(q.type) == 1)
+    if (!(scale > 0.0f)) /* open: nothing yet */
+        *out_result = cyg_emit1(x, CYG_OP_identity, "", *out_result);
+    else if (!x->only_8_bit || cyg_type_size(q.type) == 1)
         *out_result = cyg_expand_quantised(x, *out_result, x->n->name, &q);
     return CYG_OK;
 }

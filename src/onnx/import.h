@@ -3,6 +3,7 @@
  *   decode.c    wire -> model.h          tensor.c, external.c   TensorProto -> constant data
  *   scope.c     tensor names -> values   inline.c               walks nodes, opens functions
  *   emit.c      one ONNX node -> nodes of the graph, by the tables of upgrade.def
+ *   qlinear.c   operators on integers -> DequantizeLinear, float operator, QuantizeLinear
  *   statistics.c  outputs that inference seldom reads
  *   settle.c    what needs shapes        shapes.c               inputs, symbols, --input_shapes
  *   refuse.c    the list of what is unsupported                 import.c   the order of things
@@ -184,6 +185,10 @@ cyg_status cyg_onnx_emit_batch_training(cyg_onnx_call *call, const cyg_value_id 
 /* A value of `type`, zeros of like's shape. */
 cyg_status cyg_onnx_make_zeros(const cyg_onnx_call *call, cyg_value_id like, cyg_type type,
                                cyg_value_id *out_zeros) CYG_MUST_USE;
+/* qlinear.c: operators on integers, which become float operators between DequantizeLinear and
+ * QuantizeLinear. */
+bool cyg_onnx_is_qlinear(const cyg_onnx_node *n);
+cyg_status cyg_onnx_emit_qlinear(cyg_onnx_call *call) CYG_MUST_USE;
 /* constant.c: the Constant operator. */
 cyg_status cyg_onnx_emit_constant(cyg_onnx_call *call) CYG_MUST_USE;
 

@@ -160,7 +160,8 @@ static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kb
     if (l.poison)
         return poisoned(ctx, s->g, v);
     cyg_quant_methods_observe(o, buf->data, count);
-    cyg_quant_rows_take(s, s->sample, v, buf);
+    if (s->rows != NULL)
+        cyg_quant_rows_take(s, s->sample, v, buf);
     return CYG_OK;
 }
 
@@ -297,7 +298,8 @@ cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples, 
 }
 
 cyg_status cyg_quant_run_samples(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *samples,
-                                 const cyg_quant_options *options, size_t *out_samples)
+                                 const cyg_quant_options *options, cyg_observed *observed,
+                                 size_t *out_samples)
 {
     cyg_arena arena;
     cyg_interp *interp = NULL;
@@ -305,11 +307,11 @@ cyg_status cyg_quant_run_samples(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_so
         return CYG_FAIL(ctx, CYG_E_CONFIG, "the model has %u inputs, the samples %zu",
                         g->input_count, samples->input_count);
     cyg_arena_init(&arena);
-    cyg_scheme s = {.ctx = ctx, .g = g, .arena = &arena, .options = options};
-    const cyg_interp_options plain = {0};
+    cyg_scheme s = {.ctx = ctx, .g = g, .arena = &arena, .options = options, .observed = observed};
+    const cyg_interp_options how = {.observer = observed != NULL ? observe : NULL, .user = &s};
     const size_t limit = options->max_samples;
     const size_t count = limit > 0 && limit < samples->count ? limit : samples->count;
-    cyg_status status = cyg_interp_create(ctx, g, &plain, &interp);
+    cyg_status status = cyg_interp_create(ctx, g, &how, &interp);
     for (size_t i = 0; status == CYG_OK && i < count; i++) {
         cyg_progress(ctx, "run", (int64_t)i, (int64_t)count);
         status = run_sample(&s, interp, samples, i);

@@ -4,6 +4,8 @@
  * rounds, constants that say how they were stored. It means what the file means when it is run in
  * floats, and nothing below changes that meaning:
  *
+ *   0. what the file leaves open and somebody wants closed gets its fake_quant from calibration
+ * data (given_open.c);
  *   1. every fake_quant becomes a requant, whose result is stored as the file says;
  *   2. a requant behind movement goes in front of it (rounding and moving commute), so that it
  *      meets the operator that computes;
@@ -272,8 +274,9 @@ static cyg_status visit_movement(cyg_given *s, cyg_node_id id)
     if (q == NULL)
         return CYG_OK;
     const bool pads = n->op == CYG_OP_pad;
-    if (pads)
-        fits = fits && !cyg_value_is_none(cyg_node_in(n, 2)) && cyg_val(g, n->in[2])->is_const;
+    if (pads) /* other modes repeat what is there */
+        fits = fits && (strcmp(cyg_node_string(n, CYG_ATTR_mode, "constant"), "constant") != 0 ||
+                        (!cyg_value_is_none(cyg_node_in(n, 2)) && cyg_val(g, n->in[2])->is_const));
     for (uint32_t i = 0; i < n->in_count && fits; i++) {
         const cyg_value_id v = n->in[i];
         if (!is_f32(s, v) || !(carries(n, i) || (pads && i == 2)))
@@ -355,6 +358,16 @@ static bool reads_stored(const cyg_given *s, const cyg_node *n)
     return false;
 }
 
+/* Tables read 8 bits, or take S16 to S16. */
+static bool table_fits(const cyg_given *s, const cyg_node *n, const cyg_quant *x)
+{
+    const cyg_node_id r = result_form(s, (cyg_node_id){(uint32_t)(n - s->g->nodes)});
+    if (x == NULL || cyg_type_size(x->type) == 1)
+        return x != NULL;
+    return x->type == CYG_TYPE_S16 && !cyg_node_is_none(r) &&
+           cyg_val(s->g, cyg_nod(s->g, r)->out[0])->quant.type == CYG_TYPE_S16;
+}
+
 /* Does the operator have an integer form for such operands, its result stored? */
 static bool has_form(const cyg_given *s, const cyg_node *n)
 {
@@ -369,18 +382,20 @@ static bool has_form(const cyg_given *s, const cyg_node *n)
     case CYG_OP_attention:
         return false; /* attention_fits */
     default:
-        if (cyg_quant_is_table(n) && (x == NULL || cyg_type_size(x->type) != 1))
+        if (cyg_quant_is_table(n) && !table_fits(s, n, x))
             return false;
         return cyg_quant_has_form(&scheme, n);
     }
 }
 
-/* q, k and v signed with their zero at zero, as the kernel takes them. */
+/* q, k and v signed with their zero at zero, as the kernel takes them (from_pair stores S16 with
+ * another zero as U16). */
 static bool attention_fits(const cyg_given *s, const cyg_node *n)
 {
     cyg_scheme scheme = {.ctx = s->ctx, .g = s->g};
     for (uint32_t i = 0; i < 3; i++)
-        if (!is_stored(s, n->in[i]) || cyg_val(s->g, n->in[i])->quant.type != CYG_TYPE_S8)
+        if (!is_stored(s, n->in[i]) || (cyg_val(s->g, n->in[i])->quant.type != CYG_TYPE_S8 &&
+                                        cyg_val(s->g, n->in[i])->quant.type != CYG_TYPE_S16))
             return false;
     return cyg_quant_has_form(&scheme, n);
 }
@@ -391,13 +406,15 @@ static cyg_status visit_operator(cyg_given *s, cyg_node_id id)
     const cyg_op op = cyg_nod(g, id)->op;
     const cyg_node_id r = result_form(s, id);
     bool fits = reads_stored(s, cyg_nod(g, id));
+    if (id.i < s->floating_count && s->floating[id.i])
+        return cyg_given_stay_float(s, id);
     if (op == CYG_OP_linear || op == CYG_OP_conv2d)
         return cyg_given_weights(s, id, r);
     if (op == CYG_OP_attention)
         fits = fits && attention_fits(s, cyg_nod(g, id));
     else
         fits = fits && has_form(s, cyg_nod(g, id));
-    fits = fits && !cyg_node_is_none(r);
+    fits = fits && (op == CYG_OP_matmul || !cyg_node_is_none(r)); /* products may write floats */
     for (uint32_t i = 0; i < cyg_nod(g, id)->in_count && fits; i++) {
         cyg_value_id now;
         if (!cyg_quant_reads_data(cyg_nod(g, id), i) || !is_f32(s, cyg_nod(g, id)->in[i]))
@@ -410,10 +427,14 @@ static cyg_status visit_operator(cyg_given *s, cyg_node_id id)
         s->report->float_nodes++;
         return stay_float(s, id);
     }
-    if (op == CYG_OP_attention)
-        cyg_node_set_int(g, id, CYG_ATTR_e_bits, 16);
+    if (op == CYG_OP_attention) {
+        const bool narrow =
+            s->asked != NULL && id.i < s->floating_count && s->asked[id.i].e_bits == 8;
+        cyg_node_set_int(g, id, CYG_ATTR_e_bits, narrow ? 8 : 16);
+    }
     s->report->integer_nodes++;
-    cyg_given_take_result(s, id, r);
+    if (!cyg_node_is_none(r))
+        cyg_given_take_result(s, id, r);
     return CYG_OK;
 }
 
@@ -436,7 +457,7 @@ static cyg_status visit(cyg_given *s, cyg_node_id id)
         return CYG_OK;
     if (n->op == CYG_OP_requant)
         return visit_requant(s, id);
-    if (cyg_quant_moves_elements(n))
+    if (cyg_quant_moves_elements(n) || n->op == CYG_OP_pad)
         return visit_movement(s, id);
     return visit_operator(s, id);
 }
@@ -486,6 +507,15 @@ static cyg_status convert(cyg_given *s)
     return cyg_graph_sort(s->ctx, g);
 }
 
+/* Behind it `observed` is gone: convert() resets the scratch. */
+static cyg_status close_open(cyg_given *s, const cyg_quant_options *options)
+{
+    s->asked = options->asked;
+    const cyg_status status = cyg_given_close(s, options);
+    s->observed = NULL;
+    return status;
+}
+
 cyg_status cyg_quant_given(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *samples,
                            const cyg_quant_options *options, cyg_quant_report *out_report)
 {
@@ -498,13 +528,24 @@ cyg_status cyg_quant_given(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *
             status =
                 CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
                          "value \"%s\" has no fixed shape: give --input_shapes", g->values[i].name);
+    const bool measured = samples != NULL && cyg_given_needs_ranges(g, options);
+    if (status == CYG_OK && measured) {
+        s.observed = CYG_NEW_ARRAY(&s.scratch, cyg_observed, g->value_count + 1);
+        status = s.observed == NULL ? nomem(&s) : CYG_OK;
+    }
+    if (status == CYG_OK && samples == NULL && cyg_given_needs_ranges(g, options))
+        status = CYG_FAIL(ctx, CYG_E_CONFIG,
+                          "quant.layer_configs name operators whose scales the file leaves open: "
+                          "give calibration data (quant.input_configs) to find them");
     if (status == CYG_OK && samples != NULL)
-        status = cyg_quant_run_samples(ctx, g, samples, options, &out_report->samples);
+        status = cyg_quant_run_samples(ctx, g, samples, options, s.observed, &out_report->samples);
     if (status == CYG_OK && options->keep_reference) {
         out_report->reference = cyg_graph_clone(g);
         if (out_report->reference == NULL)
             status = nomem(&s);
     }
+    if (status == CYG_OK && (measured || options->asked != NULL))
+        status = close_open(&s, options);
     if (status == CYG_OK && options->normalize.enabled) {
         cyg_scheme scheme = {.ctx = ctx, .g = g, .options = options};
         status = cyg_quant_spell_normalize(&scheme);

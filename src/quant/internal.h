@@ -89,9 +89,11 @@ cyg_type cyg_quant_asked_operand(const cyg_scheme *s, const cyg_node *n, uint32_
 /* Whether the operator has an integer form as such: constants where it needs them, axes that fit.
  */
 bool cyg_quant_has_form(const cyg_scheme *s, const cyg_node *n);
-/* Runs the samples through the graph in float and hands its results to options->on_output. */
+/* Runs the samples through the graph in float and hands its results to options->on_output.
+ * observed: [value_count], zeros; gets the extremes of every float value, whose infinities and NaN
+ * are errors then. NULL = not wanted. */
 cyg_status cyg_quant_run_samples(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *samples,
-                                 const cyg_quant_options *options,
+                                 const cyg_quant_options *options, cyg_observed *observed,
                                  size_t *out_samples) CYG_MUST_USE;
 /* The normalisation of input 0 as float nodes in front of it. */
 cyg_status cyg_quant_spell_normalize(cyg_scheme *s) CYG_MUST_USE;

@@ -8,8 +8,10 @@
  *   an activation through both: one fake_quant node, which is element-wise to the passes. In floats
  *     it does what the pair does, so the graph means exactly what the file means.
  *
- * given.c makes integers of both once the graph is optimised. Scales along an axis of an
- * activation, blocks, and scales that are no constants stay as they are: two float nodes.
+ * given.c makes integers of both once the graph is optimised; qdq_spread.c first makes sure that a
+ * DequantizeLinear stands behind integers that are moved or multiplied as such. Scales along an
+ * axis of an activation, blocks, and scales that are no constants stay as they are: two float
+ * nodes.
  *
  * Nothing here is computed from data: a scale that the file has is the scale. */
 #include "quant/qdq.h"
@@ -18,12 +20,14 @@
 #include <string.h>
 
 #include "quant/params.h"
+#include "quant/qdq_spread.h"
 
 typedef struct pairs {
     cyg_ctx *ctx;
     cyg_graph *g;
     cyg_arena *arena;
     cyg_qdq_report *report;
+    bool calibrated;
 } pairs;
 
 /* Scale and zero point of a node, read and checked. */
@@ -193,6 +197,16 @@ static bool same_parameters(const parameters *a, const parameters *b)
            !(a->scales[0] > b->scales[0]) && zero_at(a, 0) == zero_at(b, 0);
 }
 
+/* The range is measured while the model runs: both nodes have that scale, which is no constant. */
+static bool is_dynamic(const pairs *p, const cyg_node *quantize, const cyg_node *dequantize)
+{
+    const cyg_value_id scale = quantize->in[1], zero = cyg_node_in(quantize, 2);
+    return p->calibrated && !cyg_val(p->g, scale)->is_const && scale.i == dequantize->in[1].i &&
+           zero.i == cyg_node_in(dequantize, 2).i &&
+           cyg_value_elements(cyg_val(p->g, scale)) == 1 &&
+           cyg_val(p->g, quantize->out[0])->type == CYG_TYPE_U8;
+}
+
 /* Both nodes in one, in the place of the DequantizeLinear. */
 static cyg_status join(pairs *p, cyg_node_id quantize, cyg_node_id dequantize)
 {
@@ -202,8 +216,14 @@ static cyg_status join(pairs *p, cyg_node_id quantize, cyg_node_id dequantize)
     CYG_DO(read_parameters(p, cyg_nod(g, quantize), &a, &known[0]));
     CYG_DO(read_parameters(p, cyg_nod(g, dequantize), &b, &known[1]));
     const cyg_value_id x = cyg_nod(g, quantize)->in[0];
-    if (!known[0] || !known[1] || !same_parameters(&a, &b) || cyg_val(g, x)->type != CYG_TYPE_F32 ||
-        a.block > 0 || b.block > 0) {
+    const bool open = is_dynamic(p, cyg_nod(g, quantize), cyg_nod(g, dequantize)) &&
+                      cyg_val(g, x)->type == CYG_TYPE_F32;
+    if (open) {
+        static const float none;
+        a = (parameters){.scales = &none, .count = 1, .type = CYG_TYPE_U8};
+        p->report->open++;
+    } else if (!known[0] || !known[1] || !same_parameters(&a, &b) ||
+               cyg_val(g, x)->type != CYG_TYPE_F32 || a.block > 0 || b.block > 0) {
         p->report->apart++;
         return CYG_OK;
     }
@@ -245,13 +265,13 @@ static cyg_status visit(pairs *p, cyg_node_id id)
     return stored == NULL ? CYG_OK : dequantise_constant(p, id, stored);
 }
 
-cyg_status cyg_qdq_read(cyg_ctx *ctx, cyg_graph *g, cyg_qdq_report *out_report)
+cyg_status cyg_qdq_read(cyg_ctx *ctx, cyg_graph *g, bool calibrated, cyg_qdq_report *out_report)
 {
     cyg_arena arena;
-    pairs p = {.ctx = ctx, .g = g, .arena = &arena, .report = out_report};
+    pairs p = {.ctx = ctx, .g = g, .arena = &arena, .report = out_report, .calibrated = calibrated};
     *out_report = (cyg_qdq_report){0};
     cyg_arena_init(&arena);
-    cyg_status status = CYG_OK;
+    cyg_status status = cyg_qdq_spread(ctx, g);
     for (uint32_t i = 0; status == CYG_OK && i < g->order_count; i++)
         if (cyg_nod(g, g->order[i])->op != CYG_OP_removed)
             status = visit(&p, g->order[i]);

@@ -171,6 +171,52 @@ static void wrong_kind(void **state)
     assert_non_null(strstr(result.err, "quant.calibration_method has no effect"));
 }
 
+/* Files of ONNX Runtime in the QOperator format and of its dynamic quantisation. */
+static void integer_operators(void **state)
+{
+    (void)state;
+    static float samples[2][72];
+    for (int i = 0; i < 2; i++) {
+        for (int k = 0; k < 72; k++)
+            samples[i][k] = (float)((k * 37 + i * 11) % 64) * 0.1f - 3.0f;
+        fixture_write(i == 0 ? "arrays/a.bin" : "arrays/b.bin", samples[i], sizeof samples[i]);
+    }
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --model_type QuantONNX --input %s/tests/fuzz/corpus/qoperator.onnx "
+               "--output_dir q --target_hardware CPU --json",
+               CYG_SOURCE_ROOT);
+    e2e_expect(&result, 0);
+    assert_int_equal(e2e_number(&result, "float_ops"), 0);
+    static const char *const configs[] = {"", ", \"layer_configs\": [{\"op_types\": [\"Softmax\", "
+                                              "\"MatMul\"], \"data_type\": \"S16\"}]"};
+    double integers[2];
+    for (int i = 0; i < 2; i++) {
+        fixture_text("arrays.json",
+                     "{\"target_hardware\": \"CPU\", \"model_type\": "
+                     "\"QuantONNX\", \"quant\": {\"input_configs\": [{"
+                     "\"tensor_name\": \"x\", \"calibration_format\": "
+                     "\"Binary\", \"calibration_dataset\": \"arrays\"}]"
+                     "%s}}",
+                     configs[i]);
+        e2e_cygnet(&result, (e2e_how){0},
+                   "build --config arrays.json --input %s/tests/fuzz/corpus/dynamic.onnx "
+                   "--output_dir d --json",
+                   CYG_SOURCE_ROOT);
+        e2e_expect(&result, 0);
+        assert_non_null(strstr(result.err, "get the range of the calibration data"));
+        integers[i] = e2e_number(&result, "quantised_ops");
+    }
+    assert_true(integers[0] >= 3 && integers[1] > integers[0]);
+    fixture_text("none.json", "{\"target_hardware\": \"CPU\", \"model_type\": \"QuantONNX\", "
+                              "\"quant\": {\"layer_configs\": [{\"op_types\": [\"Softmax\"], "
+                              "\"data_type\": \"S16\"}]}}");
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --config none.json --input %s/tests/fuzz/corpus/dynamic.onnx "
+               "--output_dir no",
+               CYG_SOURCE_ROOT);
+    e2e_expect_error(&result, 2, "give calibration data (quant.input_configs)", "no");
+}
+
 /* quant_axmodel.json: whoever is a dominator has values; what a tensor says is what it is. */
 static void table(void **state)
 {
@@ -215,7 +261,8 @@ static void table(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(out_and_in), CASE(back_end_alone), CASE(edited_files),
-                                       CASE(wrong_kind), CASE(table)};
+    const struct CMUnitTest tests[] = {CASE(out_and_in),        CASE(back_end_alone),
+                                       CASE(edited_files),      CASE(wrong_kind),
+                                       CASE(integer_operators), CASE(table)};
     return CYG_TEST_MAIN(tests);
 }

@@ -16,7 +16,7 @@
     X(FORM, "a sequence, map, optional or sparse tensor")                                          \
     X(TYPE, "strings, complex numbers, float8 or 4-bit numbers")                                   \
     X(OPSET, "an opset outside 7 to 22")                                                           \
-    X(ANSWER, "an average over padding and beyond it, whose answer ONNX corrected in 1.18")
+    X(ANSWER, "a stored answer that is wrong: averages beyond the padding, int8 that wraps")
 typedef enum node_outcome {
     NODE_PASSED,
     NODE_FAILED,

@@ -123,7 +123,7 @@ static outcome run(net *t, double step)
     cyg_quant_report report;
     const cyg_optimise_options fuse = {.fuse = true};
     const cyg_quant_options options = {0};
-    MUST(&ctx, cyg_qdq_read(&ctx, g, &read));
+    MUST(&ctx, cyg_qdq_read(&ctx, g, false, &read));
     MUST(&ctx, cyg_optimise(&ctx, g, &fuse, &optimised));
     MUST(&ctx, cyg_quant_given(&ctx, g, NULL, &options, &report));
     MUST(&ctx, cyg_graph_verify(&ctx, g));
@@ -317,6 +317,186 @@ static void test_movement(void **state)
     cyg_graph_destroy(o.g);
 }
 
+/* Integers that are moved before anything dequantises them, weights among them, and a product of
+ * integers whose scales follow behind it. */
+static void test_moved_integers(void **state)
+{
+    (void)state;
+    begin(&t);
+    add(&t, "input %%x: f32[4,6]\n"
+            "const %%s: f32[] = [0.02]\nconst %%z: u8[] = [100]\n"
+            "%%q: u8[4,6] = quantize_linear(%%x, %%s, %%z)\n"
+            "%%qt: u8[6,4] = transpose(%%q) {perm = [1, 0]}\n"
+            "const %%pads: s64[4] = [0, 1, 0, 1]\nconst %%fill: u8[] = [7]\n"
+            "%%qp: u8[6,6] = pad(%%qt, %%pads, %%fill) {mode = \"constant\"}\n"
+            "%%d: f32[6,6] = dequantize_linear(%%qp, %%s, %%z)\n");
+    integers(&t, "wi", "s8", "5,6", 30, -128, 127);
+    add(&t, "%%wt: s8[6,5] = transpose(%%wi) {perm = [1, 0]}\nconst %%ws: f32[] = [0.01]\n"
+            "%%w: f32[6,5] = dequantize_linear(%%wt, %%ws)\n"
+            "%%m: f32[6,5] = matmul(%%d, %%w)\n");
+    pair(&t, "m", "y", "6,5", "u8", 0.06, 128);
+    add(&t, "output %%y\n");
+    outcome o = run(&t, 0.06);
+    assert_int_equal(o.integers, 1);
+    assert_int_equal(o.floats, 0);
+    assert_int_equal(count_ops(o.g, CYG_OP_requant), 2);
+    assert_close(&o);
+    cyg_graph_destroy(o.g);
+
+    begin(&t);
+    add(&t, "input %%x: f32[4,6]\n"
+            "const %%s: f32[] = [0.02]\nconst %%z: u8[] = [100]\nconst %%one: f32[] = [1]\n"
+            "%%q: u8[4,6] = quantize_linear(%%x, %%s, %%z)\n"
+            "%%d: f32[4,6] = dequantize_linear(%%q, %%one, %%z)\n");
+    integers(&t, "wi", "s8", "6,3", 18, -127, 127);
+    add(&t, "const %%o3: f32[3] = [1, 1, 1]\nconst %%ws: f32[3] = [0.01, 0.02, 0.03]\n"
+            "%%w: f32[6,3] = dequantize_linear(%%wi, %%o3) {axis = 1}\n"
+            "%%m: f32[4,3] = matmul(%%d, %%w)\n%%i: s32[4,3] = cast(%%m) {to = 6}\n"
+            "%%f: f32[4,3] = cast(%%i) {to = 1}\n%%sc: f32[3] = mul(%%s, %%ws)\n"
+            "%%v: f32[4,3] = mul(%%f, %%sc)\n");
+    pair(&t, "v", "y", "4,3", "u8", 0.1, 128);
+    add(&t, "output %%y\n");
+    o = run(&t, 0.1);
+    assert_int_equal(o.integers, 1);
+    assert_int_equal(o.floats, 0);
+    assert_close(&o);
+    cyg_graph_destroy(o.g);
+}
+
+/* A product of two activations whose result the file leaves in float. */
+static void test_product_to_float(void **state)
+{
+    (void)state;
+    begin(&t);
+    add(&t, "input %%x: f32[4,6]\n");
+    pair(&t, "x", "a", "4,6", "u8", 0.0271, 100);
+    pair(&t, "x", "b", "4,6", "s8", 0.0317, -5);
+    add(&t, "%%bt: f32[6,4] = transpose(%%b) {perm = [1, 0]}\n"
+            "%%y: f32[4,4] = matmul(%%a, %%bt)\noutput %%y\n");
+    outcome o = run(&t, 0.1); /* a step of one operand, the other being 3 at most */
+    assert_int_equal(o.integers, 1);
+    assert_int_equal(o.floats, 0);
+    assert_close(&o);
+    cyg_graph_destroy(o.g);
+}
+
+/* ---- what calibration data close ---- */
+
+static float samples_data[2][INPUT];
+
+static cyg_status get_sample(cyg_ctx *ctx, void *self, size_t i, cyg_sample_tensor *out)
+{
+    (void)ctx;
+    out[0] = (cyg_sample_tensor){.data = samples_data[i], .count = *(size_t *)self};
+    return CYG_OK;
+}
+
+static const char *sample_name(void *self, size_t i)
+{
+    (void)self;
+    return i == 0 ? "a" : "b";
+}
+
+/* Reads, optimises and quantises what is in t on two samples in -3..3 (asked of the first node of
+ * type `op`); the quantised graph. */
+static cyg_graph *close_open(cyg_op op, const cyg_asked *wish, cyg_qdq_report *read,
+                             cyg_quant_report *report)
+{
+    static cyg_ctx ctx;
+    static cyg_asked asked[64];
+    cyg_ctx_init(&ctx);
+    cyg_graph *g = parse(&ctx, &t);
+    size_t count = (size_t)cyg_value_elements(cyg_val(g, g->inputs[0]));
+    for (size_t i = 0; i < 2 * count; i++)
+        samples_data[i / count][i % count] = (float)number(&t, -1000, 1000) * 0.003f;
+    const cyg_sample_source samples = {
+        .self = &count, .get = get_sample, .name = sample_name, .count = 2, .input_count = 1};
+    cyg_optimise_report optimised;
+    const cyg_optimise_options fuse = {.fuse = true};
+    MUST(&ctx, cyg_qdq_read(&ctx, g, true, read));
+    MUST(&ctx, cyg_optimise(&ctx, g, &fuse, &optimised));
+    memset(asked, 0, sizeof asked);
+    assert_true(g->node_count < CYG_COUNT(asked));
+    bool found = wish == NULL;
+    for (uint32_t i = 0; i < g->order_count && !found; i++)
+        if (cyg_nod(g, g->order[i])->op == op) {
+            asked[g->order[i].i] = *wish;
+            found = true;
+        }
+    assert_true(found);
+    const cyg_quant_options options = {.asked = wish != NULL ? asked : NULL};
+    MUST(&ctx, cyg_quant_given(&ctx, g, &samples, &options, report));
+    MUST(&ctx, cyg_graph_verify(&ctx, g));
+    return g;
+}
+
+/* Scales that the file computes at run time become those of the samples. */
+static void test_dynamic_is_calibrated(void **state)
+{
+    (void)state;
+    begin(&t);
+    add(&t, "input %%x: f32[4,6]\nconst %%tiny: f32[] = [0.001]\nconst %%z: u8[] = [128]\n"
+            "%%n: f32[] = reduce_max(%%x) {keepdims = 0}\n%%s: f32[] = max(%%n, %%tiny)\n"
+            "%%q: u8[4,6] = quantize_linear(%%x, %%s, %%z)\n"
+            "%%d: f32[4,6] = dequantize_linear(%%q, %%s, %%z)\n");
+    integers(&t, "wi", "s8", "6,3", 18, -127, 127);
+    add(&t, "const %%ws: f32[] = [0.01]\n%%w: f32[6,3] = dequantize_linear(%%wi, %%ws)\n"
+            "%%y: f32[4,3] = matmul(%%d, %%w)\noutput %%y\n");
+    cyg_qdq_report read;
+    cyg_quant_report report;
+    cyg_graph *g = close_open(CYG_OP_COUNT, NULL, &read, &report);
+    assert_int_equal(read.open, 1);
+    assert_int_equal(report.integer_nodes, 1);
+    assert_int_equal(report.float_nodes, 0);
+    bool found = false;
+    for (uint32_t i = 0; i < g->value_count; i++) /* -3..3 in 255 steps, nearly */
+        found = found || (g->values[i].quant.type == CYG_TYPE_U8 &&
+                          fabs((double)g->values[i].quant.scales[0] - 6.0 / 255.0) < 0.002);
+    assert_true(found);
+    cyg_graph_destroy(g);
+}
+
+/* layer_configs reach what the file leaves open, and nothing else. */
+static void test_asked_of_open_parts(void **state)
+{
+    (void)state;
+    cyg_qdq_report read;
+    cyg_quant_report report;
+    for (int fixed = 0; fixed < 2; fixed++) {
+        begin(&t);
+        add(&t, "input %%x: f32[4,6]\n");
+        if (fixed)
+            pair(&t, "x", "x1", "4,6", "u8", 0.03, 128);
+        else
+            add(&t, "%%x1: f32[4,6] = neg(%%x)\n");
+        add(&t, "%%h: f32[4,6] = sigmoid(%%x1)\n%%y: f32[4,6] = sin(%%h)\noutput %%y\n");
+        const cyg_asked wish = {.data = CYG_TYPE_S16, .insist = true};
+        cyg_graph *g = close_open(CYG_OP_sigmoid, &wish, &read, &report);
+        unsigned lost = 0;
+        for (uint32_t i = 0; i < report.outcome_count; i++)
+            lost |= report.outcomes[i];
+        assert_int_equal(lost, fixed ? CYG_PART_DATA : 0); /* its operand is the file's */
+        assert_int_equal(report.integer_nodes, 1);         /* sigmoid, by a table */
+        cyg_graph_destroy(g);
+    }
+    linear_net(&t, "u8", 120, "s8", -127, 127, 0);
+    const cyg_asked wish = {.data = CYG_TYPE_F32};
+    cyg_graph *g = close_open(CYG_OP_linear, &wish, &read, &report);
+    assert_int_equal(report.integer_nodes, 0);
+    assert_int_equal(report.float_nodes, 1);
+    cyg_graph_destroy(g);
+
+    begin(&t); /* a linear of floats: weights, input and result */
+    add(&t, "input %%x: f32[4,6]\n%%x1: f32[4,6] = neg(%%x)\n"
+            "const %%w: f32[6,2] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]\n"
+            "%%m: f32[4,2] = matmul(%%x1, %%w)\n%%y: f32[4,2] = sin(%%m)\noutput %%y\n");
+    const cyg_asked both = {.data = CYG_TYPE_U8, .output = CYG_TYPE_S16};
+    g = close_open(CYG_OP_linear, &both, &read, &report);
+    assert_int_equal(report.integer_nodes, 1);
+    assert_int_equal(report.float_nodes, 2); /* neg, sin */
+    cyg_graph_destroy(g);
+}
+
 static void refuses(const char *body, const char *message)
 {
     static cyg_ctx ctx;
@@ -329,7 +509,7 @@ static void refuses(const char *body, const char *message)
     if (status == CYG_OK) {
         status = cyg_graph_infer_shapes(&ctx, g);
         if (status == CYG_OK)
-            status = cyg_qdq_read(&ctx, g, &report);
+            status = cyg_qdq_read(&ctx, g, false, &report);
         cyg_graph_destroy(g);
     }
     assert_int_not_equal(status, CYG_OK);
@@ -380,6 +560,10 @@ int main(void)
         cmocka_unit_test(test_open_parts_stay_float),
         cmocka_unit_test(test_convolutions),
         cmocka_unit_test(test_movement),
+        cmocka_unit_test(test_moved_integers),
+        cmocka_unit_test(test_product_to_float),
+        cmocka_unit_test(test_dynamic_is_calibrated),
+        cmocka_unit_test(test_asked_of_open_parts),
         cmocka_unit_test(test_bad_scales),
     };
     return CYG_TEST_MAIN(tests);
