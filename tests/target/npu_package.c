@@ -49,7 +49,8 @@ int main(int argc, char **argv)
            argv[1], argv[2], argv[3], (long long)o.machine.ocm_bytes, r.subgraph_count,
            r.refusal_count, (long long)r.cycles, (unsigned long long)spill, attempts);
     for (uint32_t i = 0; i < r.refusal_count; i++)
-        printf("  CPU: \"%s\": %s\n", k.programs[0].steps[r.refusals[i].step].name,
+        printf("  CPU: \"%s\": %s: %s\n", k.programs[0].steps[r.refusals[i].step].name,
+               cyg_kop_info_of(k.programs[0].steps[r.refusals[i].step].op)->name,
                r.refusals[i].reason);
     return 0;
 }

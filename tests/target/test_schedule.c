@@ -367,7 +367,7 @@ static bool check_case(cyg_ctx *ctx, uint64_t seed, const schedule_case *c)
     expect(&k.tasks, &mem, want);
     cyg_npu_program p = {0};
     cyg_npu_schedule_report report;
-    const cyg_npu_schedule_options options = {c->kind, c->tries};
+    const cyg_npu_schedule_options options = {.kind = c->kind, .tries = c->tries};
     OK(ctx, cyg_npu_schedule(ctx, &m, &k.tasks, &options, &arena, &p, &report));
     if (report.fits) {
         uint64_t *addresses = CYG_NEW_ARRAY(&arena, uint64_t, k.tasks.buffer_count);
@@ -447,7 +447,7 @@ static void test_baseline_is_plain(void **state)
     cyg_npu_program p = {0};
     cyg_npu_schedule_report report;
     cyg_npu_timing t;
-    const cyg_npu_schedule_options options = {CYG_NPU_SCHEDULE_BASELINE, 0};
+    const cyg_npu_schedule_options options = {.kind = CYG_NPU_SCHEDULE_BASELINE};
     OK(&ctx, cyg_npu_schedule(&ctx, &m, &k.tasks, &options, &arena, &p, &report));
     assert_true(report.fits);
     OK(&ctx, cyg_npu_time(&ctx, &m, &p, &arena, &t));
@@ -477,7 +477,7 @@ static void test_tries_help(void **state)
     for (uint32_t tries = 0; tries <= 40; tries += 20) {
         cyg_npu_program p = {0}, again = {0};
         cyg_npu_schedule_report report, second;
-        const cyg_npu_schedule_options options = {CYG_NPU_SCHEDULE_DEFAULT, tries};
+        const cyg_npu_schedule_options options = {.kind = CYG_NPU_SCHEDULE_DEFAULT, .tries = tries};
         OK(&ctx, cyg_npu_schedule(&ctx, &m, &k.tasks, &options, &arena, &p, &report));
         OK(&ctx, cyg_npu_schedule(&ctx, &m, &k.tasks, &options, &arena, &again, &second));
         assert_true(report.fits && report.cycles <= last);

@@ -1,12 +1,13 @@
 /* The driver: partition, then for each subgraph residency, tasks and schedule, again with less room
- * and smaller tiles until it fits. A step that fits in no way goes to the CPU and the rest is
- * compiled anew: slower code is acceptable, a wrong result or an aborted build is not. */
+ * and smaller tiles for the steps that do not fit. A step that fits in no way goes to the CPU and
+ * the rest is compiled anew: slower code is acceptable, a wrong result or an aborted build is not.
+ */
 #include <string.h>
 
 #include "target/npu/legal.h"
 #include "target/npu/residency.h"
 
-enum { MAX_ATTEMPTS = 8, MAX_RETREATS = 24 };
+enum { MAX_ATTEMPTS = 32, MAX_RETREATS = 64 };
 
 typedef struct compiler {
     cyg_ctx *ctx;
@@ -14,6 +15,8 @@ typedef struct compiler {
     const cyg_npu_options *options;
     cyg_arena *arena;
     const char **refused; /* [steps]: why a step stays on the CPU; NULL = it goes to the NPU */
+    uint8_t *levels;      /* [steps]: how hard it is pressed (gen.h) */
+    uint64_t *needs;      /* [steps]: bytes of the OCM that the last attempt needed at once */
     cyg_npu_result *out;
 } compiler;
 
@@ -66,16 +69,14 @@ static cyg_status name_steps(cyg_npu_gen *g, cyg_npu_program *program)
     return CYG_OK;
 }
 
-static cyg_status attempt(const compiler *c, uint32_t number, cyg_npu_subgraph *s)
+static cyg_status attempt(const compiler *c, cyg_npu_subgraph *s)
 {
-    static const double rooms[MAX_ATTEMPTS] = {0.97, 0.88, 0.78, 0.66, 0.5, 0.4, 0.3, 0.2};
-    static const uint32_t tighter[MAX_ATTEMPTS] = {0, 0, 0, 0, 1, 2, 4, 16};
     cyg_npu_gen g = {.ctx = c->ctx,
                      .arena = c->arena,
                      .m = &c->options->machine,
                      .p = c->p,
                      .options = c->options,
-                     .attempt = {rooms[number], tighter[number]},
+                     .levels = c->levels,
                      .first = s->first,
                      .last = s->last};
     CYG_DO(cyg_npu_residency(&g));
@@ -89,7 +90,9 @@ static cyg_status attempt(const compiler *c, uint32_t number, cyg_npu_subgraph *
     s->program = (cyg_npu_program){0};
     CYG_DO(settle_code(&g, &s->program));
     CYG_DO(name_steps(&g, &s->program));
-    const cyg_npu_schedule_options options = {c->options->kind, c->options->tries};
+    memset(c->needs + s->first, 0, sizeof *c->needs * (s->last - s->first + 1));
+    const cyg_npu_schedule_options options = {
+        .kind = c->options->kind, .tries = c->options->tries, .needs = c->needs + s->first};
     return cyg_npu_schedule(c->ctx, &c->options->machine, &g.tasks, &options, c->arena, &s->program,
                             &s->schedule);
 }
@@ -143,26 +146,50 @@ static cyg_status report(const compiler *c, cyg_npu_subgraph *s)
  * -------------------------------------------------------------------------------------------------
  */
 
+/* Presses the steps whose buffers are too much, or, where only the places of all together do not
+ * fit, every step; *out_worn: one that was pressed to the last, or UINT32_MAX. */
+static void press(const compiler *c, const cyg_npu_subgraph *s, uint32_t *out_worn)
+{
+    const uint64_t ocm = (uint64_t)c->options->machine.ocm_bytes;
+    const bool all = s->schedule.tight_bytes <= ocm;
+    bool pressed = false;
+    *out_worn = UINT32_MAX;
+    for (uint32_t i = s->first; i <= s->last; i++) {
+        if (!all && c->needs[i] <= ocm)
+            continue;
+        if (c->levels[i] + 1 < CYG_NPU_LEVELS) {
+            c->levels[i]++;
+            pressed = true;
+        } else if (!all && (*out_worn == UINT32_MAX || c->needs[i] > c->needs[*out_worn])) {
+            *out_worn = i;
+        }
+    }
+    if (!pressed && *out_worn == UINT32_MAX)
+        *out_worn = s->first + s->schedule.tight_step;
+}
+
 /* A subgraph that fits; or CYG_OK with *out_tight the step that does not. */
 static cyg_status fit(const compiler *c, cyg_npu_subgraph *s, uint32_t *out_tight)
 {
     *out_tight = UINT32_MAX;
-    for (uint32_t i = 0; i < MAX_ATTEMPTS; i++) {
+    for (uint32_t i = 0; i < MAX_ATTEMPTS && *out_tight == UINT32_MAX; i++) {
         CYG_DO(cyg_ctx_check_cancelled(c->ctx));
-        CYG_DO(attempt(c, i, s));
+        CYG_DO(attempt(c, s));
         s->attempts = i + 1;
         if (s->schedule.fits)
             return report(c, s);
+        press(c, s, out_tight);
     }
-    *out_tight = s->first + s->schedule.tight_step;
+    if (*out_tight == UINT32_MAX)
+        *out_tight = s->first + s->schedule.tight_step;
     return CYG_OK;
 }
 
-static cyg_status refuse(const compiler *c, uint32_t step, uint64_t bytes)
+static cyg_status refuse(const compiler *c, uint32_t step)
 {
-    c->refused[step] =
-        cyg_arena_printf(c->arena, "its smallest tiles need %llu bytes of the OCM's %lld",
-                         (unsigned long long)bytes, (long long)c->options->machine.ocm_bytes);
+    c->refused[step] = cyg_arena_printf(
+        c->arena, "its smallest tiles need %llu bytes of the OCM's %lld",
+        (unsigned long long)c->needs[step], (long long)c->options->machine.ocm_bytes);
     return c->refused[step] == NULL ? nomem(c) : CYG_OK;
 }
 
@@ -184,7 +211,7 @@ static cyg_status compile_ranges(const compiler *c, bool *out_again)
         uint32_t tight;
         CYG_DO(fit(c, s, &tight));
         if (tight != UINT32_MAX) {
-            CYG_DO(refuse(c, tight, s->schedule.tight_bytes));
+            CYG_DO(refuse(c, tight));
             *out_again = true;
             return CYG_OK;
         }
@@ -215,11 +242,13 @@ cyg_status cyg_target_npu_compile(cyg_ctx *ctx, const cyg_program *p,
                                   const cyg_npu_options *options, cyg_arena *arena,
                                   cyg_npu_result *out_result)
 {
-    compiler c = {ctx, p, options, arena, NULL, out_result};
+    compiler c = {.ctx = ctx, .p = p, .options = options, .arena = arena, .out = out_result};
     *out_result = (cyg_npu_result){0};
     c.refused = CYG_NEW_ARRAY(arena, const char *, p->step_count + 1);
     out_result->subgraphs = CYG_NEW_ARRAY(arena, cyg_npu_subgraph, p->step_count + 1);
-    if (c.refused == NULL || out_result->subgraphs == NULL)
+    c.levels = CYG_NEW_ARRAY(arena, uint8_t, p->step_count + 1);
+    c.needs = CYG_NEW_ARRAY(arena, uint64_t, p->step_count + 1);
+    if (c.refused == NULL || out_result->subgraphs == NULL || c.levels == NULL || c.needs == NULL)
         return nomem(&c);
     for (uint32_t i = 0; i < p->step_count; i++)
         c.refused[i] = cyg_npu_refuses(p, i);

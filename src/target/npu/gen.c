@@ -340,6 +340,17 @@ void cyg_npu_call_in(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *windo
     cyg_npu_call_in_rows(c, tensor, window, NULL, 0);
 }
 
+void cyg_npu_call_in_ddr(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *window,
+                         const int64_t *rows, int64_t row_count)
+{
+    cyg_npu_gen *g = c->gen;
+    const uint32_t owner = cyg_npu_owner(g->p, tensor);
+    uint32_t from = g->homes[owner].ddr;
+    if (c->status == CYG_OK && g->p->tensors[owner].kind == CYG_TENSOR_CONST)
+        c->status = stored_constant(g, tensor, &from);
+    add_operand(c, from, window, rows, row_count, false);
+}
+
 /* Stored behind the call: of the rows named one by one only those lie in the buffer, so they go by
  * runs. */
 static void store_later(cyg_npu_call *c, const cyg_npu_operand *from, uint32_t ddr,
@@ -511,16 +522,23 @@ cyg_status cyg_npu_move(cyg_npu_gen *g, uint32_t from, const cyg_npu_view *x, ui
     return CYG_OK;
 }
 
+uint64_t cyg_npu_share(const cyg_npu_gen *g, uint32_t step)
+{
+    static const double shares[CYG_NPU_LEVELS] = {0.97, 0.88, 0.78, 0.66, 0.5, 0.4, 0.3, 0.2};
+    return (uint64_t)((double)g->m->ocm_bytes * shares[g->levels[step]]);
+}
+
 int64_t cyg_npu_room(const cyg_npu_gen *g)
 {
-    const int64_t all = (int64_t)((double)g->m->ocm_bytes * g->attempt.room);
+    const int64_t all = (int64_t)cyg_npu_share(g, g->first + g->step);
     const int64_t taken = (int64_t)g->live[g->first + g->step];
     return all > taken ? all - taken : 0;
 }
 
 int64_t cyg_npu_tighten(const cyg_npu_gen *g, int64_t tile)
 {
-    for (uint32_t i = 0; i < g->attempt.tighter && tile > 1; i++)
+    static const uint8_t halvings[CYG_NPU_LEVELS] = {0, 0, 0, 0, 1, 2, 4, 16};
+    for (uint32_t i = 0; i < halvings[g->levels[g->first + g->step]] && tile > 1; i++)
         tile = (tile + 1) / 2;
     return tile;
 }

@@ -28,11 +28,9 @@ typedef struct cyg_npu_home {
     bool shares_input; /* y takes the residual's place, byte for byte */
 } cyg_npu_home;
 
-/* Knobs of one attempt; the driver tightens them until the schedule fits (compile.c). */
-typedef struct cyg_npu_attempt {
-    double room;      /* share of the OCM that plans may count on, 0..1 */
-    uint32_t tighter; /* halvings of every tile */
-} cyg_npu_attempt;
+/* How hard the driver presses a step's tiles until the schedule fits (compile.c): 0 is free, each
+ * level leaves its plan a smaller share of the OCM, the last ones halve its tiles, too. */
+enum { CYG_NPU_LEVELS = 8 };
 
 typedef struct cyg_npu_gen {
     cyg_ctx *ctx;
@@ -40,10 +38,10 @@ typedef struct cyg_npu_gen {
     const cyg_npu_machine *m;
     const cyg_program *p;
     const cyg_npu_options *options;
-    cyg_npu_attempt attempt;
-    uint32_t first, last; /* steps of the subgraph, both inclusive */
-    cyg_npu_home *homes;  /* by tensor */
-    uint64_t *live;       /* [steps of p]: bytes of whole tensors in the OCM during a step */
+    const uint8_t *levels; /* [steps of p] */
+    uint32_t first, last;  /* steps of the subgraph, both inclusive */
+    cyg_npu_home *homes;   /* by tensor */
+    uint64_t *live;        /* [steps of p]: bytes of whole tensors in the OCM during a step */
     cyg_npu_tasks tasks;
     cyg_npu_blob code, params;
     struct cyg_npu_known *known; /* what CODE holds, by hash */
@@ -100,6 +98,9 @@ void cyg_npu_call_in_rows(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *
 void cyg_npu_call_out(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *window);
 void cyg_npu_call_out_rows(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *window,
                            const int64_t *rows, int64_t row_count);
+/* Named rows of a window of a streamed tensor where they lie in the DDR, for ldx. */
+void cyg_npu_call_in_ddr(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *window,
+                         const int64_t *rows, int64_t row_count);
 /* A window of a buffer of the generator's own. */
 void cyg_npu_call_in_buffer(cyg_npu_call *c, uint32_t buffer, const cyg_npu_view *window);
 void cyg_npu_call_out_buffer(cyg_npu_call *c, uint32_t buffer, const cyg_npu_view *window);
@@ -136,9 +137,11 @@ cyg_status cyg_npu_move(cyg_npu_gen *g, uint32_t from, const cyg_npu_view *x, ui
 cyg_status cyg_npu_fetch_input(cyg_npu_gen *g, uint32_t owner) CYG_MUST_USE;
 cyg_status cyg_npu_gen_nomem(cyg_npu_gen *g);
 
-/* Bytes that a step's tile buffers may take: what whole tensors leave of the OCM. */
+/* Bytes of the OCM that a step may plan with. */
+uint64_t cyg_npu_share(const cyg_npu_gen *g, uint32_t step);
+/* Bytes that a step's tile buffers may take: what whole tensors leave of its share. */
 int64_t cyg_npu_room(const cyg_npu_gen *g);
-/* The smaller of `wanted` and limit halved attempt.tighter times, at least 1. */
+/* `tile` halved as often as the step's level asks, at least 1. */
 int64_t cyg_npu_tighten(const cyg_npu_gen *g, int64_t tile);
 /* True when windows of the tensor need buffers of their own in this step. */
 bool cyg_npu_is_streamed(const cyg_npu_gen *g, uint32_t tensor);

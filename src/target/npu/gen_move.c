@@ -159,8 +159,8 @@ static int64_t index_at(const cyg_tensor *t, int64_t i)
     return t->type == CYG_TYPE_S32 ? ((const int32_t *)t->data)[i] : ((const int64_t *)t->data)[i];
 }
 
-/* Rows y[to + i] = x[from + index[i]] of one picture: neighbours move together as one strided copy
- * where the table is that regular, else by cv.gather. */
+/* Rows y[to + i] = x[from + index[i]] of one picture: by cv.gather, or by the address generation of
+ * the load where x lies in the DDR, of which no other row is wanted. */
 static cyg_status gather(cyg_npu_gen *g, const cyg_step *s, const int64_t *index, int64_t count,
                          int64_t from_row, int64_t to_row, int64_t columns)
 {
@@ -183,12 +183,16 @@ static cyg_status gather(cyg_npu_gen *g, const cyg_step *s, const int64_t *index
             cyg_npu_rows(x->type, high - low + 1, columns, columns, (from_row + low) * columns);
         const cyg_npu_view out =
             cyg_npu_rows(y->type, n, columns, columns, (to_row + at) * columns);
+        const bool streamed = cyg_npu_is_streamed(g, s->in[0]);
         cyg_npu_call c;
         cyg_npu_call_begin(&c, g);
-        cyg_npu_call_in_rows(&c, s->in[0], &in, relative, n);
+        if (streamed)
+            cyg_npu_call_in_ddr(&c, s->in[0], &in, relative, n);
+        else
+            cyg_npu_call_in_rows(&c, s->in[0], &in, relative, n);
         cyg_npu_call_index(&c, relative, 1, &n);
         cyg_npu_call_out(&c, s->out[0], &out);
-        CYG_DO(cyg_npu_call_end(&c, CYG_NPU_OP_CV_GATHER, NULL, 0));
+        CYG_DO(cyg_npu_call_end(&c, streamed ? CYG_NPU_OP_LDX : CYG_NPU_OP_CV_GATHER, NULL, 0));
     }
     return CYG_OK;
 }

@@ -16,7 +16,6 @@ typedef struct span {
 typedef struct residency {
     cyg_npu_gen *g;
     span *spans; /* by tensor, owners only */
-    uint64_t cap;
 } residency;
 
 static uint64_t bytes_of(const cyg_npu_gen *g, uint32_t t)
@@ -251,7 +250,7 @@ static cyg_status make_buffers(residency *r)
 cyg_status cyg_npu_residency(cyg_npu_gen *g)
 {
     const cyg_program *p = g->p;
-    residency r = {.g = g, .cap = (uint64_t)((double)g->m->ocm_bytes * g->attempt.room)};
+    residency r = {.g = g};
     r.spans = CYG_NEW_ARRAY(g->arena, span, p->tensor_count + 1);
     g->homes = CYG_NEW_ARRAY(g->arena, cyg_npu_home, p->tensor_count + 1);
     g->io = CYG_NEW_ARRAY(g->arena, cyg_npu_io, p->tensor_count + 1);
@@ -263,8 +262,8 @@ cyg_status cyg_npu_residency(cyg_npu_gen *g)
         g->homes[t] = (cyg_npu_home){.ocm = 0, .ddr = CYG_NPU_NO_BUFFER, .until = r.spans[t].last};
     share_places(&r);
     for (uint32_t i = g->first; i <= g->last; i++)
-        for (uint64_t need; (need = live_at(&r, i) + least_tiles(g, i)) > r.cap;) {
-            const uint32_t t = victim_of(&r, i, need - r.cap);
+        for (uint64_t need; (need = live_at(&r, i) + least_tiles(g, i)) > cyg_npu_share(g, i);) {
+            const uint32_t t = victim_of(&r, i, need - cyg_npu_share(g, i));
             if (t == CYG_NO_TENSOR)
                 break; /* the tiles alone are too much: the schedule will say so */
             evict(&r, t, i);

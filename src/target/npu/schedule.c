@@ -139,14 +139,18 @@ static bool place_swap(schedule_work *w, cyg_arena *arena, uint64_t *out_bytes)
     return true;
 }
 
-static void find_tight(schedule_work *w, cyg_npu_schedule_report *report)
+static void find_tight(schedule_work *w, uint64_t *needs, cyg_npu_schedule_report *report)
 {
-    for (uint32_t u = 0; u < w->tasks->task_count; u++)
+    for (uint32_t u = 0; u < w->tasks->task_count; u++) {
+        uint64_t *need = needs != NULL ? &needs[w->tasks->tasks[u].step] : NULL;
+        if (need != NULL && w->load.live[u] > *need)
+            *need = w->load.live[u];
         if (w->load.live[u] > w->most) {
             w->most = w->load.live[u];
             report->tight_step = w->tasks->tasks[u].step;
             report->tight_bytes = w->load.live[u];
         }
+    }
 }
 
 /* ---- tries
@@ -317,15 +321,15 @@ static cyg_status search(cyg_ctx *ctx, const schedule_work *w, uint32_t tries, o
     return status;
 }
 
-static cyg_status prepare(cyg_ctx *ctx, schedule_work *w, cyg_arena *arena, uint64_t *out_swap,
-                          cyg_npu_schedule_report *report)
+static cyg_status prepare(cyg_ctx *ctx, schedule_work *w, uint64_t *needs, cyg_arena *arena,
+                          uint64_t *out_swap, cyg_npu_schedule_report *report)
 {
     CYG_DO(cyg_npu_depend_build(ctx, w->tasks, arena, &w->depend));
     if (!find_costs(w, arena) || !find_tails(w, arena) || !find_lives(w, arena) ||
         !place_swap(w, arena, out_swap))
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while scheduling %u tasks",
                         w->tasks->task_count);
-    find_tight(w, report);
+    find_tight(w, needs, report);
     return CYG_OK;
 }
 
@@ -338,7 +342,7 @@ static cyg_status schedule(cyg_ctx *ctx, schedule_work *w, const cyg_npu_schedul
                                 .ahead = 8,
                                 .weights_ahead = 6,
                                 .barrier = w->barrier}};
-    CYG_DO(prepare(ctx, w, scratch, &program->swap_bytes, report));
+    CYG_DO(prepare(ctx, w, options->needs, scratch, &program->swap_bytes, report));
     if (w->most > (uint64_t)w->m->ocm_bytes)
         return CYG_OK;
     CYG_DO(search(ctx, w, w->barrier ? 0 : options->tries, &best, program, scratch));

@@ -19,7 +19,8 @@ typedef enum cyg_npu_schedule_kind {
 
 typedef struct cyg_npu_schedule_options {
     cyg_npu_schedule_kind kind;
-    uint32_t tries; /* of refinement; 0 = the first schedule that fits */
+    uint32_t tries;  /* of refinement; 0 = the first schedule that fits */
+    uint64_t *needs; /* by step, or NULL: raised to the bytes alive at once in list order */
 } cyg_npu_schedule_options;
 
 typedef struct cyg_npu_schedule_report {
