@@ -1,6 +1,8 @@
 /* Compiles a package of the CPU for an NPU and says what came of it: cycles, bounds by resource,
  * memory, time spent.
- *   npu_compile PACKAGE CHIP MODE [default|baseline] [tries] [steps] [ocm=BYTES] */
+ *   npu_compile PACKAGE CHIP MODE [default|baseline] [tries] [steps] [time] [ocm=BYTES]
+ * steps: a line for each step. time: a line for each fortieth of the run, how busy the engines of
+ * each kind and the DDR were and which step was the oldest that still computed: where they idle. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +43,42 @@ static void print_steps(const cyg_npu_machine *m, const cyg_program *p, const cy
     }
 }
 
+/* How busy each kind of engine and the DDR were, by slice of the run. */
+static void print_time(const cyg_npu_machine *m, const cyg_npu_subgraph *s, const cyg_npu_timing *t)
+{
+    enum { SLICES = 40 };
+    double busy[SLICES][CYG_NPU_ENGINE_KINDS] = {0}, bytes[SLICES] = {0};
+    uint32_t oldest[SLICES], youngest[SLICES] = {0};
+    const double slice = (double)t->cycles / SLICES;
+    memset(oldest, 0xff, sizeof oldest);
+    for (uint32_t i = 0; i < s->program.instr_count; i++) {
+        const cyg_npu_instr *instr = &s->program.instrs[i];
+        const cyg_npu_engine_kind kind = cyg_npu_engine_at(m, instr->engine).kind;
+        const double start = (double)t->spans[i].start, end = (double)t->spans[i].end;
+        const double rate =
+            end > start ? (double)cyg_npu_cost_of(m, instr).ddr_bytes / (end - start) : 0;
+        for (int k = (int)(start / slice); k < SLICES && k * slice < end; k++) {
+            const double from = start > k * slice ? start : k * slice,
+                         to = end < (k + 1) * slice ? end : (k + 1) * slice;
+            busy[k][kind] += to - from;
+            bytes[k] += rate * (to - from);
+            if (kind == CYG_NPU_SDMA)
+                continue;
+            oldest[k] = instr->step < oldest[k] ? instr->step : oldest[k];
+            youngest[k] = instr->step > youngest[k] ? instr->step : youngest[k];
+        }
+    }
+    printf("%9s %6s %6s %6s %6s  %s\n", "from", "conv", "teng", "cv", "ddr", "steps");
+    for (int k = 0; k < SLICES; k++) {
+        printf("%9.0f", k * slice);
+        for (int kind = 0; kind < CYG_NPU_SDMA; kind++)
+            printf(" %5.0f%%",
+                   100 * busy[k][kind] / slice / cyg_npu_engines_of(m, (cyg_npu_engine_kind)kind));
+        printf(" %5.0f%%  %u to %u\n", 100 * bytes[k] / slice / m->ddr_bytes, oldest[k],
+               youngest[k]);
+    }
+}
+
 static int fail(cyg_ctx *ctx)
 {
     for (size_t i = 0; i < cyg_ctx_message_count(ctx); i++)
@@ -50,7 +88,7 @@ static int fail(cyg_ctx *ctx)
 
 static void print_subgraph(cyg_ctx *ctx, cyg_arena *arena, const cyg_npu_options *o,
                            const cyg_npu_subgraph *s, uint32_t number,
-                           const cyg_program *with_steps)
+                           const cyg_program *with_steps, bool with_time)
 {
     int64_t busy[CYG_NPU_ENGINE_KINDS] = {0};
     for (uint32_t k = 0; k <= s->last - s->first; k++)
@@ -78,6 +116,8 @@ static void print_subgraph(cyg_ctx *ctx, cyg_arena *arena, const cyg_npu_options
            (unsigned long long)s->program.ocm_bytes);
     if (with_steps != NULL)
         print_steps(&o->machine, with_steps, s, &timing);
+    if (with_time)
+        print_time(&o->machine, s, &timing);
 }
 
 int main(int argc, char **argv)
@@ -98,17 +138,20 @@ int main(int argc, char **argv)
     if (cyg_package_open(&ctx, argv[1], &arena, NULL, &k) != CYG_OK ||
         cyg_npu_machine_find(&ctx, &arena, argv[2], argv[3], &o.machine) != CYG_OK)
         return fail(&ctx);
-    for (int i = 6; i < argc; i++)
+    bool with_steps = false, with_time = false;
+    for (int i = 6; i < argc; i++) {
+        with_steps |= strcmp(argv[i], "steps") == 0;
+        with_time |= strcmp(argv[i], "time") == 0;
         if (strncmp(argv[i], "ocm=", 4) == 0)
             o.machine.ocm_bytes = atoll(argv[i] + 4);
+    }
     const double start = cyg_seconds();
     if (cyg_target_npu_compile(&ctx, &k.programs[0], &o, &arena, &r) != CYG_OK)
         return fail(&ctx);
     const double seconds = cyg_seconds() - start;
-    for (uint32_t i = 0; i < r.subgraph_count; i++) {
-        print_subgraph(&ctx, &arena, &o, &r.subgraphs[i], i,
-                       argc > 6 && strcmp(argv[6], "steps") == 0 ? &k.programs[0] : NULL);
-    }
+    for (uint32_t i = 0; i < r.subgraph_count; i++)
+        print_subgraph(&ctx, &arena, &o, &r.subgraphs[i], i, with_steps ? &k.programs[0] : NULL,
+                       with_time);
     for (uint32_t i = 0; i < r.refusal_count; i++)
         printf("CPU: step %u \"%s\": %s\n", r.refusals[i].step,
                k.programs[0].steps[r.refusals[i].step].name, r.refusals[i].reason);

@@ -119,7 +119,10 @@ static heap_entry heap_pop(heap *h)
  * ----------------------------------------------------------------------------------------------
  */
 
-enum { LOOKED_AT = 8 }; /* candidates that an engine may pass over for want of memory */
+enum {
+    LOOKED_AT = 8, /* candidates that an engine may pass over for want of memory */
+    FRACTION = 16, /* bits of a byte's fraction */
+};
 
 typedef struct order_walk {
     const cyg_npu_machine *m;
@@ -142,10 +145,14 @@ typedef struct order_walk {
     heap ready[CYG_NPU_ENGINE_KINDS]; /* by key */
     heap loads;                       /* of weights, by key */
     heap waking;                      /* by time: tasks whose predecessors are done */
-    heap running;                     /* by end */
+    heap running;                     /* by end; a transfer: by when its first byte moves */
+    heap moving;                      /* transfers, by `moved` at their end */
     int64_t now;
-    uint32_t step_left;   /* baseline: unfinished tasks of the current step */
-    uint32_t *step_tasks; /* baseline: by step */
+    int64_t rate_all, rate_one; /* bytes << FRACTION a cycle: the DDR, one transfer */
+    int64_t moved;              /* bytes << FRACTION that each transfer in flight since the
+                                   beginning would have moved */
+    uint32_t step_left;         /* baseline: unfinished tasks of the current step */
+    uint32_t *step_tasks;       /* baseline: by step */
     uint32_t step, steps;
 } order_walk;
 
@@ -212,9 +219,27 @@ static void issue(order_walk *w, uint32_t u, uint32_t engine)
     w->order->sequence[w->issued++] = u;
     w->order->engine[u] = (uint16_t)engine;
     w->order->start[u] = w->now;
-    w->order->end[u] = w->now + w->load->alone[u];
     w->busy[engine] = true;
-    heap_push(&w->running, w->order->end[u], u);
+    /* at least one cycle: a buffer alive for none would keep no place */
+    const cyg_npu_cost *cost = &w->load->costs[u];
+    heap_push(&w->running, w->now + (cost->cycles > 0 ? cost->cycles : 1), u);
+}
+
+/* What each transfer in flight moves a cycle: they share the DDR evenly, as in the cycle model. */
+static int64_t rate_of(const order_walk *w)
+{
+    const int64_t even = w->moving.count == 0 ? w->rate_all : w->rate_all / w->moving.count;
+    return even < w->rate_one ? even : w->rate_one;
+}
+
+/* u has its engine no longer, unless what remains of it is bytes to move. */
+static void finish(order_walk *w, uint32_t u);
+static void end_cycles(order_walk *w, uint32_t u)
+{
+    if (w->load->costs[u].ddr_bytes > 0)
+        heap_push(&w->moving, w->moved + (w->load->costs[u].ddr_bytes << FRACTION), u);
+    else
+        finish(w, u);
 }
 
 /* The best task of a heap that may go now, or the number of tasks. Those passed over go back. */
@@ -266,7 +291,8 @@ static void fill_engines(order_walk *w)
  * and its memory was promised, but it stood behind too many others. */
 static void force_oldest(order_walk *w)
 {
-    if (w->running.count > 0 || w->waking.count > 0 || w->frontier >= w->n || w->taken[w->frontier])
+    if (w->running.count > 0 || w->moving.count > 0 || w->waking.count > 0 || w->frontier >= w->n ||
+        w->taken[w->frontier])
         return;
     for (uint32_t e = 0; e < w->engines; e++)
         if (w->engine[e].kind == kind_of(w, w->frontier)) {
@@ -278,6 +304,7 @@ static void force_oldest(order_walk *w)
 static void finish(order_walk *w, uint32_t u)
 {
     const uint32_t engine = w->order->engine[u];
+    w->order->end[u] = w->now;
     w->busy[engine] = false;
     w->finished[u] = 1;
     if (u == w->frontier)
@@ -311,16 +338,27 @@ static void wake(order_walk *w, uint32_t u)
 /* Everything that happens at the next moment at which something happens. */
 static bool advance(order_walk *w)
 {
+    const int64_t rate = rate_of(w);
     int64_t next = INT64_MAX;
     if (w->running.count > 0)
         next = w->running.entries[0].key;
     if (w->waking.count > 0 && w->waking.entries[0].key < next)
         next = w->waking.entries[0].key;
+    if (w->moving.count > 0) {
+        const int64_t left = w->moving.entries[0].key - w->moved;
+        const int64_t end = w->now + (left > 0 ? left / rate + (left % rate != 0) : 0);
+        next = end < next ? end : next;
+    }
     if (next == INT64_MAX)
         return false;
-    w->now = next > w->now ? next : w->now;
+    next = next > w->now ? next : w->now;
+    if (w->moving.count > 0)
+        w->moved += (next - w->now) * rate;
+    w->now = next;
+    while (w->moving.count > 0 && w->moving.entries[0].key <= w->moved)
+        finish(w, heap_pop(&w->moving).id);
     while (w->running.count > 0 && w->running.entries[0].key <= w->now)
-        finish(w, heap_pop(&w->running).id);
+        end_cycles(w, heap_pop(&w->running).id);
     while (w->waking.count > 0 && w->waking.entries[0].key <= w->now)
         wake(w, heap_pop(&w->waking).id);
     return true;
@@ -361,6 +399,7 @@ static bool open_walk(order_walk *w, cyg_arena *arena)
     w->loads.entries = CYG_NEW_ARRAY(arena, heap_entry, (size_t)n + 1);
     w->waking.entries = CYG_NEW_ARRAY(arena, heap_entry, (size_t)n + 1);
     w->running.entries = CYG_NEW_ARRAY(arena, heap_entry, (size_t)n + 1);
+    w->moving.entries = CYG_NEW_ARRAY(arena, heap_entry, (size_t)n + 1);
     for (int k = 0; k < CYG_NPU_ENGINE_KINDS; k++) {
         w->ready[k].entries = CYG_NEW_ARRAY(arena, heap_entry, (size_t)n + 1);
         if (w->ready[k].entries == NULL)
@@ -369,7 +408,7 @@ static bool open_walk(order_walk *w, cyg_arena *arena)
     return w->key != NULL && w->missing != NULL && w->ready_at != NULL && w->finished != NULL &&
            w->taken != NULL && w->allocated != NULL && w->tree.top != NULL && w->tree.add != NULL &&
            w->step_tasks != NULL && w->loads.entries != NULL && w->waking.entries != NULL &&
-           w->running.entries != NULL;
+           w->running.entries != NULL && w->moving.entries != NULL;
 }
 
 static void begin(order_walk *w)
@@ -404,6 +443,8 @@ cyg_status cyg_npu_order_make(cyg_ctx *ctx, const cyg_npu_machine *m, const cyg_
     w->order = out_order;
     w->n = n;
     w->engines = cyg_npu_engine_count(m);
+    w->rate_all = (int64_t)(m->ddr_bytes * (1 << FRACTION));
+    w->rate_one = (int64_t)(m->ddr_stream_bytes * (1 << FRACTION));
     for (uint32_t e = 0; e < w->engines; e++)
         w->engine[e] = cyg_npu_engine_at(m, e);
     for (uint32_t u = 0; u < n; u++)
