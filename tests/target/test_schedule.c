@@ -460,6 +460,54 @@ static void test_baseline_is_plain(void **state)
     cyg_arena_deinit(&arena);
 }
 
+/* .. nor waits for the weights of a later one, which come beside it. */
+static void test_baseline_waits_for_no_later_weights(void **state)
+{
+    (void)state;
+    enum { ROWS = 8, STEPS = 3, WEIGHTS = 1 << 20 };
+    cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    cyg_npu_machine m = machine;
+    cyg_arena arena;
+    cyg_arena_init(&arena);
+    maker k = {.arena = &arena};
+    const cyg_npu_rect all = {0, ROWS, 0, CELL}, every_weight = {0, 1, 0, WEIGHTS};
+    const tensor in = {new_buffer(&k, CYG_NPU_IO, ROWS, CELL, false), ROWS, CELL};
+    tensor list[STEPS + 1];
+    for (int i = 0; i <= STEPS; i++)
+        list[i] = (tensor){new_buffer(&k, CYG_NPU_OCM, ROWS, CELL, false), ROWS, CELL};
+    cyg_npu_operand from[2] = {part(&in, &all)}, to = part(&list[0], &all);
+    from[0].view.space = CYG_NPU_IO;
+    add(&k, CYG_NPU_OP_LD, from, 1, &to, 0, 0);
+    for (uint32_t step = 1; step < STEPS; step++) {
+        from[0] = part(&list[step - 1], &all);
+        to = part(&list[step], &all);
+        add(&k, CYG_NPU_OP_CV_COPY, from, 1, &to, step, 0);
+    }
+    const tensor w = load_weights(&k, WEIGHTS, STEPS, 0);
+    from[0] = part(&list[STEPS - 1], &all);
+    from[1] = part(&w, &every_weight);
+    to = part(&list[STEPS], &all);
+    add(&k, CYG_NPU_OP_CONV_LINEAR, from, 2, &to, STEPS, 0);
+    m.ocm_bytes = 1 << 22;
+    cyg_npu_program p = {0};
+    cyg_npu_schedule_report report;
+    cyg_npu_timing t;
+    const cyg_npu_schedule_options options = {CYG_NPU_SCHEDULE_BASELINE, 0};
+    OK(&ctx, cyg_npu_schedule(&ctx, &m, &k.tasks, &options, &arena, &p, &report));
+    assert_true(report.fits);
+    OK(&ctx, cyg_npu_time(&ctx, &m, &p, &arena, &t));
+    int64_t copied = 0, loaded = 0;
+    for (uint32_t i = 0; i < p.instr_count; i++) {
+        if (p.instrs[i].op == CYG_NPU_OP_CV_COPY)
+            copied = t.spans[i].end > copied ? t.spans[i].end : copied;
+        if (p.instrs[i].operands[0].space == CYG_NPU_PARAM)
+            loaded = t.spans[i].end;
+    }
+    assert_true(copied > 0 && copied < loaded);
+    cyg_arena_deinit(&arena);
+}
+
 /* More tries never give more cycles, and the same tries give the same program. */
 static void test_tries_help(void **state)
 {
@@ -500,6 +548,7 @@ int main(void)
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_baseline),
         cmocka_unit_test(test_baseline_is_plain),
+        cmocka_unit_test(test_baseline_waits_for_no_later_weights),
         cmocka_unit_test(test_tries_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,9 @@ typedef struct emit_work {
         *before; /* [buffer][engine]: what must have finished before the buffer's place is free */
     uint32_t *cells; /* by 64 bytes of OCM: the last buffer + 1 that lay there */
     uint64_t cell_count;
-    uint32_t step_end[CYG_NPU_MAX_ENGINES]; /* baseline: at the end of the last finished step */
+    /* Baseline: of each engine's queue, up to the last that is no load of weights, now and at the
+     * end of the last finished step. The next step waits for no weights but its own. */
+    uint32_t done[CYG_NPU_MAX_ENGINES], step_end[CYG_NPU_MAX_ENGINES];
     uint32_t step;
 } emit_work;
 
@@ -136,7 +138,7 @@ static bool emit_one(emit_work *w, uint32_t i, bool barrier, cyg_arena *arena, c
     uint32_t need[CYG_NPU_MAX_ENGINES] = {0};
     cyg_npu_wait waits[CYG_NPU_MAX_ENGINES];
     if (barrier && t->step > w->step && !w->load->is_load[u]) {
-        memcpy(w->step_end, w->count, sizeof w->step_end);
+        memcpy(w->step_end, w->done, sizeof w->step_end);
         w->step = t->step;
     }
     gather_needs(w, u, barrier, need);
@@ -159,6 +161,8 @@ static bool emit_one(emit_work *w, uint32_t i, bool barrier, cyg_arena *arena, c
     w->place[u] = w->count[own];
     w->queue[own][w->count[own]++] = i;
     knows[own] = w->count[own];
+    if (!w->load->is_load[u])
+        w->done[own] = w->count[own];
     for (uint32_t k = w->depend->touch_at[u]; k < w->depend->touch_at[u + 1]; k++)
         w->touched[(size_t)w->depend->touched[k] * w->engines + own] = w->count[own];
     return copy_operands(w, t, arena, out);

@@ -14,7 +14,12 @@
 #include "base/checked.h"
 #include "target/npu/schedule_parts.h"
 
-enum { ALIGN = 64 };
+enum {
+    ALIGN = 64,
+    AHEAD = 8,         /* steps that tasks of the default schedule run ahead */
+    WEIGHTS_AHEAD = 3, /* steps that weights come ahead in the baseline: fits published latencies
+                          best; the first try of the default schedule */
+};
 
 typedef struct schedule_work {
     const cyg_npu_machine *m;
@@ -339,8 +344,8 @@ static cyg_status schedule(cyg_ctx *ctx, schedule_work *w, const cyg_npu_schedul
 {
     one_try best = {.options = {.capacity = (uint64_t)w->m->ocm_bytes,
                                 .reserve = (uint64_t)w->m->ocm_bytes / 4,
-                                .ahead = 8,
-                                .weights_ahead = 6,
+                                .ahead = AHEAD,
+                                .weights_ahead = WEIGHTS_AHEAD,
                                 .barrier = w->barrier}};
     CYG_DO(prepare(ctx, w, options->needs, scratch, &program->swap_bytes, report));
     if (w->most > (uint64_t)w->m->ocm_bytes)
