@@ -66,16 +66,16 @@ static conv_width width_of(const cyg_npu_instr *instr)
                                                                                      : WIDTH_16_8;
 }
 
-/* Passes of the array over the same input: 16 by 8 bits is two halves, 16 by 16 four, and these
- * take conv_s16_out output channels at a time. */
+/* Passes of the array over the same input: 16 by 8 bits is two halves, 16 by 16 four. These also
+ * take one pass more, in which the input's halves are parted, and for fewer than conv_s16_out
+ * output channels as long as for these. */
 static double passes(const cyg_npu_machine *m, int64_t columns, conv_width width)
 {
     const double plain = (double)ceil_div(columns, m->conv_out);
     if (width == WIDTH_16_8)
         return plain * m->conv_s16 / 2;
     if (width == WIDTH_16_16)
-        return m->conv_s16 * (double)ceil_div(columns, m->conv_s16_out) *
-               (double)ceil_div(m->conv_s16_out, m->conv_out);
+        return m->conv_s16 * (1 + fmax(plain, (double)ceil_div(m->conv_s16_out, m->conv_out)));
     return plain;
 }
 

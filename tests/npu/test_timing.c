@@ -192,13 +192,16 @@ static void test_cost_of_products(void **state)
     /* 32 passes of depth instead: 10 x 32 */
     const cyg_npu_view deep[] = {SHAPE(U8, 10, 1024), SHAPE(S8, 32, 1024), b, k, SHAPE(U8, 10, 32)};
     assert_int_equal(cost_of(CYG_NPU_OP_CONV_LINEAR, CONV0, deep, 4), 10 + 320);
-    /* 16 by 8 bits: twice that; 16 by 16: four times, for 64 columns at once */
+    /* 16 by 8 bits: twice that; 16 by 16: four times and a pass more, for 64 columns at least */
     const cyg_npu_view half[] = {SHAPE(S16, 10, 1024), SHAPE(S8, 32, 1024), b, k,
                                  SHAPE(U8, 10, 32)};
     assert_int_equal(cost_of(CYG_NPU_OP_CONV_LINEAR, CONV0, half, 4), 10 + 640);
     const cyg_npu_view full[] = {SHAPE(S16, 10, 1024), SHAPE(S8, 32, 1024), b, k, none,
                                  SHAPE(S8, 32, 1024),  SHAPE(S16, 10, 32)};
-    assert_int_equal(cost_of(CYG_NPU_OP_CONV_LINEAR, CONV0, full, 6), 10 + 320 * 4 * 2);
+    assert_int_equal(cost_of(CYG_NPU_OP_CONV_LINEAR, CONV0, full, 6), 10 + 320 * 4 * (2 + 1));
+    const cyg_npu_view broad[] = {SHAPE(S16, 10, 1024), SHAPE(S8, 96, 1024), b, k, none,
+                                  SHAPE(S8, 96, 1024),  SHAPE(S16, 10, 96)};
+    assert_int_equal(cost_of(CYG_NPU_OP_CONV_LINEAR, CONV0, broad, 6), 10 + 320 * 4 * (3 + 1));
     /* 3 channels count 8: 9 taps of them are 72 lanes, 3 passes, for 16 pixels */
     const cyg_npu_view first[] = {SHAPE(U8, 1, 4, 4, 3), SHAPE(S8, 2, 3, 3, 3), b, k,
                                   SHAPE(U8, 1, 4, 4, 2)};

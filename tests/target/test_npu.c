@@ -75,6 +75,38 @@ static void test_zoo(void **unused)
     }
 }
 
+/* In the plain schedule tensors at the border that fit pass the DDR in one transfer each. */
+static void test_plain_moves_whole(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        cyg_arena arena;
+        cyg_npu_options o = {.kind = CYG_NPU_SCHEDULE_BASELINE};
+        cyg_npu_result r;
+        zoo z;
+        cyg_ctx_init(&ctx);
+        cyg_arena_init(&arena);
+        zoo_token_net(&z, seed);
+        OK(&ctx, cyg_npu_machine_find(&ctx, &arena, "AX650", "NPU3", &o.machine));
+        OK(&ctx, cyg_target_npu_compile(&ctx, &z.p, &o, &arena, &r));
+        assert_int_equal(r.subgraph_count, 1);
+        const cyg_npu_program *p = &r.subgraphs[0].program;
+        for (uint32_t io = 0; io < p->io_count; io++) {
+            uint32_t transfers = 0;
+            for (uint32_t i = 0; i < p->instr_count; i++)
+                for (uint32_t k = 0; k < 2; k++) {
+                    const cyg_npu_view *v = &p->instrs[i].operands[k];
+                    transfers += cyg_npu_op_info_of(p->instrs[i].op)->engine == CYG_NPU_SDMA &&
+                                 v->space == CYG_NPU_IO && v->buffer == io;
+                }
+            assert_int_equal(transfers, 1);
+        }
+        cyg_arena_deinit(&arena);
+        cyg_arena_deinit(&z.arena);
+    }
+}
+
 /* A program in float has nothing for the NPU: every step says why. */
 static void test_refused(void **unused)
 {
@@ -102,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tiny),
         cmocka_unit_test(test_zoo),
+        cmocka_unit_test(test_plain_moves_whole),
         cmocka_unit_test(test_refused),
     };
     return CYG_TEST_MAIN(tests);

@@ -86,6 +86,7 @@ static cyg_status attempt(const compiler *c, cyg_npu_subgraph *s)
         g.tile = 0;
         g.stored = NULL;
         CYG_TRY(c->ctx, cyg_npu_family_of(step->op)(&g, step), "while tiling \"%s\"", step->name);
+        CYG_TRY(c->ctx, cyg_npu_store_outputs(&g, step), "while tiling \"%s\"", step->name);
     }
     s->program = (cyg_npu_program){0};
     CYG_DO(settle_code(&g, &s->program));

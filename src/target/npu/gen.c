@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/hash.h"
 #include "target/npu/rects.h"
 
@@ -162,16 +163,31 @@ static cyg_status add_param(cyg_npu_gen *g, uint64_t bytes, const char *name, ui
     return CYG_OK;
 }
 
+/* Weights come over all streams of the DDR at once: in as many parts as it takes to fill it, where
+ * parts are worth a start each. */
+static uint64_t load_part(const cyg_npu_gen *g, uint64_t bytes)
+{
+    enum { LEAST = 8192 };
+    const uint64_t streams = (uint64_t)(g->m->ddr_bytes / g->m->ddr_stream_bytes + 0.5);
+    const uint64_t most = bytes / LEAST, parts = most < streams ? most : streams;
+    return parts <= 1 ? bytes : cyg_align_up((bytes + parts - 1) / parts, 64);
+}
+
 cyg_status cyg_npu_load_stored(cyg_npu_gen *g, uint32_t stored, uint32_t *out_buffer)
 {
-    const uint64_t bytes = g->tasks.buffers[stored].bytes;
-    const int64_t dims[] = {(int64_t)bytes};
-    const cyg_npu_view all = cyg_npu_dense(CYG_TYPE_U8, 1, dims, 0);
+    const uint64_t bytes = g->tasks.buffers[stored].bytes, part = load_part(g, bytes);
     *out_buffer = cyg_npu_new_tile(g, bytes, bytes > 0 ? bytes : 1, g->tasks.buffers[stored].name);
     if (*out_buffer == CYG_NPU_NO_BUFFER)
         return cyg_npu_gen_nomem(g);
     g->tasks.buffers[*out_buffer].is_param = 1;
-    return add_move(g, CYG_NPU_OP_LD, stored, &all, *out_buffer, &all);
+    uint64_t at = 0;
+    do {
+        const int64_t dims[] = {(int64_t)(bytes - at < part ? bytes - at : part)};
+        const cyg_npu_view view = cyg_npu_dense(CYG_TYPE_U8, 1, dims, at);
+        CYG_DO(add_move(g, CYG_NPU_OP_LD, stored, &view, *out_buffer, &view));
+        at += part;
+    } while (at < bytes);
+    return CYG_OK;
 }
 
 cyg_status cyg_npu_store_pieces(cyg_npu_gen *g, cyg_npu_piece *pieces, uint32_t count,
@@ -222,6 +238,21 @@ bool cyg_npu_is_streamed(const cyg_npu_gen *g, uint32_t tensor)
         return true;
     const cyg_npu_home *h = &g->homes[owner];
     return h->ocm == CYG_NPU_NO_BUFFER || g->first + g->step > h->until;
+}
+
+bool cyg_npu_moves_whole(const cyg_npu_gen *g)
+{
+    const cyg_step *s = &g->p->steps[g->first + g->step];
+    if (g->options->kind != CYG_NPU_SCHEDULE_BASELINE)
+        return false;
+    for (uint32_t i = 0; i < s->in_count; i++)
+        if (s->in[i] != CYG_NO_TENSOR && !cyg_npu_is_const(g, s->in[i]) &&
+            cyg_npu_is_streamed(g, s->in[i]))
+            return false;
+    for (uint32_t i = 0; i < s->out_count; i++)
+        if (cyg_npu_is_streamed(g, s->out[i]))
+            return false;
+    return true;
 }
 
 static bool same_view(const cyg_npu_view *a, const cyg_npu_view *b)
@@ -280,11 +311,27 @@ cyg_status cyg_npu_fetch_input(cyg_npu_gen *g, uint32_t owner)
     h->needs_load = false;
     const cyg_npu_buffer *b = &g->tasks.buffers[h->ocm];
     const int64_t rows = (int64_t)(b->bytes / b->pitch), pitch = (int64_t)b->pitch;
-    const int64_t step = pitch < FETCH_BYTES ? FETCH_BYTES / pitch : 1;
+    int64_t step = pitch < FETCH_BYTES ? FETCH_BYTES / pitch : 1;
+    if (cyg_npu_moves_whole(g))
+        step = rows;
     for (int64_t row = 0; row < rows; row += step) {
         const int64_t n = rows - row < step ? rows - row : step;
         const cyg_npu_view part = cyg_npu_rows(CYG_TYPE_U8, n, pitch, pitch, row * pitch);
         CYG_DO(add_move(g, CYG_NPU_OP_LD, h->ddr, &part, h->ocm, &part));
+    }
+    return CYG_OK;
+}
+
+cyg_status cyg_npu_store_outputs(cyg_npu_gen *g, const cyg_step *s)
+{
+    for (uint32_t i = 0; i < s->out_count; i++) {
+        cyg_npu_home *h = &g->homes[cyg_npu_owner(g->p, s->out[i])];
+        if (!h->needs_store)
+            continue;
+        h->needs_store = false;
+        const int64_t bytes = (int64_t)g->tasks.buffers[h->ocm].bytes;
+        const cyg_npu_view all = cyg_npu_dense(CYG_TYPE_U8, 1, &bytes, 0);
+        CYG_DO(add_move(g, CYG_NPU_OP_ST, h->ocm, &all, h->ddr, &all));
     }
     return CYG_OK;
 }
@@ -369,7 +416,7 @@ void cyg_npu_call_out_rows(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view 
 {
     cyg_npu_gen *g = c->gen;
     const uint32_t owner = cyg_npu_owner(g->p, tensor);
-    const cyg_npu_home *h = &g->homes[owner];
+    cyg_npu_home *h = &g->homes[owner];
     if (c->status != CYG_OK)
         return;
     if (h->ocm != CYG_NPU_NO_BUFFER) {
@@ -385,6 +432,10 @@ void cyg_npu_call_out_rows(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view 
     }
     if (c->status != CYG_OK || h->ddr == CYG_NPU_NO_BUFFER)
         return;
+    if (h->ocm != CYG_NPU_NO_BUFFER && cyg_npu_moves_whole(g)) {
+        h->needs_store = true;
+        return;
+    }
     const cyg_npu_operand from = c->operands[c->in_count + c->out_count - 1];
     if (rows == NULL) {
         store_later(c, &from, h->ddr, window);
@@ -495,7 +546,7 @@ cyg_status cyg_npu_move(cyg_npu_gen *g, uint32_t from, const cyg_npu_view *x, ui
 {
     const uint32_t source = cyg_npu_owner(g->p, from), target = cyg_npu_owner(g->p, to);
     const bool is_const = g->p->tensors[source].kind == CYG_TENSOR_CONST;
-    const cyg_npu_home *h = &g->homes[target];
+    cyg_npu_home *h = &g->homes[target];
     uint32_t at = is_const ? CYG_NPU_NO_BUFFER : g->homes[source].ddr;
     if (is_const)
         CYG_DO(stored_constant(g, from, &at));
@@ -516,8 +567,12 @@ cyg_status cyg_npu_move(cyg_npu_gen *g, uint32_t from, const cyg_npu_view *x, ui
         CYG_DO(add_move(g, CYG_NPU_OP_LD, at, x, tile, &dense));
         CYG_DO(add_move(g, CYG_NPU_OP_ST, tile, &dense, h->ddr, y));
     }
-    if (h->ocm != CYG_NPU_NO_BUFFER && h->ddr != CYG_NPU_NO_BUFFER)
-        CYG_DO(add_move(g, CYG_NPU_OP_ST, h->ocm, y, h->ddr, y));
+    if (h->ocm != CYG_NPU_NO_BUFFER && h->ddr != CYG_NPU_NO_BUFFER) {
+        if (cyg_npu_moves_whole(g))
+            h->needs_store = true;
+        else
+            CYG_DO(add_move(g, CYG_NPU_OP_ST, h->ocm, y, h->ddr, y));
+    }
     g->tile++;
     return CYG_OK;
 }

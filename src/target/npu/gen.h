@@ -25,6 +25,7 @@ typedef struct cyg_npu_home {
     uint32_t ddr;      /* IO or SWAP buffer of its dense bytes, or CYG_NPU_NO_BUFFER */
     uint32_t until;    /* last step that finds it in the OCM; later ones load from the DDR */
     bool needs_load;   /* a border input that is to lie in the OCM and is not loaded yet */
+    bool needs_store;  /* baseline: written by the present step, not stored yet */
     bool shares_input; /* y takes the residual's place, byte for byte */
 } cyg_npu_home;
 
@@ -73,6 +74,13 @@ CYG_INLINE bool cyg_npu_is_const(const cyg_npu_gen *g, uint32_t t)
 {
     return g->p->tensors[cyg_npu_owner(g->p, t)].kind == CYG_TENSOR_CONST;
 }
+
+/* In the plain schedule a step whose tensors all lie in the OCM has no tiles to overlap: a border
+ * tensor passes the DDR in one transfer, before the step or behind it. Else tensors come and go in
+ * pieces. */
+bool cyg_npu_moves_whole(const cyg_npu_gen *g);
+/* Ends a step: the stores of whole tensors. */
+cyg_status cyg_npu_store_outputs(cyg_npu_gen *g, const cyg_step *s) CYG_MUST_USE;
 
 /* ---- a call under construction ---- */
 
