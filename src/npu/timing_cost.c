@@ -127,8 +127,12 @@ static void attention_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr,
     const int64_t channels = ((const cyg_kp_attention *)instr->params)->head_dim;
     const int64_t rows = square->dims[square->rank - 2], keys = square->dims[square->rank - 1];
     const int64_t count = rows * keys == 0 ? 0 : cyg_npu_view_elements(square) / (rows * keys);
+    const int wide = is_wide(&instr->operands[0]) + is_wide(&instr->operands[1]);
     conv_cost(m, count * rows, 1, is_qk ? channels : keys, is_qk ? keys : channels,
-              is_wide(square) ? WIDTH_16_8 : WIDTH_8, cost);
+              wide == 2   ? WIDTH_16_16
+              : wide == 1 ? WIDTH_16_8
+                          : WIDTH_8,
+              cost);
 }
 
 /* What follows a product: limits are simple, GELU and its kin are not. */

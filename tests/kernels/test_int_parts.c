@@ -75,7 +75,7 @@ static void table_in(kh_call *c, const cut *k, int64_t first, int64_t count, int
 static void rows_in(kh_call *c, const cut *k, int i)
 {
     const cyg_kbuf *b = &k->whole->in[i];
-    copy_in(c, CYG_TYPE_S8, 0, b->data, 2, b->dims);
+    copy_in(c, b->type, 0, b->data, 2, b->dims);
 }
 
 static void scores_of(const cut *k, kh_call *c)
@@ -87,7 +87,8 @@ static void scores_of(const cut *k, kh_call *c)
     const int32_t type = IC_PICK(CYG_TYPE_S32, CYG_TYPE_S64);
     table_in(c, k, k->q0, k->q, type);
     table_in(c, k, 0, p.at.tokens, type);
-    kh_out(c, CYG_TYPE_S32, KH_DIMS(k->g, k->h, k->q, p.at.tokens));
+    const bool wide = k->whole->in[0].type == CYG_TYPE_S16 || k->whole->in[1].type == CYG_TYPE_S16;
+    kh_out(c, wide ? CYG_TYPE_F32 : CYG_TYPE_S32, KH_DIMS(k->g, k->h, k->q, p.at.tokens));
     run_level(c, k->level);
 }
 
@@ -110,7 +111,7 @@ static void weigh_of(const cut *k, const kh_call *scores, kh_call *c)
     const cyg_kp_iattention_part p = {.at = part_at(k), .queries = k->q};
     const int64_t n = p.at.tokens;
     kh_begin(c, CYG_KOP_i_weigh, &p, sizeof p);
-    copy_in(c, CYG_TYPE_S32, 0, scores->out[0].data, KH_DIMS(k->g, k->h, k->q, n));
+    copy_in(c, scores->out[0].type, 0, scores->out[0].data, KH_DIMS(k->g, k->h, k->q, n));
     for (int i = 3; i < 5; i++)
         copy_in(c, CYG_TYPE_F32, 1, (const float *)k->whole->in[i].data + k->h0, KH_DIMS(k->h));
     if (p.at.tables > 0) {
@@ -225,6 +226,8 @@ static void attention_is_the_sum_of_its_parts(void **state)
                                   .y_type = IC_PICK(CYG_TYPE_U8, CYG_TYPE_S8, CYG_TYPE_S16),
                                   .pattern = (kh_pattern)kh_between(0, KH_PATTERNS - 1)};
                 d.use_mask = d.tables > 0 && kh_between(0, 1) != 0;
+                for (int k = 0; k < 3 && (i + j) % 2 == 0; k++)
+                    d.types[k] = IC_PICK(CYG_TYPE_S8, CYG_TYPE_S16);
                 attention_in_parts(&d, level);
             }
 }

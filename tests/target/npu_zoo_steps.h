@@ -246,7 +246,9 @@ static inline uint32_t zoo_attention(zoo *z, uint32_t x, int64_t entries, int64_
 {
     const cyg_tensor t = z->p.tensors[x];
     const int64_t images = t.dims[0], tokens = t.dims[1] / entries, c = heads * dim;
-    const uint32_t qkv = zoo_linear(z, x, 3 * c, CYG_TYPE_S8, CYG_NO_TENSOR);
+    const int32_t type = pick(z, 0, 2) == 0 ? CYG_TYPE_S16 : CYG_TYPE_S8;
+    const uint32_t qkv = zoo_linear(z, x, 3 * c, type, CYG_NO_TENSOR);
+    const float unit = type == CYG_TYPE_S16 ? 1.0f / 65536.0f : 1.0f;
     cyg_kp_iattention p = {.e_bits = coin(z) ? 8 : 16};
     p.at = (cyg_kp_attention){.heads = heads,
                               .head_dim = dim,
@@ -281,9 +283,14 @@ static inline uint32_t zoo_attention(zoo *z, uint32_t x, int64_t entries, int64_
             index[i] = (i % tokens * stride + i / tokens * (stride == 1 ? tokens : 1) + shift) % n;
         rows = zoo_const(z, CYG_TYPE_S64, 1, &n, index);
     }
-    const uint32_t in[] = {
-        qkv,  qkv,  qkv, zoo_floats(z, 1, &heads, 2e-3f, 1e-3f), zoo_floats(z, 1, &heads, 1, 0.5f),
-        bias, mask, rows};
+    const uint32_t in[] = {qkv,
+                           qkv,
+                           qkv,
+                           zoo_floats(z, 1, &heads, 2e-3f * unit, 1e-3f * unit),
+                           zoo_floats(z, 1, &heads, 1, 0.5f),
+                           bias,
+                           mask,
+                           rows};
     const uint32_t y = zoo_value(z, y_type, 3, dims);
     return zoo_step(z, CYG_KOP_i_attention, in, 8, &y, 1, &p, sizeof p,
                     2 * images * t.dims[1] * tokens * c);

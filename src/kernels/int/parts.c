@@ -32,7 +32,7 @@ const char *cyg_check_rows(const cyg_kbuf *b, const cyg_kbuf *table, const cyg_k
                            int64_t needed, int64_t stride, int64_t offset)
 {
     const int64_t used = at->heads * at->head_dim, elements = cyg_elements(b);
-    CYG_WANT(b->type == CYG_TYPE_S8, "q, k and v must be s8");
+    CYG_WANT(b->type == CYG_TYPE_S8 || b->type == CYG_TYPE_S16, "q, k and v must be s8 or s16");
     CYG_WANT(stride >= 1 && offset >= 0 && used <= stride && offset <= stride - used,
              "channels of q, k or v leave their rows");
     CYG_WANT(elements >= 0 && elements % stride == 0, "q, k or v is not whole rows");

@@ -1,7 +1,9 @@
-/* i_scores: the exact sums q k^T of attention, s32, for some entries, heads and query rows: the
- * first part of i_attention (parts.h, attention.c). */
+/* i_scores: the exact sums q k^T of attention for some entries, heads and query rows: the first
+ * part of i_attention (parts.h, attention.c). s32; where q or k has 16 bits f32, rounded once, as
+ * i_attention rounds them before it scales. */
 #include <string.h>
 
+#include "kernels/int/arith.h"
 #include "kernels/int/gemm.h"
 #include "kernels/int/parts.h"
 
@@ -30,6 +32,11 @@ static scores_shape shape_of(const cyg_kcall *call)
     return s;
 }
 
+static int is_wide(const cyg_kcall *call)
+{
+    return cyg_is_16bit(call->in[Q].type) || cyg_is_16bit(call->in[K].type);
+}
+
 static const char *check(const cyg_kcall *call)
 {
     const cyg_kp_iattention_part *p = call->params;
@@ -41,7 +48,8 @@ static const char *check(const cyg_kcall *call)
                                at->q_offset));
     CYG_WANT_OK(cyg_check_rows(&call->in[K], cyg_optional(call, K_ROWS), at, at->tokens,
                                at->k_stride, at->k_offset));
-    CYG_WANT(call->out[0].type == CYG_TYPE_S32, "sums must be s32");
+    CYG_WANT(call->out[0].type == (is_wide(call) ? CYG_TYPE_F32 : CYG_TYPE_S32),
+             "sums must be s32, or f32 of 16-bit q or k");
     return cyg_check_square(&call->out[0], at, queries, at->tokens);
 }
 
@@ -94,8 +102,59 @@ static void run_rows(const cyg_kcall *call, const scores_shape *s, const cyg_par
                (size_t)at->tokens * 4);
 }
 
+/* One sum at a time, of rows of any width. The types are constants in each loop. */
+CYG_INLINE int64_t dot_of(int32_t q_type, const void *q, int64_t q_at, int32_t k_type,
+                          const void *k, int64_t k_at, int64_t n)
+{
+    int64_t sum = 0;
+    for (int64_t d = 0; d < n; d++)
+        sum += (int64_t)cyg_load_q(q_type, q, q_at + d) * cyg_load_q(k_type, k, k_at + d);
+    return sum;
+}
+
+static int64_t dot(const cyg_kbuf *q, int64_t q_at, const cyg_kbuf *k, int64_t k_at, int64_t n)
+{
+    if (q->type == CYG_TYPE_S8 && k->type == CYG_TYPE_S8)
+        return dot_of(CYG_TYPE_S8, q->data, q_at, CYG_TYPE_S8, k->data, k_at, n);
+    if (q->type == CYG_TYPE_S16 && k->type == CYG_TYPE_S16)
+        return dot_of(CYG_TYPE_S16, q->data, q_at, CYG_TYPE_S16, k->data, k_at, n);
+    return dot_of(q->type, q->data, q_at, k->type, k->data, k_at, n);
+}
+
+/* The specification, and what runs for 16 bits. */
+static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch_memory)
+{
+    (void)scratch_memory;
+    const cyg_kp_iattention_part *p = call->params;
+    const cyg_kp_attention *at = &p->at;
+    const int64_t queries = cyg_part_queries(at, p->queries);
+    const int wide = is_wide(call);
+    for (int64_t item = begin; item < end; item++) {
+        const cyg_part_item it = cyg_part_item_of(at, queries, item);
+        for (int64_t i = it.first; i < it.first + it.count; i++) {
+            const int64_t q_row = cyg_part_row(cyg_optional(call, Q_ROWS), it.entry * queries + i);
+            const int64_t q = q_row * at->q_stride + at->q_offset + it.head * at->head_dim;
+            for (int64_t j = 0; j < at->tokens; j++) {
+                const int64_t k_row =
+                    cyg_part_row(cyg_optional(call, K_ROWS), it.entry * at->tokens + j);
+                const int64_t k = k_row * at->k_stride + at->k_offset + it.head * at->head_dim;
+                const int64_t sum = dot(&call->in[Q], q, &call->in[K], k, at->head_dim);
+                const int64_t to = (it.group * queries + i) * at->tokens + j;
+                if (wide)
+                    ((float *)call->out[0].data)[to] = (float)(double)sum;
+                else
+                    ((int32_t *)call->out[0].data)[to] = (int32_t)sum;
+            }
+        }
+    }
+}
+
 static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch_memory)
 {
+    if (is_wide(call)) {
+        ref(call, begin, end, scratch_memory);
+        return;
+    }
     const scores_shape s = shape_of(call);
     const int64_t mr = call->isa->igemm()->mr;
     int64_t packed = -1;
@@ -107,33 +166,6 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
         for (int64_t i = 0; i < it.count; i += mr)
             run_rows(call, &s, &it, it.first + i, it.count - i < mr ? it.count - i : mr,
                      scratch_memory);
-    }
-}
-
-/* The specification: one sum at a time. */
-static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch_memory)
-{
-    (void)scratch_memory;
-    const cyg_kp_iattention_part *p = call->params;
-    const cyg_kp_attention *at = &p->at;
-    const int64_t queries = cyg_part_queries(at, p->queries);
-    for (int64_t item = begin; item < end; item++) {
-        const cyg_part_item it = cyg_part_item_of(at, queries, item);
-        for (int64_t i = it.first; i < it.first + it.count; i++) {
-            const int64_t q_row = cyg_part_row(cyg_optional(call, Q_ROWS), it.entry * queries + i);
-            const int8_t *q = (const int8_t *)call->in[Q].data + q_row * at->q_stride +
-                              at->q_offset + it.head * at->head_dim;
-            for (int64_t j = 0; j < at->tokens; j++) {
-                const int64_t k_row =
-                    cyg_part_row(cyg_optional(call, K_ROWS), it.entry * at->tokens + j);
-                const int8_t *k = (const int8_t *)call->in[K].data + k_row * at->k_stride +
-                                  at->k_offset + it.head * at->head_dim;
-                int32_t sum = 0;
-                for (int64_t d = 0; d < at->head_dim; d++)
-                    sum += q[d] * k[d];
-                ((int32_t *)call->out[0].data)[(it.group * queries + i) * at->tokens + j] = sum;
-            }
-        }
     }
 }
 

@@ -66,11 +66,6 @@ static int64_t items(const cyg_kcall *call)
     return p->at.entries * p->at.heads * cyg_part_blocks(cyg_part_queries(&p->at, p->queries));
 }
 
-static size_t scratch(const cyg_kcall *call)
-{
-    return shape_of(call).size;
-}
-
 static void pack_values(const cyg_kcall *call, const values_shape *s, const cyg_part_item *it,
                         uint8_t *base)
 {
@@ -126,8 +121,64 @@ static void run_rows(const cyg_kcall *call, const values_shape *s, const cyg_par
     }
 }
 
+/* Sums of a query's channels from its e, [head_dim]. The types are constants in each loop. */
+CYG_INLINE void weigh_rows(const cyg_kcall *call, int32_t e_type, int32_t v_type, int64_t e_at,
+                           const cyg_part_item *it, int64_t *o)
+{
+    const cyg_kp_attention *at = &((const cyg_kp_ivalues *)call->params)->at;
+    for (int64_t d = 0; d < at->head_dim; d++)
+        o[d] = 0;
+    for (int64_t j = 0; j < at->tokens; j++) {
+        const int64_t e = cyg_load_q(e_type, call->in[E].data, e_at + j);
+        const int64_t row = cyg_part_row(cyg_optional(call, V_ROWS), it->entry * at->tokens + j);
+        const int64_t v = row * at->v_stride + at->v_offset + it->head * at->head_dim;
+        for (int64_t d = 0; d < at->head_dim; d++)
+            o[d] += e * cyg_load_q(v_type, call->in[V].data, v + d);
+    }
+}
+
+/* The specification, and what runs for 16-bit v. */
+static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch_memory)
+{
+    const cyg_kp_ivalues *p = call->params;
+    const cyg_kp_attention *at = &p->at;
+    const int64_t queries = cyg_part_queries(at, p->queries);
+    const int32_t e_type = call->in[E].type, v_type = call->in[V].type;
+    int64_t *o = scratch_memory;
+    for (int64_t item = begin; item < end; item++) {
+        const cyg_part_item it = cyg_part_item_of(at, queries, item);
+        for (int64_t i = it.first; i < it.first + it.count; i++) {
+            const int64_t row = it.group * queries + i, to = y_at(call, at, queries, &it, i);
+            const float k = ((const float *)call->in[F].data)[row];
+            if (e_type == CYG_TYPE_U8 && v_type == CYG_TYPE_S8)
+                weigh_rows(call, CYG_TYPE_U8, CYG_TYPE_S8, row * at->tokens, &it, o);
+            else if (e_type == CYG_TYPE_U16 && v_type == CYG_TYPE_S16)
+                weigh_rows(call, CYG_TYPE_U16, CYG_TYPE_S16, row * at->tokens, &it, o);
+            else
+                weigh_rows(call, e_type, v_type, row * at->tokens, &it, o);
+            for (int64_t d = 0; d < at->head_dim; d++)
+                cyg_store_out(call->out[0].type, call->out[0].data, to + d, &p->sat,
+                              (float)(double)o[d] * k);
+        }
+    }
+}
+
+static size_t ref_scratch(const cyg_kcall *call)
+{
+    return (size_t)((const cyg_kp_ivalues *)call->params)->at.head_dim * sizeof(int64_t);
+}
+
+static size_t scratch(const cyg_kcall *call)
+{
+    return cyg_is_16bit(call->in[V].type) ? ref_scratch(call) : shape_of(call).size;
+}
+
 static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch_memory)
 {
+    if (cyg_is_16bit(call->in[V].type)) {
+        ref(call, begin, end, scratch_memory);
+        return;
+    }
     const values_shape s = shape_of(call);
     const int64_t mr = call->isa->igemm()->mr;
     uint8_t *base = scratch_memory;
@@ -143,34 +194,6 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
     }
 }
 
-/* The specification: one output at a time. */
-static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch_memory)
-{
-    (void)scratch_memory;
-    const cyg_kp_ivalues *p = call->params;
-    const cyg_kp_attention *at = &p->at;
-    const int64_t queries = cyg_part_queries(at, p->queries);
-    const cyg_kbuf *e = &call->in[E];
-    for (int64_t item = begin; item < end; item++) {
-        const cyg_part_item it = cyg_part_item_of(at, queries, item);
-        const int8_t *v = (const int8_t *)call->in[V].data + at->v_offset + it.head * at->head_dim;
-        for (int64_t i = it.first; i < it.first + it.count; i++) {
-            const int64_t row = it.group * queries + i;
-            const float k = ((const float *)call->in[F].data)[row];
-            for (int64_t d = 0; d < at->head_dim; d++) {
-                int64_t o = 0;
-                for (int64_t j = 0; j < at->tokens; j++)
-                    o += (int64_t)cyg_load_q(e->type, e->data, row * at->tokens + j) *
-                         v[cyg_part_row(cyg_optional(call, V_ROWS), it.entry * at->tokens + j) *
-                               at->v_stride +
-                           d];
-                cyg_store_out(call->out[0].type, call->out[0].data,
-                              y_at(call, at, queries, &it, i) + d, &p->sat, (float)o * k);
-            }
-        }
-    }
-}
-
 const cyg_kop_info cyg_kop_info_i_values = {
     .name = "i_values",
     .params_size = sizeof(cyg_kp_ivalues),
@@ -179,4 +202,5 @@ const cyg_kop_info cyg_kop_info_i_values = {
     .scratch = scratch,
     .run = run,
     .ref = ref,
+    .ref_scratch = ref_scratch,
 };

@@ -37,7 +37,8 @@ static const char *check(const cyg_kcall *call)
                  "an input's shape is out of range");
     CYG_WANT_OK(cyg_check_part(at, p->queries));
     const int64_t queries = cyg_part_queries(at, p->queries);
-    CYG_WANT(call->in[SUMS].type == CYG_TYPE_S32, "sums must be s32");
+    CYG_WANT(call->in[SUMS].type == CYG_TYPE_S32 || call->in[SUMS].type == CYG_TYPE_F32,
+             "sums must be s32 or f32");
     CYG_WANT_OK(cyg_check_square(&call->in[SUMS], at, queries, at->tokens));
     CYG_WANT_OK(cyg_check_constant(&call->in[C], CYG_TYPE_F32, at->heads));
     CYG_WANT_OK(cyg_check_constant(&call->in[A], CYG_TYPE_F32, at->heads));
@@ -74,8 +75,10 @@ static float norm_of(const cyg_kcall *call, uint32_t operand, uint32_t table, in
                      int64_t stride, int64_t channel, int64_t channels)
 {
     const int64_t row = cyg_part_row(cyg_optional(call, table), at);
-    const int8_t *x = (const int8_t *)call->in[operand].data + row * stride + channel;
-    return cyg_inverse_norm(cyg_attention_sum(CYG_TYPE_S8, x, channels, 2));
+    const int32_t type = call->in[operand].type;
+    const uint8_t *x =
+        (const uint8_t *)call->in[operand].data + (row * stride + channel) * cyg_int_bytes(type);
+    return cyg_inverse_norm(cyg_attention_sum(type, x, channels, 2));
 }
 
 /* The table of one (entry, head), or NULL. */
@@ -117,7 +120,7 @@ static void run_with(const struct cyg_kernels *isa, const cyg_kcall *call, int64
                                              at->q_offset + channel, at->head_dim)
                                    : 1.0f;
             const float t_max = isa->i_scores(
-                CYG_TYPE_S32, (const int32_t *)call->in[SUMS].data + row * n, n,
+                call->in[SUMS].type, (const uint8_t *)call->in[SUMS].data + row * n * 4, n,
                 ((const float *)call->in[C].data)[it.head], bias == NULL ? NULL : bias + i * n,
                 at->cosine ? norms : NULL, norm, t);
             const int64_t sum =

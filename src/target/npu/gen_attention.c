@@ -13,7 +13,8 @@ typedef struct attention {
     cyg_npu_gen *gen;
     const cyg_step *step;
     const cyg_kp_iattention *p;
-    int32_t y_type;
+    int32_t type[3], y_type; /* of q, k, v */
+    int32_t sum_type;
     int64_t entries, heads, queries; /* of a tile, at most */
     const int64_t *rows, *mask;      /* tables of the step, or NULL */
     const float *bias;
@@ -157,7 +158,7 @@ static cyg_status make_buffers(const attention *a, const part *t, buffers *out)
 {
     const int64_t square[] = {t->entries, t->heads, t->queries, a->p->at.tokens};
     const int32_t e_type = a->p->e_bits == 8 ? CYG_TYPE_U8 : CYG_TYPE_U16;
-    out->sums_view = cyg_npu_dense(CYG_TYPE_S32, 4, square, 0);
+    out->sums_view = cyg_npu_dense(a->sum_type, 4, square, 0);
     out->e_view = cyg_npu_dense(e_type, 4, square, 0);
     out->f_view = cyg_npu_dense(CYG_TYPE_F32, 3, square, 0);
     const cyg_npu_view *views[] = {&out->sums_view, &out->e_view, &out->f_view};
@@ -252,10 +253,10 @@ static cyg_status tile(attention *a, const part *t)
     const int64_t channel = t->head * at->head_dim;
     window q, k, v, y;
     buffers b;
-    CYG_DO(window_of(a, t, CYG_TYPE_S8, at->q_stride, at->q_offset + channel, t->query, t->queries,
+    CYG_DO(window_of(a, t, a->type[Q], at->q_stride, at->q_offset + channel, t->query, t->queries,
                      &q));
-    CYG_DO(window_of(a, t, CYG_TYPE_S8, at->k_stride, at->k_offset + channel, 0, at->tokens, &k));
-    CYG_DO(window_of(a, t, CYG_TYPE_S8, at->v_stride, at->v_offset + channel, 0, at->tokens, &v));
+    CYG_DO(window_of(a, t, a->type[K], at->k_stride, at->k_offset + channel, 0, at->tokens, &k));
+    CYG_DO(window_of(a, t, a->type[V], at->v_stride, at->v_offset + channel, 0, at->tokens, &v));
     CYG_DO(window_of(a, t, a->y_type, at->heads * at->head_dim, channel, t->query, t->queries, &y));
     CYG_DO(load_constants(a, t));
     CYG_DO(make_buffers(a, t, &b));
@@ -283,11 +284,11 @@ static void price(const attention *a, choice *c)
                   deep[] = {c->entries, c->heads, c->queries, at->head_dim};
     const part t = {.entries = c->entries, .heads = c->heads, .queries = c->queries};
     const cyg_kp_iattention_part p = {.at = geometry(a, &t), .queries = c->queries};
-    const cyg_npu_view qk[] = {cyg_npu_dense(CYG_TYPE_S8, 4, deep, 0),
-                               cyg_npu_dense(CYG_TYPE_S8, 4, deep, 0),
-                               cyg_npu_dense(CYG_TYPE_S32, 4, square, 0)},
+    const cyg_npu_view qk[] = {cyg_npu_dense(a->type[Q], 4, deep, 0),
+                               cyg_npu_dense(a->type[K], 4, deep, 0),
+                               cyg_npu_dense(a->sum_type, 4, square, 0)},
                        pv[] = {cyg_npu_dense(e_type, 4, square, 0),
-                               cyg_npu_dense(CYG_TYPE_S8, 4, deep, 0),
+                               cyg_npu_dense(a->type[V], 4, deep, 0),
                                cyg_npu_dense(a->y_type, 4, deep, 0)},
                        ew[] = {qk[2], pv[0]};
     const int64_t count = at->images * parts(at->entries, c->entries) * parts(at->heads, c->heads) *
@@ -311,7 +312,7 @@ static void price(const attention *a, choice *c)
     c->keep = all <= room / 3;
     int64_t bytes = c->entries * c->heads * c->queries * (at->tokens * (4 + a->p->e_bits / 8) + 4);
     for (int i = Q; i <= V; i++)
-        bytes += cyg_npu_is_streamed(g, a->step->in[i]) ? rows : 0;
+        bytes += cyg_npu_is_streamed(g, a->step->in[i]) ? rows * cyg_npu_type_bytes(a->type[i]) : 0;
     if (cyg_npu_is_streamed(g, a->step->out[0]))
         bytes += rows * cyg_npu_type_bytes(a->y_type);
     c->fits = 2 * bytes + (c->keep ? all : 2 * bias) <= room;
@@ -368,6 +369,9 @@ cyg_status cyg_npu_gen_attention(cyg_npu_gen *g, const cyg_step *s)
                    .rows = constant_data(g, s, ROWS),
                    .mask = constant_data(g, s, MASK),
                    .bias = constant_data(g, s, BIAS)};
+    for (int i = Q; i <= V; i++)
+        a.type[i] = cyg_npu_tensor(g, s->in[i])->type;
+    a.sum_type = a.type[Q] == CYG_TYPE_S8 && a.type[K] == CYG_TYPE_S8 ? CYG_TYPE_S32 : CYG_TYPE_F32;
     plan(&a);
     const int64_t slots = parts(at->heads, a.heads) * parts(at->tokens, a.queries);
     a.stored = CYG_NEW_ARRAY(g->arena, uint32_t, slots);

@@ -67,8 +67,6 @@ static const char *attention(const cyg_program *p, const cyg_step *s)
     for (uint32_t i = 0; i < 3; i++) {
         if (is_const(p, s->in[i]))
             return "its q, k or v is a constant";
-        if (p->tensors[s->in[i]].type != CYG_TYPE_S8)
-            return "its q, k and v have 16 bits, which CONV's attention has not";
     }
     return NULL;
 }
