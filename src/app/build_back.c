@@ -19,6 +19,7 @@
 
 #include "app/build.h"
 #include "base/hash.h"
+#include "base/permute.h"
 
 enum { SMALL = 256 };
 
@@ -32,34 +33,12 @@ static bool hashes_to(const void *data, size_t bytes, uint64_t want)
     return cyg_hash64(data, bytes, 0) == want;
 }
 
-/* to[i] of `dims` from a tensor that has them in the order `perm`. */
-static void unpermute(const cyg_value *from, const int64_t *dims, const int *perm, uint8_t *to)
-{
-    const size_t size = cyg_type_size(from->type);
-    int64_t stride[4], at[4] = {0};
-    int64_t step = 1;
-    for (int k = from->rank - 1; k >= 0; k--) {
-        stride[perm[k]] = step; /* of the original axis perm[k] in the file */
-        step *= from->dims[k];
-    }
-    for (int64_t i = 0; i < step; i++) {
-        int64_t source = 0;
-        for (int k = 0; k < from->rank; k++)
-            source += at[k] * stride[k];
-        memcpy(to + (size_t)i * size, (const uint8_t *)from->data + (size_t)source * size, size);
-        for (int k = from->rank - 1; k >= 0; k--) {
-            if (++at[k] < dims[k])
-                break;
-            at[k] = 0;
-        }
-    }
-}
-
 /* The bytes of constant v, from the file's tensor of its name; NULL when they are not there. */
 static const void *find_bytes(const cyg_graph *file, const cyg_value *v, uint64_t hash,
                               cyg_arena *arena)
 {
-    static const int turns[][4] = {{1, 0}, {0, 3, 1, 2}}; /* as export transposes */
+    /* As export transposes, and back. */
+    static const int64_t turns[][4] = {{1, 0}, {0, 3, 1, 2}}, back[][4] = {{1, 0}, {0, 2, 3, 1}};
     const cyg_value_id id = cyg_graph_find_value(file, v->name);
     const cyg_value *x = cyg_value_is_none(id) ? NULL : cyg_val(file, id);
     if (x == NULL || !x->is_const || x->type != v->type || x->bytes != v->bytes)
@@ -67,16 +46,17 @@ static const void *find_bytes(const cyg_graph *file, const cyg_value *v, uint64_
     uint8_t *data = cyg_arena_alloc(arena, v->bytes + 1, 64);
     if (data == NULL)
         return NULL;
-    memcpy(data, x->data, v->bytes);
-    if (hashes_to(data, v->bytes, hash))
-        return data;
-    const int *perm = turns[x->rank == 4];
+    if (hashes_to(x->data, v->bytes, hash))
+        return memcpy(data, x->data, v->bytes);
+    const int64_t *perm = turns[x->rank == 4];
     if ((x->rank != 2 && x->rank != 4) || v->rank != x->rank)
         return NULL;
     for (int k = 0; k < x->rank; k++)
         if (x->dims[k] != v->dims[perm[k]])
             return NULL;
-    unpermute(x, v->dims, perm, data);
+    cyg_permutation p;
+    cyg_permutation_init(&p, cyg_type_size(x->type), x->rank, x->dims, back[x->rank == 4]);
+    cyg_permute_rows(&p, x->data, 0, p.rows, data);
     return hashes_to(data, v->bytes, hash) ? data : NULL;
 }
 

@@ -6,11 +6,13 @@
 #include "onnx/export.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/bytes.h"
 #include "base/checked.h"
+#include "base/permute.h"
 #include "onnx/proto.h"
 
 enum {
@@ -23,6 +25,8 @@ enum {
     TENSOR_LOCATION = 14,
     EXTERNAL_FROM = 1024,
     EXTERNAL_ALIGN = 64,
+    ROWS = 64, /* permuted together, where they fit into MOST_BUFFER */
+    MOST_BUFFER = 1 << 20,
 };
 
 /* The constant behind value i (itself, or what the folded Transpose reads); NULL when i is none. */
@@ -103,50 +107,38 @@ static void initializer_head(const cyg_exporter *x, uint32_t i, uint64_t *io_off
     *io_offset = cyg_align_up(*io_offset + v->bytes, EXTERNAL_ALIGN);
 }
 
-/* Writes v with its dimensions in the order of perm: one row of the result at a time. */
-static void write_permuted(cyg_writer *w, const cyg_value *v, const int64_t *perm)
+/* Writes v with its dimensions in the order of perm, some rows of the result at a time. */
+static cyg_status write_permuted(const cyg_exporter *x, cyg_writer *w, const cyg_value *v,
+                                 const int64_t *perm)
 {
-    const size_t size = cyg_type_size(v->type);
-    const int rank = v->rank, last = rank - 1;
-    size_t stride[CYG_MAX_RANK], step[CYG_MAX_RANK];
-    int64_t at[CYG_MAX_RANK] = {0};
-    size_t elements = 1;
-    for (int k = last; k >= 0; k--) {
-        stride[k] = elements * size;
-        elements *= (size_t)v->dims[k];
+    cyg_permutation p;
+    cyg_permutation_init(&p, cyg_type_size(v->type), v->rank, v->dims, perm);
+    const size_t bytes = (size_t)p.row * p.size;
+    const int64_t together = bytes <= MOST_BUFFER / ROWS ? ROWS : 1;
+    char *buffer = malloc((size_t)together * bytes + 1);
+    if (buffer == NULL)
+        return CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory");
+    for (int64_t at = 0; at < p.rows; at += together) {
+        const int64_t rows = p.rows - at < together ? p.rows - at : together;
+        cyg_permute_rows(&p, v->data, at, rows, buffer);
+        cyg_writer_write(w, buffer, (size_t)rows * bytes);
     }
-    for (int k = 0; k < rank; k++)
-        step[k] = stride[perm[k]];
-    const size_t row = (size_t)v->dims[perm[last]];
-    const char *from = v->data;
-    for (size_t done = 0; done < elements; done += row) {
-        char buffer[4096];
-        for (size_t i = 0; i < row;) {
-            size_t n = 0;
-            for (; i < row && n + size <= sizeof buffer; i++, n += size)
-                memcpy(buffer + n, from + i * step[last], size);
-            cyg_writer_write(w, buffer, n);
-        }
-        for (int k = last - 1; k >= 0; k--) { /* the next row, like an odometer */
-            from += step[k];
-            if (++at[k] < v->dims[perm[k]])
-                break;
-            from -= step[k] * (size_t)v->dims[perm[k]];
-            at[k] = 0;
-        }
-    }
+    free(buffer);
+    return CYG_OK;
 }
 
 /* The bytes of value i, constant v. */
-static void write_bytes(cyg_exporter *x, cyg_writer *w, uint32_t i, const cyg_value *v)
+static cyg_status write_bytes(cyg_exporter *x, cyg_writer *w, uint32_t i, const cyg_value *v)
 {
     const int64_t *perm = perm_of(x, i);
+    cyg_status st = CYG_OK;
     if (perm != NULL)
-        write_permuted(w, v, perm);
+        st = write_permuted(x, w, v, perm);
     else
         cyg_writer_write(w, v->data, v->bytes);
     if (x->written != NULL && v->bytes > 0)
         x->written(x->user, v->data, v->bytes);
+    return st;
 }
 
 cyg_status cyg_export_tensors(cyg_exporter *x, cyg_writer *w)
@@ -164,9 +156,10 @@ cyg_status cyg_export_tensors(cyg_exporter *x, cyg_writer *w)
         cyg_writer_write(w, tag.data, tag.len);
         cyg_writer_write(w, head.data, head.len);
         if (!is_external(x, v))
-            write_bytes(x, w, i, v);
-        st = head.failed || tag.failed ? CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory")
-                                       : cyg_ctx_check_cancelled(x->ctx);
+            st = write_bytes(x, w, i, v);
+        if (st == CYG_OK)
+            st = head.failed || tag.failed ? CYG_FAIL(x->ctx, CYG_E_NOMEM, "out of memory")
+                                           : cyg_ctx_check_cancelled(x->ctx);
     }
     cyg_strbuf_deinit(&head);
     cyg_strbuf_deinit(&tag);
@@ -213,8 +206,9 @@ cyg_status cyg_export_external(cyg_exporter *x, const char *path)
             continue;
         const uint64_t at = cyg_writer_offset(w);
         cyg_writer_write(w, zeros, (size_t)(cyg_align_up(at, EXTERNAL_ALIGN) - at));
-        write_bytes(x, w, i, v);
-        st = cyg_ctx_check_cancelled(x->ctx);
+        st = write_bytes(x, w, i, v);
+        if (st == CYG_OK)
+            st = cyg_ctx_check_cancelled(x->ctx);
     }
     if (st == CYG_OK)
         st = cyg_writer_commit(x->ctx, w);
