@@ -43,6 +43,40 @@ typedef void cyg_f32_softmax_fn(int64_t n, const float *x, float c, const float 
 /* One value of a row: cyg_reduce_fn; element i goes to partial i mod 16. */
 typedef float cyg_f32_reduce_fn(int32_t fn, int64_t n, const float *x);
 
+/* Looking at tensors (f32/look.inc.h). Rows of n columns lie `stride` elements apart; each column's
+ * figures are over ascending rows, onto what is there, and overlap nothing else. */
+
+/* Extremes, and the largest size of the bits without the sign, which is that of infinity and more
+ * for what is no number: comparisons pass a NaN by. */
+typedef void cyg_f32_extremes_fn(int64_t rows, int64_t n, const float *x, int64_t stride, float *lo,
+                                 float *hi, int32_t *bits);
+/* Extremes and sums of squares; how many elements lie outside least..most of their column. n below
+ * 2^31. */
+typedef int64_t cyg_f32_look_fn(int64_t rows, int64_t n, const float *x, int64_t stride,
+                                const float *least, const float *most, float *lo, float *hi,
+                                double *square);
+/* Integers that stand for scale * (code - zero), or (F32) the numbers themselves. */
+typedef struct cyg_f32_codes {
+    int32_t type; /* cyg_type: U8, S8, U16, S16 or F32 */
+    int32_t zero, least, most;
+} cyg_f32_codes;
+/* d = x less what the codes y stand for: sums of d^2 and of x d, most of |d|. scale: by column, not
+ * read for F32. */
+typedef void cyg_f32_compare_fn(const cyg_f32_codes *c, int64_t rows, int64_t n, const float *x,
+                                const void *y, int64_t stride, const float *scale, double *noise,
+                                double *cross, float *worst);
+/* y[i] = rne(clip(x[i] / scale[i])) + zero. */
+typedef void cyg_f32_encode_fn(const cyg_f32_codes *c, int64_t n, const float *x,
+                               const float *scale, void *y);
+/* y[i] = scale * rne(clip(x[i] * inverse, lo, hi)), |lo| and |hi| below 2^22. */
+typedef struct cyg_f32_grid {
+    float scale, inverse, lo, hi;
+} cyg_f32_grid;
+typedef void cyg_f32_round_fn(const cyg_f32_grid *g, int64_t n, const float *x, float *y);
+/* Sum of weight[i] * (x[i] - y[i])^2, element i in binary32 partial i mod 16, those in binary64. */
+typedef double cyg_f32_round_error_fn(const cyg_f32_grid *g, int64_t n, const float *x,
+                                      const float *weight);
+
 /* integers (int/): formulas in docs/numerics.md; element types are cyg_type */
 
 /* One tile of the integer matrix product. A: rows of k-groups of 4 bytes, B: a panel [groups][nr][4

@@ -3,8 +3,10 @@
  * nobody wants any more is freed at once, so memory is that of two runs, whatever the depth. */
 #include <string.h>
 
+#include "base/cpu.h"
 #include "interp/buffers.h"
 #include "interp/interp.h"
+#include "kernels/call.h"
 #include "precision/judge.h"
 #include "precision/measure.h"
 #include "precision/reference.h"
@@ -17,6 +19,7 @@ typedef struct held {
 
 typedef struct analysis {
     cyg_ctx *ctx;
+    const cyg_kernels *isa;
     const cyg_graph *reference, *g;
     const cyg_program *p;
     cyg_arena *arena;
@@ -156,7 +159,8 @@ static cyg_status as_float(analysis *a, uint32_t t, cyg_kbuf *out)
         return CYG_OK;
     void *codes;
     CYG_DO(make(a, cyg_tensor_bytes(tensor), &codes));
-    cyg_coding_store(a->ctx->pool, &a->coding[t], out->data, cyg_tensor_elements(tensor), codes);
+    cyg_coding_store(a->isa, a->ctx->pool, &a->coding[t], out->data, cyg_tensor_elements(tensor),
+                     codes);
     out->data = codes;
     return CYG_OK;
 }
@@ -196,7 +200,7 @@ static void compare(analysis *a, const cyg_step *s)
         cyg_measure *m = &a->measures[a->row_of[t]];
         const float *x = a->floats[a->of[t].i].data;
         const int64_t count = cyg_tensor_elements(&a->p->tensors[t]);
-        cyg_measure_sample(a->ctx->pool, m, x, as_run(a, t).data, a->out[k].data, count);
+        cyg_measure_sample(a->isa, a->ctx->pool, m, x, as_run(a, t).data, a->out[k].data, count);
     }
 }
 
@@ -321,7 +325,12 @@ cyg_status cyg_precision_analyse(cyg_ctx *ctx, cyg_graph *reference, const cyg_g
                   .p = p,
                   .arena = &scratch,
                   .result = out_precision};
-    cyg_status status = cyg_precision_reference(ctx, reference, quantised, p, &scratch, &of);
+    cyg_cpu_level_id level;
+    cyg_status status = cyg_cpu_level(ctx, &level);
+    if (status == CYG_OK)
+        a.isa = cyg_kernels_for((int)level);
+    if (status == CYG_OK)
+        status = cyg_precision_reference(ctx, reference, quantised, p, &scratch, &of);
     if (status == CYG_OK)
         status = cyg_stepper_create(ctx, p, use_ref, &a.stepper);
     if (status == CYG_OK)

@@ -8,8 +8,9 @@
 #include <string.h>
 
 enum {
-    BLOCK = 16,     /* channels: a line of the cache of floats */
-    SMALL = 1 << 14 /* elements that are not worth a second thread */
+    BLOCK = 16,        /* channels: a line of the cache of floats */
+    BINNED_ROWS = 128, /* of a sample, about */
+    SMALL = 1 << 14    /* elements that are not worth a second thread */
 };
 static const double no_noise_db = 200.0;
 
@@ -49,84 +50,53 @@ bool cyg_coding_of(const cyg_value *v, cyg_arena *arena, cyg_coding *out)
     return true;
 }
 
-/* Adding and taking away 1.5 * 2^23 rounds to the nearest whole number, ties to even, as long as
- * |q| < 2^22: clipped before, it is. Unlike rintf, compilers do it in vectors. */
-static int32_t code_of(const cyg_coding *c, float x, float scale)
+static cyg_f32_codes codes_of(const cyg_coding *c)
 {
-    const float low = (float)(c->least - c->zero), high = (float)(c->most - c->zero);
-    const float whole = 12582912.0f;
-    float q = x / scale;
-    q = q < low ? low : q;
-    q = q > high ? high : q;
-    return (int32_t)((q + whole) - whole) + c->zero;
+    return (cyg_f32_codes){
+        .type = (int32_t)c->type, .zero = c->zero, .least = c->least, .most = c->most};
 }
 
-/* One loop a type, so that each can be a vector loop. */
-#define CYG_STORE_ROW(T)                                                                           \
-    for (int64_t k = 0; k < c->channels; k++)                                                      \
-    ((T *)out)[at + k] = (T)code_of(c, x[at + k], c->scale[k])
-#define CYG_REAL_ROW(T)                                                                            \
-    for (int64_t k = first; k < end; k++)                                                          \
-    out[k] = c->scale[k] * (float)(((const T *)y)[at + k] - c->zero)
-
 typedef struct storing {
+    const cyg_kernels *isa;
     const cyg_coding *c;
     const float *x;
-    void *out;
+    char *out;
 } storing;
 
 static void store_rows(void *arg, unsigned worker, int64_t begin, int64_t end)
 {
     const storing *job = arg;
-    const cyg_coding *c = job->c;
-    const float *x = job->x;
-    void *out = job->out;
+    const cyg_f32_codes codes = codes_of(job->c);
+    const int64_t channels = job->c->channels;
+    const size_t size = cyg_type_size(job->c->type);
     (void)worker;
-    for (int64_t at = begin * c->channels; at < end * c->channels; at += c->channels) {
-        if (c->type == CYG_TYPE_U8)
-            CYG_STORE_ROW(uint8_t);
-        else if (c->type == CYG_TYPE_S8)
-            CYG_STORE_ROW(int8_t);
-        else if (c->type == CYG_TYPE_U16)
-            CYG_STORE_ROW(uint16_t);
-        else if (c->type == CYG_TYPE_S16)
-            CYG_STORE_ROW(int16_t);
-        else
-            memcpy((float *)out + at, x + at, sizeof *x * (size_t)c->channels);
-    }
+    for (int64_t at = begin * channels; at < end * channels; at += channels)
+        job->isa->f32_encode(&codes, channels, job->x + at, job->c->scale,
+                             job->out + (size_t)at * size);
 }
 
-void cyg_coding_store(cyg_pool *pool, const cyg_coding *c, const float *x, int64_t count, void *out)
+void cyg_coding_store(const cyg_kernels *isa, cyg_pool *pool, const cyg_coding *c, const float *x,
+                      int64_t count, void *out)
 {
-    storing job = {c, x, out};
+    storing job = {isa, c, x, out};
     cyg_pool_for(count < SMALL ? NULL : pool, count / c->channels, 0, store_rows, &job);
-}
-
-/* Channels first..end-1 of the row at `at`. */
-static void real_row(const cyg_coding *c, const void *y, int64_t at, int64_t first, int64_t end,
-                     float *out)
-{
-    if (c->type == CYG_TYPE_U8)
-        CYG_REAL_ROW(uint8_t);
-    else if (c->type == CYG_TYPE_S8)
-        CYG_REAL_ROW(int8_t);
-    else if (c->type == CYG_TYPE_U16)
-        CYG_REAL_ROW(uint16_t);
-    else if (c->type == CYG_TYPE_S16)
-        CYG_REAL_ROW(int16_t);
-    else
-        memcpy(out + first, (const float *)y + at + first, sizeof *out * (size_t)(end - first));
 }
 
 /* ---- sums ---- */
 
 static bool sums_init(cyg_sums *s, int64_t channels, cyg_arena *arena)
 {
-    s->signal = CYG_NEW_ARRAY(arena, double, channels);
     s->noise = CYG_NEW_ARRAY(arena, double, channels);
     s->cross = CYG_NEW_ARRAY(arena, double, channels);
     s->worst = CYG_NEW_ARRAY(arena, float, channels);
-    return s->signal != NULL && s->noise != NULL && s->cross != NULL && s->worst != NULL;
+    return s->noise != NULL && s->cross != NULL && s->worst != NULL;
+}
+
+/* What a channel's integers hold, half a step of rounding included. */
+static void hold(const cyg_coding *c, int64_t k, float *low, float *high)
+{
+    *low = c->scale == NULL ? -INFINITY : c->scale[k] * ((float)(c->least - c->zero) - 0.5f);
+    *high = c->scale == NULL ? INFINITY : c->scale[k] * ((float)(c->most - c->zero) + 0.5f);
 }
 
 bool cyg_measure_init(cyg_measure *m, const cyg_coding *coding, cyg_arena *arena)
@@ -142,15 +112,20 @@ bool cyg_measure_init(cyg_measure *m, const cyg_coding *coding, cyg_arena *arena
     const float margin = 0.2f * (m->high - m->low);
     m->bins_low = m->low - margin;
     m->bins_high = m->high + margin;
-    m->seen_low = CYG_NEW_ARRAY(arena, float, channels);
-    m->seen_high = CYG_NEW_ARRAY(arena, float, channels);
-    m->real = CYG_NEW_ARRAY(arena, float, channels);
-    for (int64_t k = 0; m->seen_low != NULL && m->seen_high != NULL && k < channels; k++) {
+    float **const limits[] = {&m->seen_low, &m->seen_high, &m->held_low, &m->held_high};
+    for (size_t i = 0; i < CYG_COUNT(limits); i++) {
+        *limits[i] = CYG_NEW_ARRAY(arena, float, channels);
+        if (*limits[i] == NULL)
+            return false;
+    }
+    for (int64_t k = 0; k < channels; k++) {
         m->seen_low[k] = FLT_MAX;
         m->seen_high[k] = -FLT_MAX;
+        hold(coding, k, &m->held_low[k], &m->held_high[k]);
     }
-    return m->seen_low != NULL && m->seen_high != NULL && m->real != NULL &&
-           sums_init(&m->alone, channels, arena) && sums_init(&m->run, channels, arena);
+    m->signal = CYG_NEW_ARRAY(arena, double, channels);
+    return m->signal != NULL && sums_init(&m->alone, channels, arena) &&
+           sums_init(&m->run, channels, arena);
 }
 
 /* Of a row's channels first..end-1, into bins. */
@@ -170,91 +145,58 @@ static void count_bins(const cyg_measure *m, const float *x, int64_t first, int6
     }
 }
 
-/* What a channel's integers hold, half a step of rounding included. */
-static float held_low(const cyg_coding *c, int64_t k)
-{
-    return c->scale[k] * ((float)(c->least - c->zero) - 0.5f);
-}
-
-static float held_high(const cyg_coding *c, int64_t k)
-{
-    return c->scale[k] * ((float)(c->most - c->zero) + 0.5f);
-}
-
 /* One sample of a tensor: the float values and their codes twice. Threads share its channels: each
  * sum is one channel's, over rows in their order, and counts do not depend on order. */
 typedef struct measuring {
+    const cyg_kernels *isa;
     cyg_measure *m;
     const float *x;
     const void *run, *alone;
     int64_t count;
 } measuring;
 
-/* A look at the extremes saves most channels the pass. */
-static int64_t count_outside(const measuring *job, int64_t first, int64_t end)
+static void add_errors(const measuring *job, const cyg_sums *sums, const void *y, int64_t first,
+                       int64_t width)
 {
-    const cyg_measure *m = job->m;
-    const cyg_coding *c = &m->coding;
-    bool any = false;
-    int64_t outside = 0;
-    for (int64_t k = first; c->scale != NULL && k < end; k++)
-        any = any || m->seen_low[k] < held_low(c, k) || m->seen_high[k] > held_high(c, k);
-    for (int64_t at = 0; any && at < job->count; at += c->channels)
-        for (int64_t k = first; k < end; k++)
-            outside += job->x[at + k] < held_low(c, k) || job->x[at + k] > held_high(c, k);
-    return outside;
-}
-
-static void add_row(const cyg_measure *m, const cyg_sums *sums, const float *x, const void *y,
-                    int64_t at, int64_t first, int64_t end)
-{
-    float *restrict real = m->real, *restrict worst = sums->worst;
-    double *restrict signal = sums->signal, *restrict noise = sums->noise,
-                     *restrict cross = sums->cross;
-    real_row(&m->coding, y, at, first, end, real);
-    for (int64_t k = first; k < end; k++) {
-        const double v = (double)x[k], d = (double)(x[k] - real[k]);
-        signal[k] += v * v;
-        noise[k] += d * d;
-        cross[k] += v * d;
-    }
-    for (int64_t k = first; k < end; k++) {
-        const float d = fabsf(x[k] - real[k]);
-        worst[k] = d > worst[k] ? d : worst[k];
-    }
+    const cyg_coding *c = &job->m->coding;
+    const cyg_f32_codes codes = codes_of(c);
+    job->isa->f32_compare(&codes, job->count / c->channels, width, job->x + first,
+                          (const char *)y + (size_t)first * cyg_type_size(c->type), c->channels,
+                          c->scale == NULL ? NULL : c->scale + first, sums->noise + first,
+                          sums->cross + first, sums->worst + first);
 }
 
 static void measure_channels(void *arg, unsigned worker, int64_t begin, int64_t end_block)
 {
     const measuring *job = arg;
     cyg_measure *m = job->m;
-    const int64_t channels = m->coding.channels, first = begin * BLOCK,
-                  end = end_block * BLOCK < channels ? end_block * BLOCK : channels;
+    const int64_t channels = m->coding.channels, rows = job->count / channels,
+                  first = begin * BLOCK,
+                  end = end_block * BLOCK < channels ? end_block * BLOCK : channels,
+                  step = rows > BINNED_ROWS ? rows / BINNED_ROWS : 1;
     int64_t bins[CYG_PRECISION_BINS] = {0};
-    float *restrict low = m->seen_low, *restrict high = m->seen_high;
     (void)worker;
-    for (int64_t at = 0; at < job->count; at += channels) {
-        const float *x = job->x + at;
-        for (int64_t k = first; k < end; k++) {
-            const float v = x[k];
-            low[k] = v < low[k] ? v : low[k];
-            high[k] = v > high[k] ? v : high[k];
-        }
-        count_bins(m, x, first, end, bins);
-        add_row(m, &m->run, x, job->run, at, first, end);
-        add_row(m, &m->alone, x, job->alone, at, first, end);
-    }
+    const int64_t outside = job->isa->f32_look(
+        rows, end - first, job->x + first, channels, m->held_low + first, m->held_high + first,
+        m->seen_low + first, m->seen_high + first, m->signal + first);
+    add_errors(job, &m->run, job->run, first, end - first);
+    add_errors(job, &m->alone, job->alone, first, end - first);
+    for (int64_t r = 0; r < rows; r += step)
+        count_bins(m, job->x + r * channels, first, end, bins);
     for (int i = 0; i < CYG_PRECISION_BINS; i++)
         __atomic_fetch_add(&m->bins[i], bins[i], __ATOMIC_RELAXED);
-    __atomic_fetch_add(&m->outside, count_outside(job, first, end), __ATOMIC_RELAXED);
+    __atomic_fetch_add(&m->outside, outside, __ATOMIC_RELAXED);
 }
 
-void cyg_measure_sample(cyg_pool *pool, cyg_measure *m, const float *x, const void *run,
-                        const void *alone, int64_t count)
+void cyg_measure_sample(const cyg_kernels *isa, cyg_pool *pool, cyg_measure *m, const float *x,
+                        const void *run, const void *alone, int64_t count)
 {
-    measuring job = {m, x, run, alone, count};
+    measuring job = {isa, m, x, run, alone, count};
     m->count += count;
-    cyg_pool_for(count < SMALL ? NULL : pool, (m->coding.channels + BLOCK - 1) / BLOCK, 0,
+    /* As few parts as threads: a row's part is read as one piece. */
+    const int64_t blocks = (m->coding.channels + BLOCK - 1) / BLOCK,
+                  threads = (int64_t)cyg_pool_threads(pool);
+    cyg_pool_for(count < SMALL ? NULL : pool, blocks, (blocks + threads - 1) / threads,
                  measure_channels, &job);
 }
 
@@ -272,12 +214,12 @@ static cyg_precision_error error_of(const cyg_measure *m, const cyg_sums *s)
     double signal = 0.0, noise = 0.0, cross = 0.0;
     cyg_precision_error e = {.worst_channel_db = no_noise_db};
     for (int64_t k = 0; k < m->coding.channels; k++) {
-        signal += s->signal[k];
+        signal += m->signal[k];
         noise += s->noise[k];
         cross += s->cross[k];
         e.max_error = (double)s->worst[k] > e.max_error ? (double)s->worst[k] : e.max_error;
-        const double db = ratio_db(s->signal[k], s->noise[k]);
-        if (s->signal[k] > 0.0 && db < e.worst_channel_db)
+        const double db = ratio_db(m->signal[k], s->noise[k]);
+        if (m->signal[k] > 0.0 && db < e.worst_channel_db)
             e.worst_channel_db = db;
     }
     const double other = signal - 2.0 * cross + noise; /* sum of y^2 */

@@ -9,15 +9,17 @@
 #include <pthread.h>
 
 #include "base/pool.h"
+#include "kernels/dispatch.h"
 
 enum {
-    LANES = 32,      /* columns that are looked at together */
+    LANES = 96,      /* columns that are looked at together */
     ELEMENTS = 4096, /* of a block that one thread takes */
     SMALL = 1 << 14  /* elements that are not worth a second one */
 };
 
 /* One value of one sample. Threads share it: extremes do not depend on who found them. */
 typedef struct look {
+    const cyg_kernels *isa;
     cyg_observed *o;
     const float *x;
     int64_t count;
@@ -25,8 +27,7 @@ typedef struct look {
     bool poison;          /* an infinity or NaN: comparisons alone would pass a NaN by */
 } look;
 
-/* Extremes of `width` neighbouring columns, and of the size of their bits without the sign, which
- * is that of infinity and more for what is no number. Arrays, so that compilers use vectors. */
+/* Of neighbouring columns. */
 typedef struct extremes {
     float lo[LANES], hi[LANES];
     int32_t bits[LANES];
@@ -38,18 +39,6 @@ static void clear(extremes *e)
         e->lo[i] = FLT_MAX;
         e->hi[i] = -FLT_MAX;
         e->bits[i] = 0;
-    }
-}
-
-CYG_INLINE void take(extremes *e, const float *x, int64_t width)
-{
-    for (int64_t i = 0; i < width; i++) {
-        int32_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
-        bits &= 0x7fffffff;
-        e->lo[i] = x[i] < e->lo[i] ? x[i] : e->lo[i];
-        e->hi[i] = x[i] > e->hi[i] ? x[i] : e->hi[i];
-        e->bits[i] = bits > e->bits[i] ? bits : e->bits[i];
     }
 }
 
@@ -75,12 +64,7 @@ static void look_at_channels(void *arg, unsigned worker, int64_t begin, int64_t 
         float *channel_lo = l->o->channel_lo + c, *channel_hi = l->o->channel_hi + c;
         extremes e;
         clear(&e);
-        if (width == LANES)
-            for (int64_t at = c; at < l->count; at += channels)
-                take(&e, l->x + at, LANES);
-        else
-            for (int64_t at = c; at < l->count; at += channels)
-                take(&e, l->x + at, width);
+        l->isa->f32_extremes(l->count / channels, width, l->x + c, channels, e.lo, e.hi, e.bits);
         for (int64_t i = 0; i < width; i++) {
             channel_lo[i] = e.lo[i] < channel_lo[i] ? e.lo[i] : channel_lo[i];
             channel_hi[i] = e.hi[i] > channel_hi[i] ? e.hi[i] : channel_hi[i];
@@ -93,14 +77,15 @@ static void look_at_channels(void *arg, unsigned worker, int64_t begin, int64_t 
 static void look_at_elements(void *arg, unsigned worker, int64_t begin, int64_t end_block)
 {
     look *l = arg;
-    const int64_t end = end_block * ELEMENTS < l->count ? end_block * ELEMENTS : l->count;
-    int64_t at = begin * ELEMENTS;
+    const int64_t first = begin * ELEMENTS,
+                  end = end_block * ELEMENTS < l->count ? end_block * ELEMENTS : l->count,
+                  rows = (end - first) / LANES;
     extremes e;
     (void)worker;
     clear(&e);
-    for (; at + LANES <= end; at += LANES)
-        take(&e, l->x + at, LANES);
-    take(&e, l->x + at, end - at);
+    l->isa->f32_extremes(rows, LANES, l->x + first, LANES, e.lo, e.hi, e.bits);
+    l->isa->f32_extremes(1, end - first - rows * LANES, l->x + first + rows * LANES, 0, e.lo, e.hi,
+                         e.bits);
     merge(l, &e);
 }
 
@@ -151,7 +136,8 @@ static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kb
         o->lo = FLT_MAX;
         o->hi = -FLT_MAX;
     }
-    look l = {.o = o, .x = buf->data, .count = count, .lock = PTHREAD_MUTEX_INITIALIZER};
+    look l = {
+        .isa = s->isa, .o = o, .x = buf->data, .count = count, .lock = PTHREAD_MUTEX_INITIALIZER};
     cyg_pool *pool = count < SMALL ? NULL : ctx->pool;
     if (o->channels > 0)
         cyg_pool_for(pool, (o->channels + LANES - 1) / LANES, 0, look_at_channels, &l);

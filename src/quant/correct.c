@@ -8,50 +8,71 @@
 
 #include <math.h>
 
-#include "base/cpu.h"
-#include "kernels/call.h"
+#include "base/pool.h"
+#include "kernels/dispatch.h"
 #include "quant/params.h"
 
-/* Means of rows first..end-1, as floats see them and as they are stored; row: [taps]. */
-static void means(const cyg_rows *r, const cyg_quant *x, int64_t first, int64_t end, float *row,
-                  double *mean, double *stored)
+enum {
+    STRIP = 256,    /* taps that one thread takes */
+    SMALL = 1 << 14 /* weights that are not worth a second one */
+};
+
+/* Half of the rows; threads take taps, then outputs. */
+typedef struct half_errors {
+    const cyg_kernels *isa;
+    const cyg_rows *rows;
+    const cyg_quant *x;
+    int64_t first, end;
+    double *mean, *stored; /* by tap: as floats see them, as they are stored */
+    const float *weights;
+    const cyg_value *q; /* the weights as stored */
+    double *error;      /* by output */
+} half_errors;
+
+static void means(void *arg, unsigned worker, int64_t begin, int64_t end_strip)
 {
-    for (int64_t k = 0; k < r->taps; k++)
-        mean[k] = stored[k] = 0.0;
-    for (int64_t i = first; i < end; i++) {
-        const float *value = r->data + i * r->taps;
-        cyg_quant_stored_row(x, value, row, r->taps);
-        for (int64_t k = 0; k < r->taps; k++) {
-            mean[k] += (double)value[k];
-            stored[k] += (double)row[k];
+    const half_errors *h = arg;
+    const int64_t taps = h->rows->taps, end = end_strip * STRIP < taps ? end_strip * STRIP : taps;
+    (void)worker;
+    for (int64_t k0 = begin * STRIP; k0 < end; k0 += STRIP) {
+        const int64_t width = end - k0 < STRIP ? end - k0 : STRIP;
+        double *mean = h->mean + k0, *stored = h->stored + k0;
+        float row[STRIP];
+        for (int64_t k = 0; k < width; k++)
+            mean[k] = stored[k] = 0.0;
+        for (int64_t i = h->first; i < h->end; i++) {
+            const float *value = h->rows->data + i * taps + k0;
+            cyg_quant_stored_row(h->isa, h->x, value, row, width);
+            for (int64_t k = 0; k < width; k++) {
+                mean[k] += (double)value[k];
+                stored[k] += (double)row[k];
+            }
         }
-    }
-    for (int64_t k = 0; k < r->taps; k++) {
-        mean[k] /= (double)(end - first);
-        stored[k] /= (double)(end - first);
+        for (int64_t k = 0; k < width; k++) {
+            mean[k] /= (double)(h->end - h->first);
+            stored[k] /= (double)(h->end - h->first);
+        }
     }
 }
 
-static void mean_errors(const float *w, const cyg_value *q, const double *mean,
-                        const double *stored, double *error)
+static void mean_errors(void *arg, unsigned worker, int64_t begin, int64_t end)
 {
-    const int64_t channels = q->dims[0], taps = cyg_value_elements(q) / channels;
-    const int8_t *data = q->data;
-    for (int64_t n = 0; n < channels; n++) {
+    const half_errors *h = arg;
+    const int64_t taps = h->rows->taps;
+    const int8_t *data = h->q->data;
+    (void)worker;
+    for (int64_t n = begin; n < end; n++) {
         double real = 0.0, rounded = 0.0;
         for (int64_t k = 0; k < taps; k++) {
-            real += (double)w[n * taps + k] * mean[k];
-            rounded += (double)data[n * taps + k] * stored[k];
+            real += (double)h->weights[n * taps + k] * h->mean[k];
+            rounded += (double)data[n * taps + k] * h->stored[k];
         }
-        error[n] = real - (double)q->quant.scales[n] * rounded;
+        h->error[n] = real - (double)h->q->quant.scales[n] * rounded;
     }
 }
 
 cyg_status cyg_quant_gains_prepare(cyg_scheme *s)
 {
-    cyg_cpu_level_id level;
-    CYG_DO(cyg_cpu_level(s->ctx, &level));
-    s->isa = cyg_kernels_for((int)level);
     /* A node is equalised, its range narrowed, its weights rounded and its bias corrected at most
      * once. */
     s->gains = CYG_NEW_ARRAY(&s->g->arena, cyg_quant_gain, 4 * (size_t)s->node_count + 1);
@@ -79,15 +100,25 @@ cyg_status cyg_quant_correct_bias(cyg_scheme *s, cyg_node_id id, const float *we
     if (r->taps == 0 || half < 1)
         return CYG_OK;
     double *mean = CYG_NEW_ARRAY(s->arena, double, 2 * r->taps);
-    float *row = CYG_NEW_ARRAY(s->arena, float, r->taps);
     double *error = CYG_NEW_ARRAY(s->arena, double, 2 * channels);
     float *bias = CYG_NEW_ARRAY(&g->arena, float, channels);
-    if (mean == NULL || row == NULL || error == NULL || bias == NULL)
+    if (mean == NULL || error == NULL || bias == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     double before = 0.0, after = 0.0;
     for (int part = 0; part < 2; part++) {
-        means(r, &x, part == 0 ? 0 : half, part == 0 ? half : r->count, row, mean, mean + r->taps);
-        mean_errors(weights, q, mean, mean + r->taps, error + part * channels);
+        half_errors h = {.isa = s->isa,
+                         .rows = r,
+                         .x = &x,
+                         .first = part == 0 ? 0 : half,
+                         .end = part == 0 ? half : r->count,
+                         .mean = mean,
+                         .stored = mean + r->taps,
+                         .weights = weights,
+                         .q = q,
+                         .error = error + part * channels};
+        cyg_pool *pool = channels * r->taps < SMALL ? NULL : s->ctx->pool;
+        cyg_pool_for(pool, (r->taps + STRIP - 1) / STRIP, 1, means, &h);
+        cyg_pool_for(pool, channels, 0, mean_errors, &h);
     }
     for (int64_t n = 0; n < channels; n++) {
         const double left = error[channels + n] - error[n];

@@ -197,7 +197,7 @@ static double error_on(const equaliser *e, const double *f, const cyg_quant *q, 
             const float *row = e->rows->data + i * channels + c;
             for (int64_t k = 0; k < width; k++)
                 x[k] = row[k] / (float)f[c + k];
-            cyg_quant_stored_row(q, x, stored, width);
+            cyg_quant_stored_row(e->s->isa, q, x, stored, width);
             for (int64_t k = 0; k < width; k++) {
                 const double d = (double)(x[k] - stored[k]);
                 off[k] += d * d;

@@ -114,15 +114,15 @@ static void search_outputs(void *arg, unsigned worker, int64_t begin, int64_t en
 }
 
 /* Variance of each tap over the rows, none less than a share of their mean. */
-static bool measure_energy(const cyg_rows *r, const cyg_quant *x, int64_t taps, cyg_arena *arena,
-                           float *energy)
+static bool measure_energy(const cyg_kernels *isa, const cyg_rows *r, const cyg_quant *x,
+                           int64_t taps, cyg_arena *arena, float *energy)
 {
     double *sums = CYG_NEW_ARRAY(arena, double, 2 * taps), all = 0.0;
     float *row = CYG_NEW_ARRAY(arena, float, taps);
     if (sums == NULL || row == NULL)
         return false;
     for (int64_t m = 0; r->taps == taps && m < r->count; m++) {
-        cyg_quant_stored_row(x, r->data + m * taps, row, taps);
+        cyg_quant_stored_row(isa, x, r->data + m * taps, row, taps);
         for (int64_t k = 0; k < taps; k++) {
             sums[k] += (double)row[k];
             sums[taps + k] += (double)row[k] * (double)row[k];
@@ -153,7 +153,8 @@ cyg_status cyg_quant_groups(cyg_scheme *s, cyg_node_id id, const cyg_quant *x, c
     r.multipliers = CYG_NEW_ARRAY(keep, uint8_t, channels * r.groups);
     r.trial = CYG_NEW_ARRAY(&scratch, uint8_t, r.groups * (int64_t)cyg_pool_threads(s->ctx->pool));
     const bool ok = energy != NULL && r.scales != NULL && r.multipliers != NULL &&
-                    r.trial != NULL && measure_energy(&s->rows[id.i], x, taps, &scratch, energy);
+                    r.trial != NULL &&
+                    measure_energy(s->isa, &s->rows[id.i], x, taps, &scratch, energy);
     if (ok)
         cyg_pool_for(s->ctx->pool, channels, 16, search_outputs, &r);
     cyg_arena_deinit(&scratch);

@@ -13,7 +13,7 @@
 #include "base/pool.h"
 #include "quant/params.h"
 
-enum { BLOCK = CYG_HESSIAN_BLOCK, DEPTH = 384, ROWS = 96, PANEL = CYG_F32_PANEL };
+enum { BLOCK = CYG_HESSIAN_BLOCK, DEPTH = 384, ROWS = 96, STRIP = 128, PANEL = CYG_F32_PANEL };
 static const double damping = 0.01;
 
 typedef struct factoring {
@@ -24,6 +24,7 @@ typedef struct factoring {
     float *before; /* panels: minus D times the block's rows of L, [first][BLOCK] */
     float *solve;  /* panels of the block's inverse, [BLOCK][BLOCK] */
     float *pivots; /* D */
+    float *row;    /* [taps] a worker */
     int64_t first; /* position of the present block */
 } factoring;
 
@@ -52,41 +53,77 @@ static int by_energy(const void *a, const void *b)
     return (x->tap > y->tap) - (x->tap < y->tap);
 }
 
-/* Rows as stored, less their mean, in order of energy and in both layouts. */
-static bool lay_out(factoring *f, const cyg_rows *r, const cyg_quant *x, bool centred,
-                    cyg_arena *arena)
+/* Sums of taps; threads take strips of them, rows come in their order. */
+typedef struct summing {
+    const factoring *f;
+    const cyg_rows *from;
+    const cyg_quant *x;
+    double *mean; /* by tap: 0 when not centred */
+    energy *by_tap;
+    bool centred;
+} summing;
+
+static void sum_taps(void *arg, unsigned worker, int64_t begin, int64_t end_strip)
 {
-    cyg_hessian *h = f->h;
-    const int64_t taps = r->taps, rows = f->rows;
-    double *mean = CYG_NEW_ARRAY(arena, double, taps);
-    energy *by_tap = CYG_NEW_ARRAY(arena, energy, taps);
-    float *row = CYG_NEW_ARRAY(arena, float, taps);
-    if (mean == NULL || by_tap == NULL || row == NULL)
-        return false;
-    for (int64_t m = 0; m < rows; m++) {
-        cyg_quant_stored_row(x, r->data + m * taps, row, taps);
-        for (int64_t k = 0; k < taps; k++) {
-            mean[k] += (double)row[k];
-            by_tap[k].sum += (double)row[k] * (double)row[k];
+    const summing *job = arg;
+    const int64_t taps = job->from->taps, rows = job->f->rows,
+                  end = end_strip * STRIP < taps ? end_strip * STRIP : taps;
+    (void)worker;
+    for (int64_t k0 = begin * STRIP; k0 < end; k0 += STRIP) {
+        const int64_t width = end - k0 < STRIP ? end - k0 : STRIP;
+        double sum[STRIP] = {0}, square[STRIP] = {0};
+        float row[STRIP];
+        for (int64_t m = 0; m < rows; m++) {
+            cyg_quant_stored_row(job->f->isa, job->x, job->from->data + m * taps + k0, row, width);
+            for (int64_t k = 0; k < width; k++) {
+                sum[k] += (double)row[k];
+                square[k] += (double)row[k] * (double)row[k];
+            }
+        }
+        for (int64_t k = 0; k < width; k++) {
+            const double mean = job->centred ? sum[k] / (double)rows : 0.0;
+            job->mean[k0 + k] = mean;
+            job->by_tap[k0 + k] =
+                (energy){square[k] - (double)rows * mean * mean, (uint32_t)(k0 + k)};
         }
     }
-    for (int64_t k = 0; k < taps; k++) {
-        mean[k] = centred ? mean[k] / (double)rows : 0.0;
-        by_tap[k].sum -= (double)rows * mean[k] * mean[k];
-        by_tap[k].tap = (uint32_t)k;
-    }
-    qsort(by_tap, (size_t)taps, sizeof *by_tap, by_energy);
-    for (int64_t k = 0; k < taps; k++)
-        h->order[k] = by_tap[k].tap;
-    for (int64_t m = 0; m < rows; m++) {
-        cyg_quant_stored_row(x, r->data + m * taps, row, taps);
+}
+
+/* Rows as stored, less their mean, in order of energy and in both layouts; threads take rows. */
+static void lay_out_rows(void *arg, unsigned worker, int64_t begin, int64_t end_block)
+{
+    const summing *job = arg;
+    const factoring *f = job->f;
+    const cyg_hessian *h = f->h;
+    const int64_t taps = job->from->taps, rows = f->rows,
+                  end = end_block * PANEL < rows ? end_block * PANEL : rows;
+    float *row = f->row + (int64_t)worker * taps;
+    for (int64_t m = begin * PANEL; m < end; m++) {
+        cyg_quant_stored_row(f->isa, job->x, job->from->data + m * taps, row, taps);
         for (int64_t k = 0; k < taps; k++) {
             const int64_t p = h->padding + k, tap = h->order[k];
-            const float v = row[tap] - (float)mean[tap];
+            const float v = row[tap] - (float)job->mean[tap];
             f->xt[p * rows + m] = v;
             f->x[p / PANEL * rows * PANEL + m * PANEL + p % PANEL] = v;
         }
     }
+}
+
+static bool lay_out(factoring *f, const cyg_rows *r, const cyg_quant *x, bool centred,
+                    cyg_pool *pool, cyg_arena *arena)
+{
+    const int64_t taps = r->taps;
+    summing job = {.f = f, .from = r, .x = x, .centred = centred};
+    job.mean = CYG_NEW_ARRAY(arena, double, taps);
+    job.by_tap = CYG_NEW_ARRAY(arena, energy, taps);
+    f->row = CYG_NEW_ARRAY(arena, float, taps *cyg_pool_threads(pool));
+    if (job.mean == NULL || job.by_tap == NULL || f->row == NULL)
+        return false;
+    cyg_pool_for(pool, (taps + STRIP - 1) / STRIP, 1, sum_taps, &job);
+    qsort(job.by_tap, (size_t)taps, sizeof *job.by_tap, by_energy);
+    for (int64_t k = 0; k < taps; k++)
+        f->h->order[k] = job.by_tap[k].tap;
+    cyg_pool_for(pool, (f->rows + PANEL - 1) / PANEL, 0, lay_out_rows, &job);
     return true;
 }
 
@@ -243,7 +280,7 @@ cyg_status cyg_hessian_make(cyg_ctx *ctx, const cyg_kernels *isa, const cyg_rows
     f.solve = CYG_NEW_ARRAY(arena, float, BLOCK *BLOCK);
     f.pivots = CYG_NEW_ARRAY(arena, float, size);
     if (h->order == NULL || h->factor == NULL || f.x == NULL || f.xt == NULL || f.before == NULL ||
-        f.solve == NULL || f.pivots == NULL || !lay_out(&f, r, x, centred, arena))
+        f.solve == NULL || f.pivots == NULL || !lay_out(&f, r, x, centred, ctx->pool, arena))
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for second-order rounding of %lld taps",
                         (long long)r->taps);
     cyg_pool_for(ctx->pool, size / BLOCK, 1, multiply, &f);

@@ -109,53 +109,36 @@ double cyg_quant_stored(const cyg_quant *q, float x)
     return (double)x;
 }
 
-void cyg_quant_stored_row(const cyg_quant *q, const float *x, float *out, int64_t count)
+static cyg_f32_grid grid_of(const cyg_quant *q)
 {
     static const struct {
         cyg_type type;
         float lo, hi;
     } limits[] = {{CYG_TYPE_U8, 0, 255}, {CYG_TYPE_S8, -127, 127}, {CYG_TYPE_S16, -32767, 32767}};
-    const float scale = q->scales[0], inverse = (float)(1.0 / (double)scale);
-    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
-        const float lo = limits[i].lo - (float)q->zero_point,
-                    hi = limits[i].hi - (float)q->zero_point;
-        for (int64_t k = 0; q->type == limits[i].type && k < count; k++) {
-            float t = x[k] * inverse;
-            t = t > lo ? t : lo;
-            t = t < hi ? t : hi;
-            out[k] = scale * ((t + 12582912.0f) - 12582912.0f);
+    cyg_f32_grid g = {.scale = q->scales[0], .inverse = (float)(1.0 / (double)q->scales[0])};
+    for (size_t i = 0; i < CYG_COUNT(limits); i++)
+        if (q->type == limits[i].type) {
+            g.lo = limits[i].lo - (float)q->zero_point;
+            g.hi = limits[i].hi - (float)q->zero_point;
         }
-    }
+    return g;
 }
 
-enum { LANES = 16, SMALL = 1 << 14 /* weights that are not worth a second thread */ };
-
-static double sum_lanes(const float *lane)
+void cyg_quant_stored_row(const cyg_kernels *isa, const cyg_quant *q, const float *x, float *out,
+                          int64_t count)
 {
-    double sum = 0.0;
-    for (int i = 0; i < LANES; i++)
-        sum += (double)lane[i];
-    return sum;
+    const cyg_f32_grid g = grid_of(q);
+    isa->f32_round(&g, count, x, out);
 }
 
-double cyg_quant_u8_error(const cyg_quant *q, const float *x, const float *weight, int64_t count)
+double cyg_quant_row_error(const cyg_kernels *isa, const cyg_quant *q, const float *x,
+                           const float *weight, int64_t count)
 {
-    const float scale = q->scales[0], inverse = (float)(1.0 / (double)scale),
-                lo = (float)-q->zero_point, hi = (float)(255 - q->zero_point);
-    float lane[LANES] = {0};
-    for (int64_t at = 0; at < count; at += LANES) {
-        const int many = count - at < LANES ? (int)(count - at) : LANES;
-        for (int i = 0; i < many; i++) {
-            float t = x[at + i] * inverse;
-            t = t > lo ? t : lo;
-            t = t < hi ? t : hi;
-            t = (t + 12582912.0f) - 12582912.0f; /* to the nearest integer */
-            const float off = x[at + i] - t * scale;
-            lane[i] += weight[at + i] * off * off;
-        }
-    }
-    return sum_lanes(lane);
+    const cyg_f32_grid g = grid_of(q);
+    return isa->f32_round_error(&g, count, x, weight);
 }
+
+enum { SMALL = 1 << 14 /* weights that are not worth a second thread */ };
 
 cyg_status cyg_quant_set_bias(cyg_scheme *s, cyg_node_id id, const float *bias, int64_t channels)
 {
@@ -180,9 +163,16 @@ cyg_status cyg_quant_set_bias(cyg_scheme *s, cyg_node_id id, const float *bias, 
     return CYG_OK;
 }
 
+/* rint without a call: from 2^51 on, doubles are whole numbers or may as well be. */
+static double nearest(double x)
+{
+    const double whole = 0x1.8p52;
+    return fabs(x) < 0x1p51 ? (x + whole) - whole : x;
+}
+
 static int64_t saturate(double x, int64_t lo, int64_t hi)
 {
-    x = rint(x);
+    x = nearest(x);
     return x < (double)lo ? lo : x > (double)hi ? hi : (int64_t)x;
 }
 
@@ -239,7 +229,7 @@ static float channel_scale(const float *w, int64_t taps, double bias, const cyg_
         const double scale = (double)usable(s_w);
         double magnitude = 0.0, sum = 0.0;
         for (int64_t k = 0; k < taps; k++) {
-            const double q = rint((double)w[k] / scale);
+            const double q = nearest((double)w[k] / scale);
             magnitude += fabs(q);
             sum += q;
         }

@@ -2,6 +2,7 @@
 #ifndef CYG_QUANT_PARAMS_H
 #define CYG_QUANT_PARAMS_H
 
+#include "kernels/dispatch.h"
 #include "quant/internal.h"
 
 /* U8: asymmetric, zero inside the range. S8 and S16: symmetric; S16 keeps a factor of two in
@@ -20,11 +21,14 @@ cyg_status cyg_quant_constant(cyg_scheme *s, cyg_value_id v, const cyg_quant *q,
                               cyg_value_id *out_v) CYG_MUST_USE;
 /* What is left of a real number x stored with one scale: scale * (q - z). */
 double cyg_quant_stored(const cyg_quant *q, float x);
-/* The same of a row, in binary32: where x lies between two steps it may fall to the other side. */
-void cyg_quant_stored_row(const cyg_quant *q, const float *x, float *out, int64_t count);
-/* sum_k weight[k] (x[k] - stored x[k])^2 for U8, in binary32 with sixteen partial sums: the same
- * bits everywhere. */
-double cyg_quant_u8_error(const cyg_quant *q, const float *x, const float *weight, int64_t count);
+/* The same of a row of U8, S8 or S16, in binary32: where x lies between two steps it may fall to
+ * the other side. */
+void cyg_quant_stored_row(const cyg_kernels *isa, const cyg_quant *q, const float *x, float *out,
+                          int64_t count);
+/* sum_k weight[k] (x[k] - stored x[k])^2 of such a row, in binary32 with sixteen partial sums: the
+ * same bits everywhere. */
+double cyg_quant_row_error(const cyg_kernels *isa, const cyg_quant *q, const float *x,
+                           const float *weight, int64_t count);
 /* Range of a float constant. */
 void cyg_quant_const_range(const cyg_value *v, float *lo, float *hi);
 /* Whether an accumulator holds every sum of an output's weights, sum |w| and sum w, times inputs

@@ -69,32 +69,27 @@ static void round_block(const rounding *r, int64_t n0, int64_t first, const floa
 {
     const cyg_hessian *h = r->h;
     const cyg_weight_grid *g = r->grid;
+    const cyg_f32_codes codes = {CYG_TYPE_S8, 0, g->least, g->most};
     const int64_t panel_stride = h->size * PANEL,
                   columns = g->channels - n0 < PACK ? g->channels - n0 : PACK;
     for (int64_t j = BLOCK - 1; j >= 0 && first + j >= h->padding; j--) {
         const int64_t p = first + j, tap = h->order[p - h->padding];
-        const float *l = h->factor + p * h->stride + first;
-        float w[PACK] = {0}, v[PACK];
+        float w[PACK] = {0}, v[PACK], step[PACK];
+        int8_t q[PACK] = {0};
         for (int64_t n = 0; n < columns; n++)
             w[n] = r->weights[(n0 + n) * g->taps + tap];
         for (int n = 0; n < PACK; n++)
             v[n] = w[n] + c[j * PACK + n];
-        for (int64_t k = j + 1; k < BLOCK; k++)
-            for (int panel = 0; panel < PACK / PANEL; panel++) {
-                const float *e = errors + panel * panel_stride + (first + k) * PANEL;
-                for (int n = 0; n < PANEL; n++)
-                    v[panel * PANEL + n] += l[k] * e[n];
-            }
-        for (int64_t n = 0; n < PACK; n++) {
-            float d = 0.0f;
-            if (n < columns) {
-                const int32_t m = multiplier(g, n0 + n, tap);
-                const float step = g->scales[n0 + n] * (float)m, q = nearest(g, v[n], step);
-                d = w[n] - q * step;
-                r->out[(n0 + n) * g->taps + tap] = (int8_t)((int32_t)q * m);
-            }
-            errors[n / PANEL * panel_stride + p * PANEL + n % PANEL] = d;
-        }
+        if (j < BLOCK - 1)
+            r->isa->f32_gemm(1, PACK, BLOCK - 1 - j, h->factor + p * h->stride + p + 1, BLOCK,
+                             errors + (p + 1) * PANEL, panel_stride, v, PACK, 1);
+        for (int64_t n = 0; n < PACK; n++)
+            step[n] = n < columns ? g->scales[n0 + n] * (float)multiplier(g, n0 + n, tap) : 0.0f;
+        r->isa->f32_encode(&codes, columns, v, step, q);
+        for (int64_t n = 0; n < PACK; n++)
+            errors[n / PANEL * panel_stride + p * PANEL + n % PANEL] = w[n] - (float)q[n] * step[n];
+        for (int64_t n = 0; n < columns; n++)
+            r->out[(n0 + n) * g->taps + tap] = (int8_t)(q[n] * multiplier(g, n0 + n, tap));
     }
 }
 
@@ -142,7 +137,7 @@ static bool prepare_judgement(judgement *j, const cyg_quant *x, int64_t channels
     if (j->stored == NULL || j->panels == NULL || j->wanted == NULL || j->result == NULL)
         return false;
     for (int64_t m = 0; m < j->count; m++)
-        cyg_quant_stored_row(x, j->real + m * taps, j->stored + m * taps, taps);
+        cyg_quant_stored_row(j->isa, x, j->real + m * taps, j->stored + m * taps, taps);
     return true;
 }
 

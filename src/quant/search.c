@@ -94,8 +94,8 @@ static double estimate(const range_search *r, double lo, double hi)
     for (uint32_t i = 0; i < r->reader_count; i++) {
         const cyg_rows *rows = r->readers[i].rows;
         for (int64_t at = 0; at < rows->count / 2; at++)
-            sum += cyg_quant_u8_error(&q, rows->data + at * rows->taps, r->readers[i].power,
-                                      rows->taps);
+            sum += cyg_quant_row_error(r->s->isa, &q, rows->data + at * rows->taps,
+                                       r->readers[i].power, rows->taps);
     }
     return sum;
 }
@@ -108,7 +108,7 @@ static double judge_rows(const range_search *r, const reader *from, const cyg_qu
     double sum = 0.0;
     for (int64_t at = 0; at < count; at++) {
         float *off = r->off + at * taps;
-        cyg_quant_stored_row(q, x + at * taps, off, taps);
+        cyg_quant_stored_row(r->s->isa, q, x + at * taps, off, taps);
         for (int64_t k = 0; k < taps; k++)
             off[k] = x[at * taps + k] - off[k];
     }

@@ -158,6 +158,7 @@ static cyg_status take_over(const cyg_quant_study *t, cyg_scheme *s)
 static cyg_status assign_again(cyg_quant_study *t, cyg_scheme *s)
 {
     cyg_quant_report report = {0};
+    s->isa = t->learned.isa;
     CYG_DO(take_over(t, s));
     CYG_DO(cyg_quant_choose(s));
     CYG_DO(cyg_quant_gains_prepare(s));
