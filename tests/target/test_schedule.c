@@ -493,7 +493,7 @@ static void test_baseline_waits_for_no_later_weights(void **state)
     cyg_npu_program p = {0};
     cyg_npu_schedule_report report;
     cyg_npu_timing t;
-    const cyg_npu_schedule_options options = {CYG_NPU_SCHEDULE_BASELINE, 0};
+    const cyg_npu_schedule_options options = {CYG_NPU_SCHEDULE_BASELINE, 0, NULL};
     OK(&ctx, cyg_npu_schedule(&ctx, &m, &k.tasks, &options, &arena, &p, &report));
     assert_true(report.fits);
     OK(&ctx, cyg_npu_time(&ctx, &m, &p, &arena, &t));
