@@ -79,16 +79,11 @@ static cyg_status optimise(simplify_job *job, cyg_graph *g)
     return cyg_optimise(ctx, g, &options, &job->report);
 }
 
-/* What is in the result need not stay in memory: of constants that lie in the source file, the
- * pages go back. */
+/* What is in the result need not stay in memory. */
 static void release(void *user, const void *data, size_t bytes)
 {
-    for (const cyg_graph *g = user; g != NULL; g = g->lender)
-        for (uint32_t i = 0; i < g->map_count; i++) {
-            const uintptr_t begin = (uintptr_t)g->maps[i].data, at = (uintptr_t)data;
-            if (at >= begin && at - begin < g->maps[i].size)
-                cyg_map_release_pages(&g->maps[i], at - begin, bytes);
-        }
+    if (bytes >= 1 << 16)
+        (void)cyg_graph_release_map(user, data);
 }
 
 /* From file to file; nothing but the file is left of it. */

@@ -77,6 +77,7 @@ static cyg_status compare(cyg_app *app, const char *original, const char *result
     cyg_ctx *ctx = &app->ctx;
     cyg_graph *g = NULL;
     CYG_DO(import(app, result, NULL, &g));
+    cyg_memory_trim();
     cyg_status st = CYG_OK;
     uint32_t i = 0;
     for (; i < p->runs && st == CYG_OK; i++) {
@@ -102,6 +103,7 @@ cyg_status cyg_prove(cyg_app *app, const char *original, const char *result, cyg
     cyg_check *checks[CYG_PROOF_RUNS] = {0};
     bool batch, others;
     cyg_status st = import(app, original, p->shapes, &g);
+    cyg_memory_trim();
     if (st == CYG_OK) {
         look_for_symbols(g, &batch, &others);
         p->runs = batch ? CYG_PROOF_RUNS : 1;

@@ -2,17 +2,20 @@
 #ifndef CYG_INTERP_BUFFERS_H
 #define CYG_INTERP_BUFFERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct cyg_buffer_block cyg_buffer_block;
 typedef struct cyg_buffers {
     cyg_buffer_block *free_list;
+    size_t in_use, free, most; /* bytes; most: that ever were in use */
+    bool lean; /* for one run: all buffers together take no more than those in use at the peak */
 } cyg_buffers;
 
-void *cyg_buffers_get(cyg_buffers *b,
-                      size_t bytes);              /* NULL = out of memory; never NULL for 0 bytes */
+/* NULL = out of memory; never NULL for 0 bytes. */
+void *cyg_buffers_get(cyg_buffers *b, size_t bytes);
 void cyg_buffers_put(cyg_buffers *b, void *data); /* NULL is fine */
-void cyg_buffers_deinit(
-    cyg_buffers *b); /* frees the free list: everything must have been put back */
+/* Frees the free list: everything must have been put back. */
+void cyg_buffers_deinit(cyg_buffers *b);
 
 #endif

@@ -29,6 +29,7 @@ struct cyg_interp {
     cyg_graph *g; /* clone */
     cyg_interp_options options;
     cyg_arena arena;     /* lowered calls that stay */
+    cyg_arena call;      /* the one at hand, when nodes run once */
     cached_node *nodes;  /* by position in order */
     cyg_kbuf *values;    /* by value id; data NULL = not available */
     uint32_t *root;      /* value whose buffer this one shares */
@@ -91,6 +92,7 @@ cyg_status cyg_interp_create(cyg_ctx *ctx, cyg_graph *g, const cyg_interp_option
     cyg_arena_init(&it->arena);
     if (options != NULL)
         it->options = *options;
+    it->buffers.lean = it->options.once;
     it->g = cyg_graph_clone(g);
     cyg_status status = it->g == NULL
                             ? CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for a copy of the graph")
@@ -137,6 +139,7 @@ void cyg_interp_destroy(cyg_interp *it)
     cyg_scratch_deinit(&it->scratch);
     cyg_graph_destroy(it->g);
     cyg_arena_deinit(&it->arena);
+    cyg_arena_deinit(&it->call);
     free(it);
 }
 
@@ -364,7 +367,8 @@ static cyg_status run_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
         cyg_node_call_deinit(&cached->call);
         it->saw_data = false;
         CYG_DO(infer_node(ctx, it, position));
-        CYG_DO(cyg_node_call_init(ctx, it->g, id, &it->arena, data_of, it, &cached->call));
+        CYG_DO(cyg_node_call_init(ctx, it->g, id, it->options.once ? &it->call : &it->arena,
+                                  data_of, it, &cached->call));
         cached->ready = true;
         cached->by_data = it->saw_data;
     }
@@ -381,18 +385,22 @@ static cyg_status run_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
     return CYG_OK;
 }
 
-/* After the only run of a node: a constant that it alone reads has been read, or packed. */
+/* After the only run of a node: a constant that it alone reads has been read, or packed. One that
+ * lies in a file comes back from there when it is read again. */
 static void release_constants(cyg_interp *it, uint32_t position)
 {
     const cyg_node *n = cyg_nod(it->g, it->g->order[position]);
+    const bool is_view = it->nodes[position].call.lowered.is_view;
     for (uint32_t k = 0; k < n->in_count; k++) {
         const cyg_value *v = cyg_value_is_none(n->in[k]) ? NULL : cyg_val(it->g, n->in[k]);
-        if (v != NULL && v->is_const && v->bytes >= LARGE && it->base_uses[n->in[k].i] == 1 &&
-            !it->nodes[position].call.lowered.is_view)
+        if (v == NULL || !v->is_const || v->bytes < LARGE || cyg_graph_release_map(it->g, v->data))
+            continue;
+        if (it->base_uses[n->in[k].i] == 1 && !is_view)
             cyg_memory_release(v->data, v->bytes);
     }
     cyg_node_call_deinit(&it->nodes[position].call);
     it->nodes[position].ready = false;
+    cyg_arena_reset(&it->call);
 }
 
 static cyg_status observe(cyg_ctx *ctx, cyg_interp *it, cyg_value_id v)

@@ -29,6 +29,7 @@ cyg_status cyg_node_call_init(cyg_ctx *ctx, const cyg_graph *g, cyg_node_id n, c
 {
     memset(out_call, 0, sizeof *out_call);
     out_call->name = cyg_nod(g, n)->name;
+    out_call->g = g;
     CYG_DO(cyg_lower_node(ctx, g, n, arena, data_of, user, &out_call->lowered));
     const cyg_lowered *low = &out_call->lowered;
     out_call->in = CYG_NEW_ARRAY(arena, cyg_kbuf, low->in_count + 1);
@@ -43,6 +44,18 @@ cyg_status cyg_node_call_init(cyg_ctx *ctx, const cyg_graph *g, cyg_node_id n, c
                                  .out = out_call->out,
                                  .params = low->params};
     return CYG_OK;
+}
+
+enum { WEIGHTS = 1 }; /* the operand that kernels pack */
+
+/* Packed weights are not looked at again: an aligned copy of them was for packing only. */
+static void drop_packed(cyg_node_call *c)
+{
+    if (WEIGHTS >= c->call.in_count || c->is_widened || c->in[WEIGHTS].data != c->wide[WEIGHTS])
+        return;
+    free(c->wide[WEIGHTS]);
+    c->wide[WEIGHTS] = NULL;
+    c->in[WEIGHTS].data = NULL;
 }
 
 static cyg_status prepare(cyg_ctx *ctx, cyg_node_call *c)
@@ -61,6 +74,7 @@ static cyg_status prepare(cyg_ctx *ctx, cyg_node_call *c)
                             c->name);
         info->prepare(&c->call, c->prepared);
         c->call.prepared = c->prepared;
+        drop_packed(c);
     }
     c->is_checked = true;
     return CYG_OK;
@@ -73,6 +87,8 @@ static cyg_status align_operand(cyg_ctx *ctx, cyg_node_call *c, uint32_t i)
     cyg_kbuf *b = &c->in[i];
     if (b->type != CYG_TYPE_F32 || (uintptr_t)b->data % sizeof(float) == 0)
         return CYG_OK;
+    if (i == WEIGHTS && c->prepared != NULL)
+        return CYG_OK;
     const size_t bytes = (size_t)cyg_count_of(b) * sizeof(float);
     const bool is_done = b->is_const != 0 && c->wide[i] != NULL;
     if (c->wide[i] == NULL)
@@ -81,6 +97,7 @@ static cyg_status align_operand(cyg_ctx *ctx, cyg_node_call *c, uint32_t i)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for an operand of \"%s\"", c->name);
     if (!is_done)
         memcpy(c->wide[i], b->data, bytes);
+    (void)cyg_graph_release_map(c->g, b->data);
     b->data = c->wide[i];
     return CYG_OK;
 }

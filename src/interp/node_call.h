@@ -15,7 +15,8 @@ typedef struct cyg_node_call {
     bool is_widened;
     void *prepared; /* heap */
     bool is_checked;
-    const char *name; /* node's, lent */
+    const char *name;   /* node's, lent */
+    const cyg_graph *g; /* lent */
 } cyg_node_call;
 
 cyg_status cyg_node_call_init(cyg_ctx *ctx, const cyg_graph *g, cyg_node_id n, cyg_arena *arena,

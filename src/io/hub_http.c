@@ -15,6 +15,7 @@
  * addresses there. */
 #include "io/hub_parts.h"
 
+#define CURL_DISABLE_TYPECHECK /* calls go through pointers */
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 
 #include "base/ctx.h"
 #include "base/file.h"
+#include "io/late.h"
 
 enum {
     MOST_HOPS = 10,
@@ -34,21 +36,40 @@ enum {
     LONGEST_PAUSE = 60
 };
 
+static struct {
+#define CYG_LATE(f) __typeof__(&f) f;
+#include "io/late_curl.def"
+#undef CYG_LATE
+} lib;
+
+static cyg_status open_library(cyg_ctx *ctx)
+{
+    static const char *const names[] = {
+#define CYG_LATE(f) #f,
+#include "io/late_curl.def"
+#undef CYG_LATE
+    };
+    static const cyg_late late = {"libcurl.so.4", "to fetch models", names, CYG_COUNT(names)};
+    static int ready;
+    return cyg_late_open(ctx, &late, &lib, &ready);
+}
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static CURLcode started;
 
 static void start_curl(void)
 {
-    started = curl_global_init(CURL_GLOBAL_DEFAULT);
+    started = lib.curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
 cyg_status cyg_hub_connect(cyg_ctx *ctx, cyg_hub_session *s)
 {
+    CYG_DO(open_library(ctx));
     pthread_once(&once, start_curl);
     if (started == CURLE_OK && s->multi == NULL)
-        s->multi = curl_multi_init();
+        s->multi = lib.curl_multi_init();
     if (started == CURLE_OK && s->curl == NULL)
-        s->curl = curl_easy_init();
+        s->curl = lib.curl_easy_init();
     if (s->multi == NULL || s->curl == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "%s: libcurl does not start", s->name);
     return CYG_OK;
@@ -57,21 +78,21 @@ cyg_status cyg_hub_connect(cyg_ctx *ctx, cyg_hub_session *s)
 void cyg_hub_disconnect(cyg_hub_session *s)
 {
     if (s->curl != NULL)
-        curl_easy_cleanup(s->curl);
+        lib.curl_easy_cleanup(s->curl);
     if (s->multi != NULL)
-        curl_multi_cleanup(s->multi);
+        lib.curl_multi_cleanup(s->multi);
     s->curl = s->multi = NULL;
 }
 
 const char *cyg_hub_url(cyg_hub_session *s, const char *revision, const char *file)
 {
-    char *rev = curl_easy_escape(s->curl, revision, 0);
-    char *name = curl_easy_escape(s->curl, file, 0);
+    char *rev = lib.curl_easy_escape(s->curl, revision, 0);
+    char *name = lib.curl_easy_escape(s->curl, file, 0);
     const char *url = NULL;
     if (rev != NULL && name != NULL)
         url = cyg_arena_printf(&s->arena, "%s/%s/resolve/%s/%s", s->endpoint, s->repo, rev, name);
-    curl_free(rev);
-    curl_free(name);
+    lib.curl_free(rev);
+    lib.curl_free(name);
     return url;
 }
 
@@ -246,14 +267,14 @@ static struct curl_slist *header_list(const hop *h)
     if (request->from > 0 && request->if_range != NULL)
         fine = fine && asprintf(&lines[count++], "If-Range: %s", request->if_range) > 0;
     for (size_t i = 0; i < count && fine; i++) {
-        struct curl_slist *longer = curl_slist_append(list, lines[i]);
+        struct curl_slist *longer = lib.curl_slist_append(list, lines[i]);
         fine = longer != NULL;
         list = fine ? longer : list;
     }
     for (size_t i = 0; i < count; i++)
         free(lines[i]);
     if (!fine) {
-        curl_slist_free_all(list);
+        lib.curl_slist_free_all(list);
         return NULL;
     }
     return list;
@@ -265,8 +286,8 @@ static CURLcode set_options(hop *h, const char *url, struct curl_slist *headers)
     CURLcode code = CURLE_OK;
 #define SET(option, value)                                                                         \
     if (code == CURLE_OK)                                                                          \
-    code = curl_easy_setopt(c, option, value)
-    curl_easy_reset(c);
+    code = lib.curl_easy_setopt(c, option, value)
+    lib.curl_easy_reset(c);
     SET(CURLOPT_ERRORBUFFER, h->detail);
     SET(CURLOPT_URL, url);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
@@ -285,7 +306,7 @@ static CURLcode set_options(hop *h, const char *url, struct curl_slist *headers)
         SET(CURLOPT_CAINFO, authorities);
 #undef SET
     /* a wish only: a handle whose last try found no host keeps its buffer and refuses */
-    (void)curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 256L * 1024);
+    (void)lib.curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 256L * 1024);
     return code;
 }
 
@@ -296,7 +317,7 @@ static cyg_status drive(cyg_ctx *ctx, hop *h, CURLcode *out_code)
     const double start = cyg_seconds();
     h->last_byte = start;
     for (int running = 1;;) {
-        if (curl_multi_perform(s->multi, &running) != CURLM_OK)
+        if (lib.curl_multi_perform(s->multi, &running) != CURLM_OK)
             return CYG_FAIL(ctx, CYG_E_NOMEM, "%s: libcurl cannot go on", h->reply->url);
         if (running == 0)
             break;
@@ -309,11 +330,11 @@ static cyg_status drive(cyg_ctx *ctx, hop *h, CURLcode *out_code)
             *out_code = CURLE_OPERATION_TIMEDOUT;
             return CYG_OK;
         }
-        if (curl_multi_poll(s->multi, NULL, 0, POLL_MS, NULL) != CURLM_OK)
+        if (lib.curl_multi_poll(s->multi, NULL, 0, POLL_MS, NULL) != CURLM_OK)
             return CYG_FAIL(ctx, CYG_E_NOMEM, "%s: libcurl cannot wait", h->reply->url);
     }
     int left = 0;
-    const CURLMsg *message = curl_multi_info_read(s->multi, &left);
+    const CURLMsg *message = lib.curl_multi_info_read(s->multi, &left);
     *out_code =
         message != NULL && message->msg == CURLMSG_DONE ? message->data.result : CURLE_FAILED_INIT;
     return CYG_OK;
@@ -361,7 +382,8 @@ static cyg_status judge(cyg_ctx *ctx, hop *h, CURLcode code)
         return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: more than %d bytes of headers", r->url,
                         MOST_HEADERS);
     char text[CURL_ERROR_SIZE + 4];
-    cyg_hub_clean(h->detail[0] != '\0' ? h->detail : curl_easy_strerror(code), text, sizeof text);
+    cyg_hub_clean(h->detail[0] != '\0' ? h->detail : lib.curl_easy_strerror(code), text,
+                  sizeof text);
     if (is_passing(code)) {
         r->again = true;
         snprintf(r->why, sizeof r->why, "%s", text);
@@ -387,17 +409,17 @@ static cyg_status run_hop(cyg_ctx *ctx, hop *h, const char *url)
     h->header_bytes = h->error_bytes = 0;
     if (headers == NULL || (code = set_options(h, url, headers)) != CURLE_OK)
         goto done;
-    if (curl_multi_add_handle(h->s->multi, h->s->curl) != CURLM_OK) {
+    if (lib.curl_multi_add_handle(h->s->multi, h->s->curl) != CURLM_OK) {
         code = CURLE_OUT_OF_MEMORY;
         goto done;
     }
     status = drive(ctx, h, &code);
-    curl_multi_remove_handle(h->s->multi, h->s->curl);
+    lib.curl_multi_remove_handle(h->s->multi, h->s->curl);
 
 done:
     if (status == CYG_OK)
         status = judge(ctx, h, code);
-    curl_slist_free_all(headers);
+    lib.curl_slist_free_all(headers);
     return status;
 }
 
@@ -409,22 +431,23 @@ typedef struct origin {
 
 static void origin_deinit(origin *o)
 {
-    curl_free(o->scheme);
-    curl_free(o->host);
-    curl_free(o->port);
+    lib.curl_free(o->scheme);
+    lib.curl_free(o->host);
+    lib.curl_free(o->port);
 }
 
 /* False when url is no address we go to. */
 static bool origin_init(origin *o, const char *url)
 {
     *o = (origin){0};
-    CURLU *u = curl_url();
-    const bool fine = u != NULL && curl_url_set(u, CURLUPART_URL, url, CURLU_DISALLOW_USER) == 0 &&
-                      curl_url_get(u, CURLUPART_SCHEME, &o->scheme, 0) == 0 &&
-                      curl_url_get(u, CURLUPART_HOST, &o->host, 0) == 0 &&
-                      curl_url_get(u, CURLUPART_PORT, &o->port, CURLU_DEFAULT_PORT) == 0 &&
+    CURLU *u = lib.curl_url();
+    const bool fine = u != NULL &&
+                      lib.curl_url_set(u, CURLUPART_URL, url, CURLU_DISALLOW_USER) == 0 &&
+                      lib.curl_url_get(u, CURLUPART_SCHEME, &o->scheme, 0) == 0 &&
+                      lib.curl_url_get(u, CURLUPART_HOST, &o->host, 0) == 0 &&
+                      lib.curl_url_get(u, CURLUPART_PORT, &o->port, CURLU_DEFAULT_PORT) == 0 &&
                       (strcasecmp(o->scheme, "https") == 0 || strcasecmp(o->scheme, "http") == 0);
-    curl_url_cleanup(u);
+    lib.curl_url_cleanup(u);
     return fine;
 }
 
@@ -484,7 +507,7 @@ cyg_status cyg_hub_request_once(cyg_ctx *ctx, cyg_hub_session *s, const cyg_hub_
         status = run_hop(ctx, &h, url);
         const char *to = NULL;
         if (status != CYG_OK || reply->again || !is_redirect(reply->status) ||
-            curl_easy_getinfo(s->curl, CURLINFO_REDIRECT_URL, &to) != CURLE_OK || to == NULL)
+            lib.curl_easy_getinfo(s->curl, CURLINFO_REDIRECT_URL, &to) != CURLE_OK || to == NULL)
             break;
         if (hops == MOST_HOPS) {
             status = CYG_FAIL(ctx, CYG_E_IO, "%s: more than %d redirects", reply->url, MOST_HOPS);

@@ -9,8 +9,6 @@
  * programs. */
 #include "io/archive_parts.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -21,41 +19,42 @@
 
 #include "base/ctx.h"
 #include "base/file.h"
+#include "io/late_archive.h"
 
 enum { READ_BLOCK = 128 * 1024 };
 
 static struct archive *new_reader(void)
 {
-    struct archive *r = archive_read_new();
+    struct archive *r = cyg_libarchive.archive_read_new();
     if (r == NULL)
         return NULL;
-    if (archive_read_support_format_tar(r) != ARCHIVE_OK ||
-        archive_read_support_format_zip(r) != ARCHIVE_OK ||
-        archive_read_support_filter_gzip(r) != ARCHIVE_OK) {
-        archive_read_free(r);
+    if (cyg_libarchive.archive_read_support_format_tar(r) != ARCHIVE_OK ||
+        cyg_libarchive.archive_read_support_format_zip(r) != ARCHIVE_OK ||
+        cyg_libarchive.archive_read_support_filter_gzip(r) != ARCHIVE_OK) {
+        cyg_libarchive.archive_read_free(r);
         return NULL;
     }
     /* ARCHIVE_WARN: this libarchive would start a program for it; then the archive is reported as
      * unknown. */
-    (void)archive_read_support_filter_bzip2(r);
-    (void)archive_read_support_filter_xz(r);
-    (void)archive_read_support_filter_zstd(r);
+    (void)cyg_libarchive.archive_read_support_filter_bzip2(r);
+    (void)cyg_libarchive.archive_read_support_filter_xz(r);
+    (void)cyg_libarchive.archive_read_support_filter_zstd(r);
     return r;
 }
 
 static cyg_status fail(cyg_ctx *ctx, const cyg_archive *a, struct archive *r, const char *doing)
 {
-    const char *why = archive_error_string(r);
-    const int code = archive_errno(r);
+    const char *why = cyg_libarchive.archive_error_string(r);
+    const int code = cyg_libarchive.archive_errno(r);
     return CYG_FAIL(ctx, code == ENOMEM ? CYG_E_NOMEM : CYG_E_FORMAT, "%s: %s: %s", a->path, doing,
                     why != NULL ? why : "unknown error");
 }
 
 static const char *name_of(struct archive_entry *entry)
 {
-    const char *name = archive_entry_pathname(entry);
+    const char *name = cyg_libarchive.archive_entry_pathname(entry);
     if (name == NULL)
-        name = archive_entry_pathname_utf8(entry);
+        name = cyg_libarchive.archive_entry_pathname_utf8(entry);
     if (name == NULL)
         return NULL;
     while (strncmp(name, "./", 2) == 0)
@@ -68,21 +67,25 @@ static cyg_status add_header(cyg_ctx *ctx, cyg_archive *a, struct archive *r,
                              struct archive_entry *entry, uint64_t ordinal)
 {
     const char *name = name_of(entry);
-    if (archive_entry_filetype(entry) == AE_IFDIR)
+    if (cyg_libarchive.archive_entry_filetype(entry) == AE_IFDIR)
         return CYG_OK;
-    if (name == NULL || name[0] == '\0' || archive_entry_filetype(entry) != AE_IFREG ||
-        archive_entry_hardlink(entry) != NULL || cyg_archive_is_junk(name)) {
+    if (name == NULL || name[0] == '\0' ||
+        cyg_libarchive.archive_entry_filetype(entry) != AE_IFREG ||
+        cyg_libarchive.archive_entry_hardlink(entry) != NULL || cyg_archive_is_junk(name)) {
         a->skipped++;
         return CYG_OK;
     }
-    const int64_t size = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0;
+    const int64_t size = cyg_libarchive.archive_entry_size_is_set(entry)
+                             ? cyg_libarchive.archive_entry_size(entry)
+                             : 0;
     CYG_DO(cyg_archive_add(ctx, a, name, size > 0 ? (uint64_t)size : 0, ordinal));
-    a->members[a->count - 1].offset = (uint64_t)archive_read_header_position(r);
+    a->members[a->count - 1].offset = (uint64_t)cyg_libarchive.archive_read_header_position(r);
     return CYG_OK;
 }
 
 cyg_status cyg_packed_list(cyg_ctx *ctx, cyg_archive *a)
 {
+    CYG_DO(cyg_libarchive_open(ctx)); /* every archive is listed before it is read */
     struct archive *r = new_reader();
     if (r == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "%s: out of memory", a->path);
@@ -91,13 +94,13 @@ cyg_status cyg_packed_list(cyg_ctx *ctx, cyg_archive *a)
         status = CYG_FAIL(ctx, CYG_E_IO, "%s: no such file or folder", a->path);
         goto done;
     }
-    if (archive_read_open_filename(r, a->path, READ_BLOCK) != ARCHIVE_OK) {
+    if (cyg_libarchive.archive_read_open_filename(r, a->path, READ_BLOCK) != ARCHIVE_OK) {
         status = fail(ctx, a, r, "neither a folder nor a tar, tar.gz or zip archive");
         goto done;
     }
     for (uint64_t ordinal = 0; status == CYG_OK; ordinal++) {
         struct archive_entry *entry = NULL;
-        const int code = archive_read_next_header(r, &entry);
+        const int code = cyg_libarchive.archive_read_next_header(r, &entry);
         if (code == ARCHIVE_EOF)
             break;
         if (code != ARCHIVE_OK && code != ARCHIVE_WARN)
@@ -109,17 +112,18 @@ cyg_status cyg_packed_list(cyg_ctx *ctx, cyg_archive *a)
         if (status == CYG_OK)
             status = cyg_ctx_check_cancelled(ctx);
     }
-    a->is_plain_tar = archive_filter_count(r) == 1 &&
-                      (archive_format(r) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
+    a->is_plain_tar =
+        cyg_libarchive.archive_filter_count(r) == 1 &&
+        (cyg_libarchive.archive_format(r) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
 done:
-    archive_read_free(r);
+    cyg_libarchive.archive_read_free(r);
     return status;
 }
 
 void cyg_packed_close(cyg_archive *a)
 {
     if (a->pass != NULL)
-        archive_read_free(a->pass);
+        cyg_libarchive.archive_read_free(a->pass);
     a->pass = NULL;
     if (a->fd > 0)
         close(a->fd);
@@ -135,7 +139,7 @@ static cyg_status start_pass(cyg_ctx *ctx, cyg_archive *a, const cyg_archive_mem
         return CYG_FAIL(ctx, CYG_E_NOMEM, "%s: out of memory", a->path);
     a->next = 0;
     if (!a->is_plain_tar) {
-        if (archive_read_open_filename(a->pass, a->path, READ_BLOCK) != ARCHIVE_OK)
+        if (cyg_libarchive.archive_read_open_filename(a->pass, a->path, READ_BLOCK) != ARCHIVE_OK)
             return fail(ctx, a, a->pass, "cannot open again");
         return CYG_OK;
     }
@@ -144,7 +148,7 @@ static cyg_status start_pass(cyg_ctx *ctx, cyg_archive *a, const cyg_archive_mem
         return CYG_FAIL(ctx, CYG_E_IO, "%s: cannot open again: %s", a->path, strerror(errno));
     a->fd = fd;
     if (lseek(fd, (off_t)m->offset, SEEK_SET) < 0 ||
-        archive_read_open_fd(a->pass, fd, READ_BLOCK) != ARCHIVE_OK)
+        cyg_libarchive.archive_read_open_fd(a->pass, fd, READ_BLOCK) != ARCHIVE_OK)
         return fail(ctx, a, a->pass, "cannot open again");
     a->next = m->position;
     return CYG_OK;
@@ -158,7 +162,7 @@ static cyg_status seek_member(cyg_ctx *ctx, cyg_archive *a, const cyg_archive_me
         CYG_DO(start_pass(ctx, a, m));
     for (;;) {
         struct archive_entry *entry = NULL;
-        const int code = archive_read_next_header(a->pass, &entry);
+        const int code = cyg_libarchive.archive_read_next_header(a->pass, &entry);
         if (code == ARCHIVE_EOF)
             return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: \"%s\" is gone since it was listed", a->path,
                             m->name);
@@ -182,9 +186,9 @@ static cyg_status read_content(cyg_ctx *ctx, cyg_archive *a, const cyg_archive_m
     size_t cap = m->size > 0 ? (size_t)m->size + 1 : READ_BLOCK, size = 0;
     uint8_t *data = malloc(cap);
     while (data != NULL) {
-        const la_ssize_t n = archive_read_data(a->pass, data + size, cap - size);
+        const la_ssize_t n = cyg_libarchive.archive_read_data(a->pass, data + size, cap - size);
         if (n < 0) {
-            const char *why = archive_error_string(a->pass);
+            const char *why = cyg_libarchive.archive_error_string(a->pass);
             free(data);
             return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: \"%s\" is damaged after %zu bytes: %s", a->path,
                             m->name, size, why != NULL ? why : "unknown error");

@@ -5,13 +5,12 @@
  * a compressed storage is refused. data.pkl alone may be compressed, by tools that repack archives:
  * libarchive unpacks it, up to the largest pickle that would be read. TorchScript archives are zips
  * of the same make with code in them, and are refused by name. */
-#include <archive.h>
-#include <archive_entry.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/late_archive.h"
 #include "io/stored_zip.h"
 #include "io/torch_state.h"
 
@@ -62,18 +61,19 @@ static cyg_status read_unpacked(cyg_ctx *ctx, torch_zip *t, struct archive *a, c
                                 const cyg_zip_member *m)
 {
     struct archive_entry *entry;
-    if (archive_read_support_format_zip_seekable(a) != ARCHIVE_OK ||
-        archive_read_open_memory(a, map.data, map.size) != ARCHIVE_OK)
-        return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: %s", t->path, archive_error_string(a));
-    while (archive_read_next_header(a, &entry) == ARCHIVE_OK) {
-        const char *name = archive_entry_pathname(entry);
+    if (cyg_libarchive.archive_read_support_format_zip_seekable(a) != ARCHIVE_OK ||
+        cyg_libarchive.archive_read_open_memory(a, map.data, map.size) != ARCHIVE_OK)
+        return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: %s", t->path,
+                        cyg_libarchive.archive_error_string(a));
+    while (cyg_libarchive.archive_read_next_header(a, &entry) == ARCHIVE_OK) {
+        const char *name = cyg_libarchive.archive_entry_pathname(entry);
         if (name == NULL || strlen(name) != m->name_size ||
             memcmp(name, m->name, m->name_size) != 0)
             continue;
         t->unpacked = malloc(m->size + 1);
         if (t->unpacked == NULL)
             return CYG_FAIL(ctx, CYG_E_NOMEM, "%s: out of memory", t->path);
-        if (archive_read_data(a, t->unpacked, m->size + 1) != (la_ssize_t)m->size)
+        if (cyg_libarchive.archive_read_data(a, t->unpacked, m->size + 1) != (la_ssize_t)m->size)
             break;
         return CYG_OK;
     }
@@ -92,11 +92,12 @@ static cyg_status read_pickle(cyg_ctx *ctx, torch_zip *t, cyg_map map, const cyg
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
                         "%s: data.pkl is packed by method %u to %zu bytes; expected it stored",
                         t->path, m->method, m->size);
-    struct archive *a = archive_read_new();
+    CYG_DO(cyg_libarchive_open(ctx));
+    struct archive *a = cyg_libarchive.archive_read_new();
     if (a == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "%s: out of memory", t->path);
     const cyg_status status = read_unpacked(ctx, t, a, map, m);
-    archive_read_free(a);
+    cyg_libarchive.archive_read_free(a);
     *out_data = t->unpacked;
     return status;
 }

@@ -46,6 +46,7 @@ void cyg_graph_take_over(cyg_graph *g, cyg_graph *now)
     *g = *now;
     *now = former;
     g->lender = now;
+    g->origin = NULL;
 }
 
 cyg_graph *cyg_graph_clone(const cyg_graph *g)
@@ -55,6 +56,7 @@ cyg_graph *cyg_graph_clone(const cyg_graph *g)
         return NULL;
     to->name = cyg_arena_strdup(&to->arena, g->name);
     to->opset = g->opset;
+    to->origin = g;
     for (uint32_t i = 1; i < g->symbol_count; i++)
         cyg_graph_symbol(to, g->symbols[i]);
     for (uint32_t i = 0; i < g->source_count; i++)

@@ -93,6 +93,19 @@ cyg_status cyg_graph_adopt_map(cyg_ctx *ctx, cyg_graph *g, cyg_map *map)
     return CYG_OK;
 }
 
+bool cyg_graph_release_map(const cyg_graph *g, const void *data)
+{
+    const uintptr_t at = (uintptr_t)data;
+    for (; g != NULL; g = g->lender != NULL ? g->lender : g->origin)
+        for (uint32_t i = 0; i < g->map_count; i++)
+            if (at >= (uintptr_t)g->maps[i].data &&
+                at - (uintptr_t)g->maps[i].data < g->maps[i].size) {
+                cyg_map_release_pages(&g->maps[i], 0, g->maps[i].size);
+                return true;
+            }
+    return false;
+}
+
 /* ---- values ---- */
 
 cyg_value_id cyg_graph_add_value(cyg_graph *g, const char *name, cyg_type type, int rank,

@@ -198,6 +198,7 @@ typedef struct cyg_graph {
                    replace them and when a check has run. False unless the owner says so */
     struct cyg_graph
         *lender; /* NULL, or the graph that constants are borrowed from: dies with it */
+    const struct cyg_graph *origin; /* NULL, or what it is a clone of: outlives it */
     /* private to ir */
     bool failed;    /* an adder ran out of memory */
     cyg_edit *edit; /* while it is being rewritten: edit.c */
@@ -210,6 +211,12 @@ cyg_graph *cyg_graph_create(void); /* NULL = out of memory */
 void cyg_graph_destroy(cyg_graph *g);
 /* The graph closes the map when it is destroyed; *map is cleared. */
 cyg_status cyg_graph_adopt_map(cyg_ctx *ctx, cyg_graph *g, cyg_map *map) CYG_MUST_USE;
+
+/* The constant that begins at data is not needed for now: when it lies in a map of g, or of a graph
+ * that g has its constants from, all of that map's pages go back (a page in use comes again from
+ * the file; a kernel may map far more than was touched, which is why it is the whole map). False
+ * when it lies elsewhere. */
+bool cyg_graph_release_map(const cyg_graph *g, const void *data);
 
 /* Adders return a none-id when out of memory; cyg_graph_failed() then holds and cyg_graph_verify
  * reports it, so that callers may check once at the end of a construction. Names are copied; NULL

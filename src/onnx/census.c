@@ -46,7 +46,7 @@ cyg_status cyg_onnx_count(cyg_ctx *ctx, const char *path, cyg_arena *arena,
     *out_census = (cyg_onnx_census){0};
     CYG_DO(cyg_map_open(ctx, path, &map));
     out_census->bytes = map.size;
-    cyg_status st = cyg_onnx_decode(ctx, path, (cyg_span){map.data, map.size}, arena, &model);
+    cyg_status st = cyg_onnx_decode(ctx, path, (cyg_span){map.data, map.size}, true, arena, &model);
     if (st == CYG_OK)
         st = count_types(ctx, &model.graph, arena, out_census);
     cyg_map_close(&map);

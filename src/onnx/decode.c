@@ -506,11 +506,13 @@ static cyg_status read_model(decoder *d, cyg_wire *w, cyg_onnx_model *m)
     }
 }
 
-cyg_status cyg_onnx_decode(cyg_ctx *ctx, const char *path, cyg_span bytes, cyg_arena *arena,
-                           cyg_onnx_model *out_model)
+cyg_status cyg_onnx_decode(cyg_ctx *ctx, const char *path, cyg_span bytes, bool mapped,
+                           cyg_arena *arena, cyg_onnx_model *out_model)
 {
     decoder d = {.ctx = ctx, .arena = arena};
-    *out_model = (cyg_onnx_model){.file = {.path = path, .data = bytes.data}, .producer = ""};
+    *out_model = (cyg_onnx_model){
+        .file = {.path = path, .data = bytes.data, .mapped = mapped ? bytes.size : 0},
+        .producer = ""};
     if (bytes.size == 0)
         return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: expected an ONNX model, found an empty file", path);
     cyg_wire w = cyg_wire_root(&out_model->file, bytes, "model");

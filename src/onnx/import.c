@@ -140,7 +140,7 @@ static void count_nodes(const cyg_onnx_graph *file, cyg_onnx_info *info)
 static cyg_status run(cyg_onnx_importer *imp, cyg_onnx_info *info)
 {
     cyg_ctx *ctx = imp->ctx;
-    CYG_DO(cyg_onnx_decode(ctx, imp->path, imp->file, &imp->scratch, &imp->model));
+    CYG_DO(cyg_onnx_decode(ctx, imp->path, imp->file, true, &imp->scratch, &imp->model));
     CYG_DO(check_opset(imp, &info->opset));
     count_nodes(&imp->model.graph, info);
     CYG_DO(build(imp));

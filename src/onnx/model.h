@@ -111,8 +111,8 @@ typedef struct cyg_onnx_model {
 
 /* Reads the messages of a whole file. The model lends its strings from arena and its tensors from
  * the file's bytes. */
-cyg_status cyg_onnx_decode(cyg_ctx *ctx, const char *path, cyg_span bytes, cyg_arena *arena,
-                           cyg_onnx_model *out_model) CYG_MUST_USE;
+cyg_status cyg_onnx_decode(cyg_ctx *ctx, const char *path, cyg_span bytes, bool mapped,
+                           cyg_arena *arena, cyg_onnx_model *out_model) CYG_MUST_USE;
 const char *cyg_onnx_attr_type_name(int64_t type);
 
 #endif

@@ -2,10 +2,11 @@
  * bytes.
  *
  * Nothing is copied: a length-delimited field is a range of the mapped file, which is why a 500 MB
- * model costs no memory until its weights are touched. Every length is checked against the message
- * that holds it, so a child can never reach beyond its parent; depth is bounded, so a hostile file
- * cannot exhaust the stack. Unknown fields are skipped, as protobuf demands of old readers; groups
- * (wire types 3 and 4) never occur in ONNX and are refused.
+ * model costs no memory until its weights are touched. (Reading the head of a tensor may map
+ * megabytes around it; they are given back once the tensor is stepped over.) Every length is
+ * checked against the message that holds it, so a child can never reach beyond its parent; depth is
+ * bounded, so a hostile file cannot exhaust the stack. Unknown fields are skipped, as protobuf
+ * demands of old readers; groups (wire types 3 and 4) never occur in ONNX and are refused.
  *
  * Repeated numbers may come packed or one by one, and even mixed: both go through one growing array
  * whose size is known before anything is stored, so a false count cannot cause an allocation larger
@@ -19,6 +20,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/ctx.h"
+#include "base/file.h"
 
 cyg_wire cyg_wire_root(const cyg_wire_file *file, cyg_span all, const char *name)
 {
@@ -72,6 +74,16 @@ static bool read_varint(cyg_span s, size_t *pos, uint64_t *out_value)
     return false;
 }
 
+enum { LARGE = 64 * 1024 };
+
+/* The field was large: of the map up to its end nothing needs to stay. */
+static void step_over(const cyg_wire_file *file, cyg_span field)
+{
+    if (field.size >= LARGE && file->mapped > 0)
+        cyg_map_release_pages(&(cyg_map){.data = file->data, .size = file->mapped}, 0,
+                              (size_t)(field.data - file->data) + field.size);
+}
+
 cyg_status cyg_wire_next(cyg_ctx *ctx, cyg_wire *w, cyg_wire_field *out_field)
 {
     *out_field = (cyg_wire_field){.offset = w->pos};
@@ -116,6 +128,7 @@ cyg_status cyg_wire_next(cyg_ctx *ctx, cyg_wire *w, cyg_wire_field *out_field)
                                  out_field->number, (unsigned long long)size, w->all.size - w->pos);
         out_field->bytes = (cyg_span){w->all.data + w->pos, (size_t)size};
         w->pos += (size_t)size;
+        step_over(w->file, out_field->bytes);
         return CYG_OK;
     }
     default:

@@ -22,6 +22,7 @@ typedef struct cyg_span {
 typedef struct cyg_wire_file {
     const char *path;
     const uint8_t *data; /* offsets in messages count from here */
+    size_t mapped;       /* bytes of the file map that data is; 0: other memory */
 } cyg_wire_file;
 
 typedef struct cyg_wire {

@@ -468,7 +468,8 @@ void cyg_rw_release(cyg_rw *rw, cyg_value_id id)
     for (uint32_t i = 0; i < g->value_count; i++) /* a folded view shares its operand's data */
         if (i != id.i && g->values[i].data == v->data)
             return;
-    cyg_memory_release(v->data, v->bytes);
+    if (!cyg_graph_release_map(g, v->data))
+        cyg_memory_release(v->data, v->bytes);
     v->is_const = false;
     v->data = NULL;
     v->bytes = 0;

@@ -228,8 +228,8 @@ void node_run_hostile(node_result *out_result)
 #endif
     if (node_file_open(&ctx, NODE_MODEL, &file) != CYG_OK)
         return;
-    if (cyg_onnx_decode(&ctx, NODE_MODEL, file.imp.file, &file.imp.scratch, &file.imp.model) ==
-        CYG_OK) {
+    if (cyg_onnx_decode(&ctx, NODE_MODEL, file.imp.file, false, &file.imp.scratch,
+                        &file.imp.model) == CYG_OK) {
         out_result->outcome = NODE_PASSED;
         out_result->text[0] = '\0';
         spoil_file(&file, out_result);

@@ -167,7 +167,7 @@ node_outcome node_scope(cyg_ctx *ctx, const char *model, char what[NODE_TEXT])
     if (node_file_open(ctx, model, &s.file) != CYG_OK)
         return o;
     cyg_onnx_importer *imp = &s.file.imp;
-    if (cyg_onnx_decode(ctx, model, imp->file, &imp->scratch, &imp->model) == CYG_OK)
+    if (cyg_onnx_decode(ctx, model, imp->file, false, &imp->scratch, &imp->model) == CYG_OK)
         o = look_at_model(&s);
     cyg_ctx_clear(ctx);
     node_file_close(&s.file);

@@ -19,7 +19,7 @@ cyg_status node_file_open(cyg_ctx *ctx, const char *path, node_file *out_file)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     const cyg_status status = cyg_map_open(ctx, path, &out_file->map);
     out_file->imp.file = (cyg_span){out_file->map.data, out_file->map.size};
-    out_file->imp.model.file = (cyg_wire_file){path, out_file->map.data};
+    out_file->imp.model.file = (cyg_wire_file){path, out_file->map.data, 0};
     if (status != CYG_OK)
         node_file_close(out_file);
     return status;

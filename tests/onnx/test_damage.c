@@ -60,7 +60,7 @@ static void test_truncated(void **state)
         assert_non_null(cut);
         memcpy(cut, m.data, size);
         cyg_arena_init(&arena);
-        CYG_IGNORE(cyg_onnx_decode(NULL, "cut", (cyg_span){cut, size}, &arena, &model));
+        CYG_IGNORE(cyg_onnx_decode(NULL, "cut", (cyg_span){cut, size}, false, &arena, &model));
         cyg_arena_deinit(&arena);
         free(cut);
     }
@@ -129,7 +129,7 @@ static void test_wire(void **state)
     };
     for (size_t i = 0; i < CYG_COUNT(cases); i++) {
         const uint8_t *data = (const uint8_t *)cases[i].bytes;
-        const cyg_wire_file file = {"f", data};
+        const cyg_wire_file file = {"f", data, 0};
         cyg_wire w = cyg_wire_root(&file, (cyg_span){data, cases[i].size}, "m");
         cyg_wire_field f;
         cyg_ctx_init(&test_ctx);
