@@ -5,15 +5,22 @@
 
 #include "target/npu/legal.h"
 
-/* Bytes of a piece: starting costs little beside moving these. */
-enum { PIECE = 65536 };
+/* Bytes of a piece: starting costs little beside moving these. No OCM is so small that less helps.
+ */
+enum { PIECE = 65536, LEAST_PIECE = 2048 };
+
+static int64_t piece_bytes(const cyg_npu_gen *g)
+{
+    const int64_t bytes = cyg_npu_tighten(g, PIECE);
+    return bytes > LEAST_PIECE ? bytes : LEAST_PIECE;
+}
 
 /* Window x of `from` to window y of `to`, equal shapes, in pieces: along the outermost axis, inside
  * it along the next when one position of it is too much. */
 static cyg_status move_window(cyg_npu_gen *g, uint32_t from, const cyg_npu_view *x, uint32_t to,
                               const cyg_npu_view *y)
 {
-    const int64_t bytes = (int64_t)cyg_npu_view_bytes(x), limit = cyg_npu_tighten(g, PIECE);
+    const int64_t bytes = (int64_t)cyg_npu_view_bytes(x), limit = piece_bytes(g);
     int axis = 0;
     while (axis < x->rank && x->dims[axis] == 1)
         axis++;
@@ -166,8 +173,7 @@ static cyg_status gather(cyg_npu_gen *g, const cyg_step *s, const int64_t *index
 {
     const cyg_tensor *x = cyg_npu_tensor(g, s->in[0]), *y = cyg_npu_tensor(g, s->out[0]);
     int64_t step = columns * cyg_npu_type_bytes(x->type);
-    step = step < PIECE ? PIECE / step : 1;
-    step = cyg_npu_tighten(g, step);
+    step = step < piece_bytes(g) ? piece_bytes(g) / step : 1;
     for (int64_t at = 0; at < count; at += step) {
         const int64_t n = count - at < step ? count - at : step;
         int64_t low = INT64_MAX, high = 0, *relative = CYG_NEW_ARRAY(g->arena, int64_t, n);

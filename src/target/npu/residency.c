@@ -160,11 +160,12 @@ static void evict(residency *r, uint32_t t, uint32_t step)
 {
     cyg_npu_home *h = &r->g->homes[t];
     const span *s = &r->spans[t];
-    if (s->def == step || (s->is_input && next_use(r, t, s->def) >= step))
+    if (s->def == step || (s->is_input && next_use(r, t, s->def) >= step)) {
         h->ocm = CYG_NPU_NO_BUFFER; /* never whole */
-    else
-        h->until = use_before(r, t, step);
-    h->shares_input = false;
+        h->shares_input = false;
+    } else {
+        h->until = use_before(r, t, step); /* in its residual's place until then, if it is */
+    }
     /* Whoever took this tensor's place needs one of its own. */
     for (uint32_t i = 0; i < r->g->p->tensor_count; i++)
         if (r->g->homes[i].shares_input && r->g->homes[i].ddr == t)
