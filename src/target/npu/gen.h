@@ -121,6 +121,12 @@ cyg_status cyg_npu_call_end(cyg_npu_call *c, cyg_npu_op op, const void *params,
 
 /* ---- buffers and moves ---- */
 
+/* One move from buffer to buffer. */
+cyg_status cyg_npu_add_move(cyg_npu_gen *g, cyg_npu_op op, uint32_t from, const cyg_npu_view *x,
+                            uint32_t to, const cyg_npu_view *y) CYG_MUST_USE;
+/* The PARAM buffer that holds all of a constant tensor, row-major. */
+cyg_status cyg_npu_stored_constant(cyg_npu_gen *g, uint32_t tensor,
+                                   uint32_t *out_buffer) CYG_MUST_USE;
 /* A tile buffer in the OCM of dense rows. CYG_NPU_NO_BUFFER = out of memory. */
 uint32_t cyg_npu_new_tile(cyg_npu_gen *g, uint64_t bytes, uint64_t pitch, const char *name);
 
