@@ -175,7 +175,8 @@ static cyg_status run_bound(cyg_ctx *ctx, const cyg_graph *g, const cyg_optimise
 static cyg_status run_pair(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *options,
                            const int64_t sizes[2], bool *out_done)
 {
-    const cyg_optimise_options first = {.fuse = options->fuse};
+    const cyg_optimise_options first = {.fuse = options->fuse,
+                                        .channels_first = options->channels_first};
     cyg_optimise_options second = *options;
     cyg_graph *copy = NULL;
     cyg_batch_form *form = NULL;
