@@ -14,6 +14,7 @@
 #include "precision/precision.h"
 #include "quant/qdq.h"
 #include "quant/quant.h"
+#include "quant/source.h"
 #include "report/picture.h"
 #include "target/cpu/cpu.h"
 
@@ -177,6 +178,8 @@ cyg_status cyg_build_quantise(cyg_build *b) CYG_MUST_USE;
  * package does to pixels (b->quant_normalize); _tell_sources: what that means for the caller;
  * _bind_inputs: nodes in front of a quantised graph for it; _bind_ends: those behind it too. */
 cyg_status cyg_build_check_sources(cyg_build *b) CYG_MUST_USE;
+/* What the configuration says that the runtime feeds to an input. */
+void cyg_build_source_of(const cyg_build_input *in, cyg_quant_source *out);
 void cyg_build_tell_sources(cyg_build *b);
 cyg_status cyg_build_bind_inputs(cyg_build *b, cyg_graph *g) CYG_MUST_USE;
 cyg_status cyg_build_bind_ends(cyg_build *b, cyg_graph *g) CYG_MUST_USE;

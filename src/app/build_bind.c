@@ -39,10 +39,48 @@ static bool is_bgr(cyg_config_color c)
     return c == CYG_CONFIG_COLOR_BGR;
 }
 
+static cyg_yuv video_of(cyg_config_color c)
+{
+    return c == CYG_CONFIG_COLOR_YUV420SP   ? CYG_YUV_420SP
+           : c == CYG_CONFIG_COLOR_YVU420SP ? CYG_YVU_420SP
+           : c == CYG_CONFIG_COLOR_YUYV422  ? CYG_YUYV_422
+           : c == CYG_CONFIG_COLOR_UYVY422  ? CYG_UYVY_422
+                                            : CYG_YUV_NONE;
+}
+
+void cyg_build_source_of(const cyg_build_input *in, cyg_quant_source *out)
+{
+    static const cyg_type types[] = {
+        [CYG_CONFIG_DTYPE_U8] = CYG_TYPE_U8,    [CYG_CONFIG_DTYPE_S8] = CYG_TYPE_S8,
+        [CYG_CONFIG_DTYPE_U16] = CYG_TYPE_U16,  [CYG_CONFIG_DTYPE_S16] = CYG_TYPE_S16,
+        [CYG_CONFIG_DTYPE_U32] = CYG_TYPE_U32,  [CYG_CONFIG_DTYPE_S32] = CYG_TYPE_S32,
+        [CYG_CONFIG_DTYPE_FP16] = CYG_TYPE_F16, [CYG_CONFIG_DTYPE_FP32] = CYG_TYPE_F32};
+    const cyg_config_input_processor *c = &in->config.processor;
+    *out = (cyg_quant_source){.type = types[c->src_dtype],
+                              .nhwc = c->src_layout == CYG_CONFIG_LAYOUT_NHWC,
+                              .scale = 1.0f,
+                              .yuv = video_of(c->src_format)};
+    if (c->scale > 0.0) {
+        out->scale = (float)c->scale;
+        out->zero_point = (int32_t)c->zeropoint;
+    }
+    if (out->yuv == CYG_YUV_NONE)
+        return;
+    out->type = CYG_TYPE_U8;
+    out->nhwc = true;
+    if (c->csc_mode == CYG_CONFIG_CSC_Matrix)
+        memcpy(out->csc, c->csc_mat.items, sizeof out->csc);
+    else
+        cyg_yuv_matrix(c->csc_mode == CYG_CONFIG_CSC_LimitedRange,
+                       c->csc_standard == CYG_CONFIG_CSC_STANDARD_BT709,
+                       in->preprocess.order == CYG_ORDER_BGR, out->csc);
+}
+
 static bool swaps_channels(const cyg_build_input *in)
 {
     const cyg_config_color fed = in->config.processor.src_format;
-    return in->is_image && cyg_preprocess_channels(&in->preprocess) == 3 &&
+    return in->is_image && video_of(fed) == CYG_YUV_NONE &&
+           cyg_preprocess_channels(&in->preprocess) == 3 &&
            fed != CYG_CONFIG_COLOR_AutoColorSpace &&
            is_bgr(fed) != (in->preprocess.order == CYG_ORDER_BGR);
 }
@@ -83,13 +121,19 @@ static cyg_status check_source(cyg_build *b, const cyg_build_input *in)
 {
     cyg_ctx *ctx = &b->app->ctx;
     const cyg_config_input_processor *c = &in->config.processor;
-    if (c->src_dtype == CYG_CONFIG_DTYPE_U8 && !feeds_pixels(in))
+    const bool video = video_of(c->src_format) != CYG_YUV_NONE;
+    if ((c->src_dtype == CYG_CONFIG_DTYPE_U8 || video) && !(c->scale > 0.0) && !feeds_pixels(in))
         return CYG_FAIL(ctx, CYG_E_CONFIG,
-                        "input \"%s\": src_dtype U8 is for pixels that the package normalises; %s",
-                        in->name,
+                        "input \"%s\": %s for pixels that the package normalises%s; %s", in->name,
+                        video ? "a video src_format is" : "src_dtype U8 without `scale` is",
+                        video ? "" : " (codes of something else have a scale)",
                         !in->is_image   ? "this input takes what the model takes"
                         : says_none(in) ? "here mean is 0 and std is 1: the runtime normalises"
                                         : "here `normalize` is false");
+    if (video && in->preprocess.order == CYG_ORDER_GRAY)
+        return CYG_FAIL(ctx, CYG_E_CONFIG,
+                        "input \"%s\": src_format %s makes three channels, the model takes one",
+                        in->name, cyg_yuv_name(video_of(c->src_format)));
     if (!in->is_image && c->mean.count + c->std.count > 0) {
         if (in->config.quant.calibration_format != CYG_CONFIG_FORMAT_Image)
             return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
@@ -130,6 +174,11 @@ void cyg_build_tell_sources(cyg_build *b)
     for (uint32_t i = 0; i < b->input_count; i++) {
         const cyg_build_input *in = &b->inputs[i];
         const bool bgr = is_bgr(in->config.processor.src_format);
+        const cyg_yuv video = video_of(in->config.processor.src_format);
+        if (video != CYG_YUV_NONE)
+            cyg_note(&b->app->ctx, "input \"%s\": the runtime feeds %s, the package makes %s of it",
+                     in->name, cyg_yuv_name(video),
+                     in->preprocess.order == CYG_ORDER_BGR ? "BGR" : "RGB");
         if (swaps_channels(in))
             cyg_note(&b->app->ctx,
                      "input \"%s\": the runtime feeds %s, the model wants %s: channels are swapped "
@@ -141,13 +190,9 @@ void cyg_build_tell_sources(cyg_build *b)
 cyg_status cyg_build_bind_inputs(cyg_build *b, cyg_graph *g)
 {
     for (uint32_t i = 0; i < b->input_count; i++) {
-        const cyg_build_input *in = &b->inputs[i];
-        const cyg_config_input_processor *c = &in->config.processor;
-        const bool u8 = c->src_dtype == CYG_CONFIG_DTYPE_U8;
-        const bool nhwc = c->src_layout == CYG_CONFIG_LAYOUT_NHWC;
-        if (cyg_val(g, g->inputs[i])->type != CYG_TYPE_F32)
-            continue;
-        CYG_DO(cyg_quant_bind_input(&b->app->ctx, g, i, u8 ? CYG_TYPE_U8 : CYG_TYPE_F32, nhwc));
+        cyg_quant_source source;
+        cyg_build_source_of(&b->inputs[i], &source);
+        CYG_DO(cyg_quant_bind_source(&b->app->ctx, g, i, &source));
     }
     return CYG_OK;
 }

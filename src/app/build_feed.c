@@ -1,6 +1,7 @@
 /* A calibration sample to what the package takes, along the very path that a deployment goes:
  * pixels where the package normalises, channels last where the build moved them. */
 #include "app/build.h"
+#include "app/encode.h"
 #include "cygnet/runtime.h"
 
 cyg_status cyg_build_feed_open(cyg_build *b, const cyg_model *model, cyg_build_feed *out_feed)
@@ -19,13 +20,16 @@ cyg_status cyg_build_feed_open(cyg_build *b, const cyg_model *model, cyg_build_f
     return CYG_OK;
 }
 
-/* A sample's values to a float input of the package. */
+/* A sample's values to an input of the package: floats, or codes of them. */
 static cyg_status feed_array(const cyg_build *b, uint32_t index, const cyg_sample_tensor *values,
-                             float *out)
+                             void *out)
 {
     const cyg_tensor *t = &b->program.tensors[b->program.inputs[index]];
     const size_t count = values->count;
-    if (t->type != CYG_TYPE_F32 || cyg_tensor_bytes(t) != count * sizeof *out)
+    cyg_quant_source source;
+    cyg_build_source_of(&b->inputs[index], &source);
+    if (t->type != (int32_t)source.type ||
+        cyg_tensor_bytes(t) != count * cyg_type_size(source.type))
         return CYG_FAIL(&b->app->ctx, CYG_E_INTERNAL,
                         "input \"%s\" of the package differs from the model's", t->name);
     const bool nhwc =
@@ -34,8 +38,8 @@ static cyg_status feed_array(const cyg_build *b, uint32_t index, const cyg_sampl
     const size_t plane = nhwc ? (size_t)(t->dims[1] * t->dims[2]) : count;
     const size_t image = channels * plane;
     for (size_t i = 0; i < count; i++) {
-        const size_t at = i % image;
-        out[i - at + at % plane * channels + at / plane] = values->data[i];
+        const size_t at = i % image, to = i - at + at % plane * channels + at / plane;
+        cyg_encode(source.type, source.scale, source.zero_point, (double)values->data[i], out, to);
     }
     return CYG_OK;
 }

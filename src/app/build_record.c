@@ -50,13 +50,28 @@ static void write_meta_input(const cyg_build *b, cyg_json *j)
     const bool bgr = c->src_format == CYG_CONFIG_COLOR_AutoColorSpace
                          ? in->preprocess.order == CYG_ORDER_BGR
                          : c->src_format == CYG_CONFIG_COLOR_BGR;
+    cyg_quant_source s;
+    cyg_build_source_of(in, &s);
+    const bool codes = s.scale < 1.0f || s.scale > 1.0f || s.zero_point != 0;
     cyg_json_begin_object(j);
-    cyg_json_key_string(j, "dtype", c->src_dtype == CYG_CONFIG_DTYPE_U8 ? "u8" : "f32");
-    cyg_json_key_string(j, "layout", c->src_layout == CYG_CONFIG_LAYOUT_NHWC ? "NHWC" : "NCHW");
+    cyg_json_key_string(j, "dtype", cyg_type_name(s.type));
+    if (codes) {
+        cyg_json_key_double(j, "scale", (double)s.scale);
+        cyg_json_key_int(j, "zero_point", s.zero_point);
+    }
+    cyg_json_key_string(j, "layout", s.nhwc ? "NHWC" : "NCHW");
+    if (s.yuv != CYG_YUV_NONE) {
+        cyg_json_key(j, "csc");
+        cyg_json_begin_inline_array(j);
+        for (int i = 0; i < 12; i++)
+            cyg_json_double(j, s.csc[i]);
+        cyg_json_end_array(j);
+    }
     cyg_json_key_string(j, "format",
-                        in->preprocess.order == CYG_ORDER_GRAY ? "GRAY"
-                        : bgr                                  ? "BGR"
-                                                               : "RGB");
+                        s.yuv != CYG_YUV_NONE                    ? cyg_yuv_name(s.yuv)
+                        : in->preprocess.order == CYG_ORDER_GRAY ? "GRAY"
+                        : bgr                                    ? "BGR"
+                                                                 : "RGB");
     cyg_json_key_bool(j, "normalized", in->preprocess.normalize && !b->quant_normalize.enabled);
     cyg_json_end_object(j);
 }

@@ -80,8 +80,7 @@ static cyg_status open_package(eval_job *e)
                         "%s: not built from images, so eval can't feed it pictures", e->package);
     cyg_tensor_info info = {.struct_size = sizeof info};
     CYG_DO(cyg_app_rt(e->app, cyg_session_input_info(e->session, 0, &info)));
-    const size_t fed =
-        cyg_preprocess_count(&e->meta.preprocess) * (e->meta.input_u8 ? 1 : sizeof(float));
+    const size_t fed = cyg_meta_input_bytes(&e->meta);
     if (info.bytes != fed || cyg_model_input_count(e->model) != 1)
         return CYG_FAIL(ctx, CYG_E_FORMAT,
                         "%s: its preprocessing makes %zu bytes, its %u inputs take %zu", e->package,

@@ -1,4 +1,4 @@
-/* META and what it means for a picture.
+/* META, read; meta_feed.c does what it says.
  *
  * Calibration stored what it did to its pictures: resize, crop, channel order, mean and std, all in
  * terms of the model that was trained. What the package's input takes may differ from that in
@@ -10,10 +10,10 @@
  * older build gave it. */
 #include "app/meta.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "io/doc.h"
+#include "ir/graph.h"
 
 static cyg_status one_of(cyg_app *app, const cyg_doc_node *map, const char *key, const char *first,
                          const char *second, const char *third, size_t *out_index)
@@ -33,23 +33,101 @@ static cyg_status one_of(cyg_app *app, const cyg_doc_node *map, const char *key,
     return CYG_DOC_FAIL(&app->ctx, node, CYG_E_FORMAT, "%s: \"%.40s\" is not known", key, text);
 }
 
+static cyg_status read_type(cyg_app *app, const cyg_doc_node *input, cyg_type *out)
+{
+    static const cyg_type types[] = {CYG_TYPE_F32, CYG_TYPE_U8,  CYG_TYPE_S8,  CYG_TYPE_U16,
+                                     CYG_TYPE_S16, CYG_TYPE_U32, CYG_TYPE_S32, CYG_TYPE_F16};
+    const cyg_doc_node *node = cyg_doc_get(input, "dtype");
+    const char *text = NULL;
+    *out = CYG_TYPE_F32;
+    if (node == NULL)
+        return CYG_OK;
+    CYG_DO(cyg_doc_as_string(&app->ctx, node, &text));
+    for (size_t i = 0; i < CYG_COUNT(types); i++)
+        if (strcmp(cyg_type_name(types[i]), text) == 0) {
+            *out = types[i];
+            return CYG_OK;
+        }
+    return CYG_DOC_FAIL(&app->ctx, node, CYG_E_FORMAT, "dtype: \"%.40s\" is not known", text);
+}
+
+static cyg_status read_format(cyg_app *app, const cyg_doc_node *input, cyg_package_meta *out)
+{
+    static const char *const colours[] = {"RGB", "BGR", "GRAY"};
+    const cyg_doc_node *node = cyg_doc_get(input, "format"), *csc = cyg_doc_get(input, "csc");
+    const char *text = NULL;
+    if (node == NULL)
+        return CYG_OK;
+    CYG_DO(cyg_doc_as_string(&app->ctx, node, &text));
+    for (size_t i = 0; i < CYG_COUNT(colours); i++)
+        if (strcmp(colours[i], text) == 0) {
+            out->input_bgr = i == 1;
+            return CYG_OK;
+        }
+    for (int layout = CYG_YUV_NONE + 1; layout < CYG_YUV_LAYOUTS; layout++)
+        if (strcmp(cyg_yuv_name((cyg_yuv)layout), text) == 0)
+            out->input_yuv = (cyg_yuv)layout;
+    if (out->input_yuv == CYG_YUV_NONE)
+        return CYG_DOC_FAIL(&app->ctx, node, CYG_E_FORMAT, "format: \"%.40s\" is not known", text);
+    if (csc == NULL)
+        return CYG_DOC_FAIL(&app->ctx, node, CYG_E_FORMAT,
+                            "video pixels need a \"csc\" beside them");
+    CYG_DO(cyg_doc_as_list(&app->ctx, csc));
+    if (csc->count != 12 || out->input_type != CYG_TYPE_U8)
+        return CYG_DOC_FAIL(&app->ctx, csc, CYG_E_FORMAT,
+                            "expected 12 numbers and bytes as pixels, found %zu", csc->count);
+    for (size_t i = 0; i < 12; i++)
+        CYG_DO(cyg_doc_as_float(&app->ctx, csc->items[i], &out->input_csc[i]));
+    return CYG_OK;
+}
+
+static cyg_status read_codes(cyg_app *app, const cyg_doc_node *input, cyg_package_meta *out)
+{
+    const cyg_doc_node *scale = cyg_doc_get(input, "scale"),
+                       *zero = cyg_doc_get(input, "zero_point");
+    double number = 1.0;
+    int64_t whole = 0;
+    if (scale != NULL)
+        CYG_DO(cyg_doc_as_float(&app->ctx, scale, &number));
+    if (zero != NULL)
+        CYG_DO(cyg_doc_as_int(&app->ctx, zero, &whole));
+    if (!(number >= 1e-30 && number <= 1e30))
+        return CYG_DOC_FAIL(&app->ctx, scale, CYG_E_FORMAT, "scale: expected a positive number");
+    if (whole < INT32_MIN || whole > INT32_MAX)
+        return CYG_DOC_FAIL(&app->ctx, zero, CYG_E_FORMAT, "zero_point: too large");
+    out->input_scale = (float)number;
+    out->input_zero = (int32_t)whole;
+    return CYG_OK;
+}
+
 static cyg_status read_input(cyg_app *app, const cyg_doc_node *root, cyg_package_meta *out)
 {
     const cyg_doc_node *input = cyg_doc_get(root, "input");
     const cyg_doc_node *normalized = cyg_doc_get(input, "normalized");
-    size_t dtype = 0, layout = 0, format = 0;
-    CYG_DO(one_of(app, input, "dtype", "f32", "u8", NULL, &dtype));
+    size_t layout = 0;
+    CYG_DO(read_type(app, input, &out->input_type));
     CYG_DO(one_of(app, input, "layout", "NCHW", "NHWC", NULL, &layout));
-    CYG_DO(one_of(app, input, "format", "RGB", "BGR", "GRAY", &format));
-    out->input_u8 = dtype == 1;
+    CYG_DO(read_format(app, input, out));
+    CYG_DO(read_codes(app, input, out));
     out->input_nhwc = layout == 1;
-    out->input_bgr = format == 1;
-    out->input_normalized = dtype == 0;
+    out->input_normalized = out->input_type == CYG_TYPE_F32;
     if (normalized != NULL)
         CYG_DO(cyg_doc_as_bool(&app->ctx, normalized, &out->input_normalized));
-    if (out->input_u8 && out->input_normalized)
+    if (out->input_normalized && (cyg_meta_feeds_bytes(out) || out->input_yuv != CYG_YUV_NONE))
         return CYG_DOC_FAIL(&app->ctx, normalized, CYG_E_FORMAT,
                             "an input of bytes cannot be normalised outside");
+    const cyg_preprocess *p = &out->preprocess;
+    static const uint8_t black[12] = {0};
+    uint8_t video[8];
+    if (out->input_yuv != CYG_YUV_NONE &&
+        !cyg_yuv_encode(out->input_yuv, out->input_csc, black, 2, 2, video))
+        return CYG_DOC_FAIL(&app->ctx, cyg_doc_get(input, "csc"), CYG_E_FORMAT,
+                            "a matrix that has no inverse");
+    if (out->input_yuv != CYG_YUV_NONE &&
+        (!out->has_preprocess || cyg_preprocess_channels(p) != 3 || p->height % 2 != 0 ||
+         p->width % 2 != 0))
+        return CYG_DOC_FAIL(&app->ctx, input, CYG_E_FORMAT,
+                            "video pixels are for colour pictures of even sizes");
     return CYG_OK;
 }
 
@@ -95,118 +173,6 @@ cyg_status cyg_meta_read(cyg_app *app, const char *text, size_t size, cyg_packag
     return status;
 }
 
-/* ---- pictures ---- */
-
-static bool must_swap(const cyg_package_meta *meta)
-{
-    const bool is_bgr = meta->preprocess.order == CYG_ORDER_BGR;
-    return meta->preprocess.order != CYG_ORDER_GRAY && is_bgr != meta->input_bgr;
-}
-
-static void feed_bytes(const cyg_package_meta *meta, const uint8_t *pixels, uint8_t *out)
-{
-    const size_t channels = (size_t)cyg_preprocess_channels(&meta->preprocess);
-    const size_t plane = cyg_preprocess_count(&meta->preprocess) / channels;
-    const bool swap = must_swap(meta), nhwc = meta->input_nhwc;
-    for (size_t i = 0; i < plane; i++)
-        for (size_t c = 0; c < channels; c++) {
-            const size_t to = swap ? channels - 1 - c : c;
-            out[nhwc ? i * channels + to : to * plane + i] = pixels[i * channels + c];
-        }
-}
-
-static void feed_floats(const cyg_package_meta *meta, const uint8_t *pixels, float *out)
-{
-    const size_t channels = (size_t)cyg_preprocess_channels(&meta->preprocess);
-    const size_t plane = cyg_preprocess_count(&meta->preprocess) / channels;
-    const size_t step = meta->input_nhwc ? channels : 1, last = meta->input_nhwc ? 2 : 2 * plane;
-    cyg_preprocess p = meta->preprocess;
-    p.normalize = p.normalize && meta->input_normalized;
-    p.source_nhwc = meta->input_nhwc;
-    cyg_preprocess_normalise(&p, pixels, out);
-    for (size_t i = 0; must_swap(meta) && i < plane; i++) {
-        const float first = out[i * step];
-        out[i * step] = out[i * step + last];
-        out[i * step + last] = first;
-    }
-}
-
-void cyg_meta_feed_pixels(const cyg_package_meta *meta, const uint8_t *pixels, void *out_input)
-{
-    if (meta->input_u8)
-        feed_bytes(meta, pixels, out_input);
-    else
-        feed_floats(meta, pixels, out_input);
-}
-
-static cyg_status need_preprocess(cyg_app *app, const cyg_package_meta *meta, size_t bytes)
-{
-    if (!meta->has_preprocess)
-        return CYG_FAIL(&app->ctx, CYG_E_UNSUPPORTED,
-                        "the package does not say how to make its input out of a picture (it was "
-                        "calibrated on arrays): use `cygnet run`");
-    const size_t expected =
-        cyg_preprocess_count(&meta->preprocess) * (meta->input_u8 ? 1 : sizeof(float));
-    if (bytes != expected)
-        return CYG_FAIL(&app->ctx, CYG_E_FORMAT,
-                        "the package's preprocessing makes %zu bytes, its input takes %zu",
-                        expected, bytes);
-    return CYG_OK;
-}
-
-cyg_status cyg_meta_feed_image(cyg_app *app, const cyg_package_meta *meta, const char *name,
-                               const void *data, size_t size, void *out_input, size_t bytes)
-{
-    int orientation = 1;
-    CYG_TRY(&app->ctx, need_preprocess(app, meta, bytes), "%s", name);
-    uint8_t *pixels = malloc(cyg_preprocess_count(&meta->preprocess));
-    if (pixels == NULL)
-        return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "%s: out of memory", name);
-    const cyg_status status =
-        cyg_preprocess_decode(&app->ctx, &meta->preprocess, name, data, size, pixels, &orientation);
-    if (status == CYG_OK)
-        cyg_meta_feed_pixels(meta, pixels, out_input);
-    if (status == CYG_OK && orientation != 1)
-        cyg_note(&app->ctx, "%s: its EXIF orientation %d is not applied", name, orientation);
-    free(pixels);
-    return status;
-}
-
-/* ---- float arrays ---- */
-
-/* The pixel that was normalised to x; rounded, because packages of bytes take whole ones. */
-static float pixel_of(const cyg_preprocess *p, size_t channel, float x)
-{
-    const float pixel = p->normalize ? x * p->std[channel] + p->mean[channel] : x;
-    return pixel < 0 ? 0 : pixel > 255 ? 255 : pixel;
-}
-
-cyg_status cyg_meta_feed_array(cyg_app *app, const cyg_package_meta *meta, const char *name,
-                               const float *values, size_t count, void *out_input, size_t bytes)
-{
-    CYG_TRY(&app->ctx, need_preprocess(app, meta, bytes), "%s", name);
-    const cyg_preprocess *p = &meta->preprocess;
-    const size_t channels = (size_t)cyg_preprocess_channels(p);
-    if (count != cyg_preprocess_count(p))
-        return CYG_FAIL(&app->ctx, CYG_E_FORMAT, "%s: expected %zu values, found %zu", name,
-                        cyg_preprocess_count(p), count);
-    const size_t plane = count / channels;
-    const bool swap = must_swap(meta), plain = !meta->input_u8 && meta->input_normalized;
-    for (size_t c = 0; c < channels; c++) {
-        const size_t to = swap ? channels - 1 - c : c;
-        for (size_t i = 0; i < plane; i++) {
-            const float x = values[c * plane + i];
-            const size_t at = meta->input_nhwc ? i * channels + to : to * plane + i;
-            const float fed = plain ? x : pixel_of(p, c, x);
-            if (meta->input_u8)
-                ((uint8_t *)out_input)[at] = (uint8_t)(fed + 0.5f);
-            else
-                ((float *)out_input)[at] = fed;
-        }
-    }
-    return CYG_OK;
-}
-
 /* ---- words ---- */
 
 void cyg_meta_describe(const cyg_package_meta *meta, cyg_strbuf *out)
@@ -227,7 +193,10 @@ void cyg_meta_describe(const cyg_package_meta *meta, cyg_strbuf *out)
     if (p->geometry != CYG_GEOMETRY_STRETCH || p->resize_height != p->height ||
         p->resize_width != p->width)
         cyg_strbuf_printf(out, "centre %lldx%lld, ", (long long)p->height, (long long)p->width);
-    cyg_strbuf_printf(out, "fed as %s %s %s%s", meta->input_bgr ? "BGR" : "RGB",
-                      meta->input_u8 ? "u8" : "f32", meta->input_nhwc ? "NHWC" : "NCHW",
-                      meta->input_normalized ? ", normalised" : "");
+    if (meta->input_yuv != CYG_YUV_NONE)
+        cyg_strbuf_printf(out, "fed as %s", cyg_yuv_name(meta->input_yuv));
+    else
+        cyg_strbuf_printf(out, "fed as %s %s %s%s", meta->input_bgr ? "BGR" : "RGB",
+                          cyg_type_name(meta->input_type), meta->input_nhwc ? "NHWC" : "NCHW",
+                          meta->input_normalized ? ", normalised" : "");
 }

@@ -164,6 +164,84 @@ static cyg_status check_fit(cyg_ctx *ctx, const cyg_config_build *c, size_t i)
     return CYG_OK;
 }
 
+static bool is_video(cyg_config_color c)
+{
+    return c == CYG_CONFIG_COLOR_YUV420SP || c == CYG_CONFIG_COLOR_YVU420SP ||
+           c == CYG_CONFIG_COLOR_YUYV422 || c == CYG_CONFIG_COLOR_UYVY422;
+}
+
+/* Colour conversion: asked for where there is video, and nowhere else. */
+static cyg_status check_csc(cyg_ctx *ctx, const cyg_config_input_processor *p, size_t i)
+{
+    const bool video = is_video(p->src_format), matrix = p->csc_mode == CYG_CONFIG_CSC_Matrix;
+    const char *format = cyg_config_enum_color.names[p->src_format];
+    char mode[PATH_SIZE], mat[PATH_SIZE], dtype[PATH_SIZE];
+    snprintf(mode, sizeof mode, "input_processors[%zu].csc_mode", i);
+    snprintf(mat, sizeof mat, "input_processors[%zu].csc_mat", i);
+    snprintf(dtype, sizeof dtype, "input_processors[%zu].src_dtype", i);
+    if (video && p->csc_mode == CYG_CONFIG_CSC_NoCSC)
+        return cyg_config_fail(ctx, CYG_E_CONFIG, &p->src_format_at, mode,
+                               "is needed for src_format %s: FullRange, LimitedRange, or Matrix "
+                               "with csc_mat",
+                               format);
+    if (video && p->src_dtype_at.origin != CYG_CONFIG_DEFAULT &&
+        p->src_dtype != CYG_CONFIG_DTYPE_U8)
+        return cyg_config_fail(ctx, CYG_E_CONFIG, &p->src_dtype_at, dtype,
+                               "is %s; %s pixels are U8",
+                               cyg_config_enum_data_type.names[p->src_dtype], format);
+    if (!video && p->csc_mode != CYG_CONFIG_CSC_NoCSC)
+        cyg_warn(ctx, "%s has no effect: src_format %s is no video format", mode, format);
+    if (matrix && video && p->csc_mat.count != 12)
+        return cyg_config_fail(ctx, CYG_E_CONFIG, &p->csc_mode_at, mat,
+                               "has %zu numbers; csc_mode Matrix needs the 12 of a 3x4 matrix",
+                               p->csc_mat.count);
+    if (p->csc_mat.count > 0 && !matrix)
+        cyg_warn(ctx, "%s has no effect: csc_mode is %s, not Matrix", mat,
+                 cyg_config_enum_csc_mode.names[p->csc_mode]);
+    for (size_t k = 3; matrix && video && k < 12; k += 4)
+        if (!(p->csc_mat.items[k] > -9.0 && p->csc_mat.items[k] < 8.0))
+            return cyg_config_fail(ctx, CYG_E_CONFIG, &p->csc_mat_at, mat,
+                                   "adds %g, outside -9..8: elements 4, 8 and 12 are in units of "
+                                   "full scale; divide them by 255 if they are in pixels",
+                                   p->csc_mat.items[k]);
+    return CYG_OK;
+}
+
+/* Scale and zero point: of whole numbers only, the latter in the type's range. */
+static cyg_status check_codes(cyg_ctx *ctx, const cyg_config_input_processor *p, size_t i)
+{
+    static const struct range {
+        double lo, hi;
+    } ranges[] = {[CYG_CONFIG_DTYPE_U8] = {0, 255},
+                  [CYG_CONFIG_DTYPE_S8] = {-128, 127},
+                  [CYG_CONFIG_DTYPE_U16] = {0, 65535},
+                  [CYG_CONFIG_DTYPE_S16] = {-32768, 32767},
+                  [CYG_CONFIG_DTYPE_U32] = {0, 4294967295.0},
+                  [CYG_CONFIG_DTYPE_S32] = {-2147483648.0, 2147483647.0}};
+    char scale[PATH_SIZE], zero[PATH_SIZE];
+    snprintf(scale, sizeof scale, "input_processors[%zu].scale", i);
+    snprintf(zero, sizeof zero, "input_processors[%zu].zeropoint", i);
+    const bool given = p->scale > 0.0;
+    const bool whole =
+        p->src_dtype != CYG_CONFIG_DTYPE_FP32 && p->src_dtype != CYG_CONFIG_DTYPE_FP16;
+    if (given && (!whole || is_video(p->src_format)))
+        return cyg_config_fail(
+            ctx, CYG_E_CONFIG, &p->scale_at, scale, "is for whole numbers; the runtime feeds %s",
+            is_video(p->src_format) ? cyg_config_enum_color.names[p->src_format]
+                                    : cyg_config_enum_data_type.names[p->src_dtype]);
+    if (given && !(p->scale >= 1e-30 && p->scale <= 1e30))
+        return cyg_config_fail(ctx, CYG_E_CONFIG, &p->scale_at, scale,
+                               "is %g; expected a number that binary32 has", p->scale);
+    if (!given && p->zeropoint != 0)
+        cyg_warn(ctx, "%s has no effect without a scale", zero);
+    if (given && ((double)p->zeropoint < ranges[p->src_dtype].lo ||
+                  (double)p->zeropoint > ranges[p->src_dtype].hi))
+        return cyg_config_fail(ctx, CYG_E_CONFIG, &p->zeropoint_at, zero,
+                               "is %lld, which %s does not hold", (long long)p->zeropoint,
+                               cyg_config_enum_data_type.names[p->src_dtype]);
+    return CYG_OK;
+}
+
 static cyg_status check_input_processor(cyg_ctx *ctx, const cyg_config_input_processor *p, size_t i)
 {
     char mean[PATH_SIZE], std[PATH_SIZE], normalize[PATH_SIZE];
@@ -178,7 +256,8 @@ static cyg_status check_input_processor(cyg_ctx *ctx, const cyg_config_input_pro
     if (!p->normalize && p->mean.count + p->std.count > 0)
         return cyg_config_fail(ctx, CYG_E_CONFIG, &p->normalize_at, normalize,
                                "is false, yet mean or std is given beside it");
-    return CYG_OK;
+    CYG_DO(check_csc(ctx, p, i));
+    return check_codes(ctx, p, i);
 }
 
 /* ---- layers ---- */

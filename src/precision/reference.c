@@ -11,15 +11,17 @@ static bool moves(const cyg_node *n)
            n->op == CYG_OP_cast;
 }
 
-/* Values that the caller's bytes reach by movement and conversion alone. */
-static void mark_entrance(const cyg_graph *g, bool *entrance)
+/* Values that the caller's bytes reach by movement and conversion alone, and by what was put in
+ * front of the model: scales of codes, colours of video pixels, a normalisation. */
+static void mark_entrance(const cyg_graph *reference, const cyg_graph *g, bool *entrance)
 {
     for (uint32_t i = 0; i < g->input_count; i++)
         entrance[g->inputs[i].i] = true;
     for (uint32_t i = 0; i < g->order_count; i++) {
         const cyg_node *n = cyg_nod(g, g->order[i]);
         const cyg_value_id x = cyg_node_in(n, 0);
-        if (moves(n) && !cyg_value_is_none(x) && entrance[x.i])
+        const bool put_in = g->order[i].i >= reference->node_count;
+        if ((moves(n) || put_in) && !cyg_value_is_none(x) && entrance[x.i])
             for (uint32_t k = 0; k < n->out_count; k++)
                 entrance[n->out[k].i] = true;
     }
@@ -45,7 +47,7 @@ cyg_status cyg_precision_reference(cyg_ctx *ctx, const cyg_graph *reference, con
     cyg_value_id *of = CYG_NEW_ARRAY(arena, cyg_value_id, (size_t)p->tensor_count + 1);
     if (entrance == NULL || value == NULL || of == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for the precision analysis");
-    mark_entrance(g, entrance);
+    mark_entrance(reference, g, entrance);
     for (uint32_t v = 0; v < g->value_count; v++)
         value[v] = CYG_NO_VALUE;
     for (uint32_t i = 0; i < g->order_count; i++)

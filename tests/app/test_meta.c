@@ -94,7 +94,7 @@ static void test_arrays_equal_pixels(void **state)
     static const float array[12] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
     for (size_t i = 0; i < CYG_COUNT(inputs); i++) {
         const cyg_package_meta meta = meta_of(inputs[i]);
-        const size_t bytes = meta.input_u8 ? 12 : 48;
+        const size_t bytes = cyg_meta_input_bytes(&meta);
         float a[12] = {0}, b[12] = {0};
         cyg_meta_feed_pixels(&meta, pixels, a);
         assert_int_equal(cyg_meta_feed_array(&app, &meta, "x.npy", array, 12, b, bytes), CYG_OK);
@@ -104,6 +104,30 @@ static void test_arrays_equal_pixels(void **state)
         assert_int_equal(cyg_meta_feed_array(&app, &meta, "x.npy", array, 12, b, bytes + 1),
                          CYG_E_FORMAT);
         cyg_ctx_clear(&app.ctx);
+    }
+}
+
+/* Codes: the number nearest to value / scale + zero; video: what makes the picture again. */
+static void test_codes_and_video(void **state)
+{
+    (void)state;
+    int16_t codes[12];
+    cyg_package_meta meta = meta_of("{\"dtype\": \"s16\", \"layout\": \"NHWC\", \"format\": "
+                                    "\"RGB\", \"scale\": 0.5, \"zero_point\": 3}");
+    assert_int_equal(cyg_meta_input_bytes(&meta), sizeof codes);
+    cyg_meta_feed_pixels(&meta, pixels, codes);
+    for (int i = 0; i < 12; i++)
+        assert_int_equal(codes[i], 2 * pixels[i] + 3);
+    meta = meta_of(
+        "{\"dtype\": \"u8\", \"layout\": \"NHWC\", \"format\": \"YUYV422\", \"csc\": [1, 0, "
+        "0, 0, 0, 1, 0, 0, 0, 0, 1, 0]}");
+    uint8_t yuv[8];
+    assert_int_equal(cyg_meta_input_bytes(&meta), sizeof yuv);
+    cyg_meta_feed_pixels(&meta, pixels, yuv);
+    for (int p = 0; p < 4; p++) {
+        assert_int_equal(yuv[2 * p], pixels[3 * p]);
+        const int c = 1 + p % 2, pair = p / 2 * 6;
+        assert_true(abs(2 * yuv[2 * p + 1] - pixels[pair + c] - pixels[pair + 3 + c]) <= 1);
     }
 }
 
@@ -127,7 +151,14 @@ static void test_damaged_text(void **state)
     }
     static const char *const wrong[] = {
         "[]",
-        "{\"input\": {\"dtype\": \"s8\"}}",
+        "{\"input\": {\"dtype\": \"s64\"}}",
+        "{\"input\": {\"dtype\": \"s8\", \"scale\": -1}}",
+        "{\"input\": {\"dtype\": \"s8\", \"scale\": 1, \"zero_point\": 1e12}}",
+        "{\"input\": {\"dtype\": \"u8\", \"format\": \"YUV420SP\"}}",
+        "{\"input\": {\"dtype\": \"u8\", \"format\": \"YUV420SP\", \"csc\": [0]}}",
+        "{\"input\": {\"dtype\": \"u8\", \"format\": \"YUV420SP\", \"csc\": [0, 0, 0, 0, 0, 0, 0, "
+        "0, 0, "
+        "0, 0, 0]}}",
         "{\"input\": {\"dtype\": \"u8\", \"normalized\": true}}",
         "{\"labels\": \"cat\"}",
         "{\"labels\": [1]}",
@@ -144,9 +175,8 @@ static void test_damaged_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes_in_every_order),
-        cmocka_unit_test(test_floats_in_every_order),
-        cmocka_unit_test(test_arrays_equal_pixels),
+        cmocka_unit_test(test_bytes_in_every_order), cmocka_unit_test(test_floats_in_every_order),
+        cmocka_unit_test(test_arrays_equal_pixels),  cmocka_unit_test(test_codes_and_video),
         cmocka_unit_test(test_damaged_text),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

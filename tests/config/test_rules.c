@@ -348,25 +348,15 @@ static void test_supported(void **state)
         fixture_read(
             &f, "a.json",
             "{\"target_hardware\": \"CPU\", \"input_processors\": [{\"tensor_name\": \"x\", "
-            "\"src_dtype\": \"S16\", \"src_format\": \"YUV420SP\", \"scale\": 2}],"
+            "\"src_format\": \"RAW\"}], \"quant\": {\"enable_lsq\": true, \"device\": \"cuda:0\"},"
             "\"op_processors\": [{\"op_name\": \"a\", \"attrs\": {\"b\": 1}}]}"),
         CYG_OK);
     assert_int_equal(cyg_config_check_supported(&f.ctx, &cyg_config_message_build, &f.cfg),
                      CYG_E_UNSUPPORTED);
     assert_true(ctx_says(&f.ctx, "3 settings are not built yet"));
-    assert_true(
-        ctx_says(&f.ctx, "input_processors[0].src_dtype S16 is not built yet (built: U8 FP32)"));
-    assert_true(ctx_says(&f.ctx, "input_processors[0].scale is not built yet"));
-    fixture_deinit(&f);
-
-    fixture_init(&f); /* ids */
-    assert_int_equal(fixture_read(&f, "a.json",
-                                  "{\"target_hardware\": \"CPU\", \"input_processors\": "
-                                  "[{\"tensor_name\": \"x\", \"src_dtype\": \"S32\"}]}"),
-                     CYG_OK);
-    assert_int_equal(cyg_config_check_supported(&f.ctx, &cyg_config_message_build, &f.cfg),
-                     CYG_E_UNSUPPORTED);
-    assert_true(ctx_says(&f.ctx, "src_dtype S32 is not built yet (built: U8 FP32)"));
+    assert_true(ctx_says(
+        &f.ctx, "input_processors[0].src_format RAW is not built yet (built: AutoColorSpace"));
+    assert_true(ctx_says(&f.ctx, "quant.enable_lsq is not built yet"));
     fixture_deinit(&f);
 }
 

@@ -68,6 +68,13 @@ static void layouts_agree(void **state)
         {"f32_nhwc", ", \"src_dtype\": \"FP32\", \"src_layout\": \"NHWC\""},
         {"u8_bgr", ", \"src_dtype\": \"U8\", \"src_layout\": \"NHWC\", \"src_format\": \"BGR\""},
         {"f32_bgr", ", \"src_format\": \"BGR\", \"tensor_format\": \"RGB\""},
+        {"s16", ", \"src_dtype\": \"S16\", \"src_layout\": \"NHWC\""},
+        {"u16_codes", ", \"src_dtype\": \"U16\", \"scale\": 0.5, \"zeropoint\": 300"},
+        {"s8_codes", ", \"src_dtype\": \"S8\", \"scale\": 1, \"zeropoint\": -128"},
+        {"u8_codes", ", \"src_dtype\": \"U8\", \"scale\": 1, \"zeropoint\": 0"},
+        {"s32", ", \"src_dtype\": \"S32\""},
+        {"u32", ", \"src_dtype\": \"U32\", \"src_layout\": \"NHWC\""},
+        {"f16", ", \"src_dtype\": \"FP16\""},
     };
     float *wanted = logits_of("out/compiled.cyg");
     for (size_t i = 0; i < CYG_COUNT(cases); i++) {
@@ -100,6 +107,30 @@ static void normalised_outside(void **state)
         e2e_cygnet(&result, (e2e_how){0}, "eval outside/compiled.cyg -d val -f model.onnx --json");
         e2e_expect(&result, 0);
         assert_true(e2e_number(&result, "sqnr_db") > 15);
+    }
+}
+
+/* Video pixels lose colour, no more: the scores stay near. */
+static void video(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {
+        "\"YUV420SP\", \"csc_mode\": \"FullRange\"",
+        "\"YVU420SP\", \"csc_mode\": \"LimitedRange\", \"csc_standard\": \"BT709\"",
+        "\"YUYV422\", \"csc_mode\": \"LimitedRange\", \"src_dtype\": \"U8\"",
+        "\"UYVY422\", \"csc_mode\": \"Matrix\", \"csc_mat\": [1, 0, 1.402, -0.7038, 1, -0.3441, "
+        "-0.7141, 0.5312, 1, 1.772, 0, -0.8895]"};
+    for (size_t i = 0; i < CYG_COUNT(ways); i++) {
+        char more[256];
+        snprintf(more, sizeof more, ", \"src_format\": %s", ways[i]);
+        write_config("video.json", more);
+        e2e_cygnet(
+            &result, (e2e_how){0},
+            "build --config video.json --output_dir video --compiler.static_batch_sizes 1 2");
+        e2e_expect(&result, 0);
+        e2e_cygnet(&result, (e2e_how){0}, "eval video/compiled.cyg -d val -f model.onnx --json");
+        e2e_expect(&result, 0);
+        assert_true(e2e_number(&result, "sqnr_db") > 8);
     }
 }
 
@@ -350,12 +381,19 @@ static void wrong_scale_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layouts_agree),       cmocka_unit_test(normalised_outside),
-        cmocka_unit_test(no_normalisation),    cmocka_unit_test(bgr_model),
-        cmocka_unit_test(counts_are_right),    cmocka_unit_test(datasets_agree),
-        cmocka_unit_test(classify_agrees),     cmocka_unit_test(limit_and_flags),
-        cmocka_unit_test(broken_pictures),     cmocka_unit_test(golden_check),
-        cmocka_unit_test(wrong_scale_is_told), cmocka_unit_test(precision_is_told),
+        cmocka_unit_test(layouts_agree),
+        cmocka_unit_test(normalised_outside),
+        cmocka_unit_test(video),
+        cmocka_unit_test(no_normalisation),
+        cmocka_unit_test(bgr_model),
+        cmocka_unit_test(counts_are_right),
+        cmocka_unit_test(datasets_agree),
+        cmocka_unit_test(classify_agrees),
+        cmocka_unit_test(limit_and_flags),
+        cmocka_unit_test(broken_pictures),
+        cmocka_unit_test(golden_check),
+        cmocka_unit_test(wrong_scale_is_told),
+        cmocka_unit_test(precision_is_told),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -105,8 +105,23 @@ static void wrong_configs(void **state)
         {"\"src_format\": \"RGB\"", "\"src_format\": \"GRAY\"", 2, "pixel_values|src_format"},
         {"\"src_format\": \"RGB\"", "\"normalize\": false", 2,
          "pixel_values|src_dtype U8|normalize"},
-        {"\"src_format\": \"RGB\"", "\"mean\": [0, 0, 0], \"std\": [1, 1, 1]", 6,
+        {"\"src_format\": \"RGB\"", "\"mean\": [0, 0, 0], \"std\": [1, 1, 1]", 2,
+         "pixel_values|src_dtype U8|mean is 0 and std is 1"},
+        {"\"src_format\": \"RGB\"", "\"mean\": [0, 0, 0], \"std\": [1, 1, 2]", 6,
          "mean and std of input_processors differ"},
+        {"\"src_format\": \"RGB\"", "\"src_format\": \"YUV420SP\"", 2,
+         "input_processors[0].csc_mode|is needed for src_format YUV420SP"},
+        {"\"src_format\": \"RGB\"",
+         "\"src_format\": \"YUYV422\", \"csc_mode\": \"Matrix\", \"csc_mat\": [1, 2, 3]", 2,
+         "input_processors[0].csc_mat|has 3 numbers"},
+        {"\"src_format\": \"RGB\"",
+         "\"src_format\": \"YUYV422\", \"csc_mode\": \"Matrix\", \"csc_mat\": [1.164, 2.017, 0, "
+         "-276.8, 1.164, -0.392, -0.813, 135.6, 1.164, 0, 1.596, -221.6]",
+         2, "csc_mat|adds -276.8, outside -9..8|divide them by 255"},
+        {"\"src_dtype\": \"U8\"", "\"src_dtype\": \"S8\", \"scale\": 0.1, \"zeropoint\": 200", 2,
+         "input_processors[0].zeropoint|is 200, which S8 does not hold"},
+        {"\"src_dtype\": \"U8\"", "\"src_dtype\": \"FP16\", \"scale\": 0.1", 2,
+         "input_processors[0].scale|is for whole numbers; the runtime feeds FP16"},
     };
     for (size_t i = 0; i < CYG_COUNT(cases); i++) {
         write_variant("wrong.json", cases[i].from, cases[i].to);

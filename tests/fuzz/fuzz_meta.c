@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         status == CYG_OK && meta.has_preprocess ? cyg_preprocess_count(&meta.preprocess) : 0;
     if (count > 0 && count < 65536) {
         uint8_t *pixels = calloc(count, 1);
-        float *out = malloc(count * (meta.input_u8 ? 1 : sizeof *out));
+        float *out = malloc(cyg_meta_input_bytes(&meta));
         if (pixels != NULL && out != NULL)
             cyg_meta_feed_pixels(&meta, pixels, out);
         free(pixels);
