@@ -78,6 +78,7 @@ cyg_status cyg_build_open_groups(cyg_build *b)
     if (b->group_count == 0)
         return CYG_OK;
     b->groups = CYG_NEW_ARRAY(&b->app->arena, cyg_build_group, b->group_count);
+    b->graph->alone = false;
     b->first_size = cyg_graph_clone(b->graph);
     if (b->groups == NULL || b->first_size == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");

@@ -56,6 +56,7 @@ static cyg_status compile_batch(cyg_build *b, const cyg_graph *of, uint32_t batc
         *out_program = b->program;
         return CYG_OK;
     }
+    b->graph->alone = false; /* constants are borrowed */
     cyg_graph *g = cyg_graph_clone(of);
     if (g == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");

@@ -164,6 +164,8 @@ static cyg_status optimise(cyg_build *b)
             b->config.input);
     CYG_DO(cyg_build_draw(b));
     CYG_DO(cyg_build_split(b));
+    b->graph->alone = true; /* from here on: the picture's copy is gone */
+    cyg_graph_release_unused(b->graph);
     CYG_DO(cyg_build_path(b, "frontend/optimized.onnx", &path));
     /* Pairs that the file brought may have 16 bits. */
     const cyg_onnx_export_options export = {.opset =
@@ -262,6 +264,9 @@ static cyg_status compile_npu(cyg_build *b, const char *reference)
     const char *path;
     if (b->npu == NULL)
         return CYG_OK;
+    cyg_graph_destroy(b->quantised.reference); /* its weights were for the analysis */
+    b->quantised.reference = NULL;
+    cyg_graph_release_unused(b->graph);
     CYG_DO(cyg_build_path(b, b->package_name, &path));
     CYG_DO(cyg_build_npu_compile(b, path));
     if (b->samples.count > 0)

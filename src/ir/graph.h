@@ -241,6 +241,9 @@ cyg_node_id cyg_graph_find_node(const cyg_graph *g, const char *name);
 /* Takes the name, with a suffix when it is taken. */
 bool cyg_graph_rename_value(cyg_graph *g, cyg_value_id v, const char *name);
 bool cyg_graph_rename_node(cyg_graph *g, cyg_node_id n, const char *name);
+/* Large constants that no node reads and no output is give their memory back and are constants no
+ * more; nothing happens unless the graph is `alone`. */
+void cyg_graph_release_unused(cyg_graph *g);
 /* An existing value becomes a constant (constant folding); its producer no longer makes it. data as
  * for cyg_graph_add_const; the value's type and shape must be known and fit. */
 void cyg_graph_make_const(cyg_graph *g, cyg_value_id v, const void *data, size_t bytes);

@@ -8,7 +8,9 @@
 #include <math.h>
 #include <pthread.h>
 
+#include "base/cpu.h"
 #include "base/pool.h"
+#include "kernels/call.h"
 #include "kernels/dispatch.h"
 
 enum {
@@ -250,6 +252,14 @@ static void warn_about_data(const cyg_scheme *s)
                  zeros, first);
 }
 
+static cyg_status choose_kernels(cyg_scheme *s)
+{
+    cyg_cpu_level_id level;
+    CYG_DO(cyg_cpu_level(s->ctx, &level));
+    s->isa = cyg_kernels_for((int)level);
+    return CYG_OK;
+}
+
 cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples, size_t *out_samples)
 {
     if (samples->input_count != s->g->input_count)
@@ -259,6 +269,7 @@ cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples, 
     const size_t count = limit > 0 && limit < samples->count ? limit : samples->count;
     if (count == 0)
         return CYG_FAIL(s->ctx, CYG_E_CONFIG, "there are no calibration samples");
+    CYG_DO(choose_kernels(s));
     CYG_DO(prepare_channels(s));
     CYG_DO(cyg_quant_methods_prepare(s));
     CYG_DO(cyg_quant_rows_prepare(s, count));
@@ -297,7 +308,9 @@ cyg_status cyg_quant_run_samples(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_so
     const cyg_interp_options how = {.observer = observed != NULL ? observe : NULL, .user = &s};
     const size_t limit = options->max_samples;
     const size_t count = limit > 0 && limit < samples->count ? limit : samples->count;
-    cyg_status status = cyg_interp_create(ctx, g, &how, &interp);
+    cyg_status status = choose_kernels(&s);
+    if (status == CYG_OK)
+        status = cyg_interp_create(ctx, g, &how, &interp);
     for (size_t i = 0; status == CYG_OK && i < count; i++) {
         cyg_progress(ctx, "run", (int64_t)i, (int64_t)count);
         status = run_sample(&s, interp, samples, i);

@@ -40,7 +40,7 @@ typedef struct cyg_scheme {
     cyg_graph *g;
     cyg_arena *arena;
     const cyg_quant_options *options;
-    const struct cyg_kernels *isa; /* of this machine, from cyg_quant_learn on */
+    const struct cyg_kernels *isa; /* of this machine, from calibration on */
     cyg_observed *observed;        /* by value */
     uint32_t value_count;          /* of the graph before quantisation added any */
     uint32_t node_count;           /* likewise */

@@ -2,8 +2,6 @@
 #include "quant/correct.h"
 
 #include "base/arena.h"
-#include "base/cpu.h"
-#include "kernels/call.h"
 
 static cyg_status check_shapes(const cyg_scheme *s)
 {
@@ -23,9 +21,6 @@ cyg_status cyg_quant_learn(cyg_scheme *s, const cyg_sample_source *samples,
     s->observed = CYG_NEW_ARRAY(s->arena, cyg_observed, s->value_count + 1);
     if (s->observed == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
-    cyg_cpu_level_id level;
-    CYG_DO(cyg_cpu_level(s->ctx, &level));
-    s->isa = cyg_kernels_for((int)level);
     CYG_DO(check_shapes(s));
     CYG_DO(cyg_quant_choose(s));
     CYG_DO(cyg_quant_outcomes(s, report));
@@ -41,6 +36,7 @@ static cyg_status quantise(cyg_scheme *s, const cyg_sample_source *samples,
                            cyg_quant_report *report)
 {
     CYG_DO(cyg_quant_learn(s, samples, report));
+    cyg_graph_release_unused(s->g); /* what equalisation has replaced */
     if (s->options->keep_reference) {
         report->reference = cyg_graph_clone(s->g);
         if (report->reference == NULL)

@@ -226,6 +226,44 @@ static void test_large_graphs_are_instant(void **state)
     cyg_graph_destroy(g);
 }
 
+/* Large constants that nothing reads go; a view of a used one, small ones and those of a graph
+ * that shares them stay. */
+static void test_unused_constants_go(void **state)
+{
+    enum { COUNT = 64 << 10 };
+    const int64_t large[] = {COUNT}, half[] = {COUNT / 2}, small[] = {2};
+    (void)state;
+    cyg_graph *g = cyg_graph_create();
+    const size_t bytes = COUNT * sizeof(float);
+    float *used = cyg_arena_alloc(&g->arena, bytes, 64),
+          *spare = cyg_arena_alloc(&g->arena, bytes, 64);
+    assert_true(used != NULL && spare != NULL);
+    for (int i = 0; i < COUNT; i++)
+        used[i] = spare[i] = (float)i;
+    const cyg_value_id x = cyg_graph_add_value(g, "x", CYG_TYPE_F32, 1, large),
+                       w = cyg_graph_add_const(g, "w", CYG_TYPE_F32, 1, large, used, bytes),
+                       view = cyg_graph_add_const(g, "view", CYG_TYPE_F32, 1, half,
+                                                  used + COUNT / 4, bytes / 2),
+                       old = cyg_graph_add_const(g, "old", CYG_TYPE_F32, 1, large, spare, bytes),
+                       few = cyg_graph_add_const_copy(g, "few", CYG_TYPE_F32, 1, small, spare, 8),
+                       y = cyg_graph_add_value(g, "y", CYG_TYPE_F32, 1, large), in[] = {x, w};
+    assert_false(
+        cyg_node_is_none(cyg_graph_add_node(g, CYG_NO_NODE, CYG_OP_add, NULL, in, 2, &y, 1)));
+    assert_int_equal(cyg_graph_set_io(NULL, g, &x, 1, &y, 1), CYG_OK);
+    cyg_graph_release_unused(g);
+    assert_true(cyg_val(g, old)->is_const); /* not told that nobody else needs it */
+    g->alone = true;
+    cyg_graph_release_unused(g);
+    assert_false(cyg_val(g, old)->is_const);
+    assert_null(cyg_val(g, old)->data);
+    assert_true(cyg_val(g, few)->is_const);
+    assert_true(cyg_val(g, view)->is_const);
+    for (int i = 0; i < COUNT; i++)
+        assert_true(used[i] >= (float)i);
+    assert_int_equal(cyg_graph_verify(NULL, g), CYG_OK);
+    cyg_graph_destroy(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_insert_before),
         cmocka_unit_test(test_clone_is_independent),
         cmocka_unit_test(test_large_graphs_are_instant),
+        cmocka_unit_test(test_unused_constants_go),
     };
     return CYG_TEST_MAIN(tests);
 }
