@@ -1,5 +1,5 @@
 /* The model's image input. A float model sees normalised pixels; a chip should see pixels. Where
- * the input is read by one convolution (every patch embedding, every stem), straight or behind
+ * the input is read by convolutions alone (every patch embedding, every stem), straight or behind
  * cuts, (p - mean) / std moves exactly into its weights and bias, and 8-bit pixels enter with scale
  * 1 and zero point 0: no rounding at all. What the convolution pads with, zero, is the mean of each
  * channel in pixels: its padding becomes a step of its own that pads with the nearest pixels, at
@@ -15,22 +15,6 @@
 static cyg_status nomem(cyg_scheme *s)
 {
     return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory while folding the normalisation");
-}
-
-/* The only reader of v, which is no output. */
-static cyg_node_id only_reader(const cyg_graph *g, cyg_value_id v)
-{
-    cyg_node_id reader = CYG_NO_NODE;
-    for (uint32_t i = 0; i < g->order_count; i++) {
-        const cyg_node *n = cyg_nod(g, g->order[i]);
-        for (uint32_t k = 0; k < n->in_count; k++)
-            if (n->in[k].i == v.i) {
-                if (!cyg_node_is_none(reader))
-                    return CYG_NO_NODE;
-                reader = g->order[i];
-            }
-    }
-    return cyg_graph_is_output(g, v) ? CYG_NO_NODE : reader;
 }
 
 /* A cut of pictures [batch, channels, height, width] that leaves the channels alone: whether it
@@ -76,32 +60,52 @@ static bool means_are_pixels(const cyg_normalize *nm)
     return true;
 }
 
-/* The only reader of input 0, but for cuts and the turn to channels last, when it is a conv2d that
- * can take the fold. */
-static cyg_node_id foldable_reader(const cyg_scheme *s)
+/* Whether a conv2d that reads pixels (turned: channels last) can take the fold. */
+static bool can_fold(const cyg_scheme *s, cyg_node_id id, bool turned)
 {
     const cyg_graph *g = s->g;
     const cyg_normalize *nm = &s->options->normalize;
-    bool turned = false;
-    int64_t pads[4];
-    cyg_node_id reader = only_reader(g, g->inputs[0]);
-    while (!cyg_node_is_none(reader) && cuts_pixels(g, cyg_nod(g, reader)))
-        reader = only_reader(g, cyg_nod(g, reader)->out[0]);
-    if (!cyg_node_is_none(reader) && is_turn(cyg_nod(g, reader))) {
-        turned = true;
-        reader = only_reader(g, cyg_nod(g, reader)->out[0]);
-    }
-    if (cyg_node_is_none(reader))
-        return CYG_NO_NODE;
-    const cyg_node *n = cyg_nod(g, reader);
+    const cyg_node *n = cyg_nod(g, id);
     const cyg_value_id b = cyg_node_in(n, 2);
-    const bool fits =
-        n->op == CYG_OP_conv2d && s->integer[reader.i] && cyg_node_int(n, CYG_ATTR_group, 1) == 1 &&
-        (cyg_node_int(n, CYG_ATTR_x_nchw, 0) == 0) == turned &&
-        cyg_val(g, n->in[1])->dims[3] == nm->channels && cyg_val(g, n->in[1])->is_const &&
-        (cyg_value_is_none(b) || cyg_val(g, b)->is_const) &&
-        (!pads_of(n, pads) || means_are_pixels(nm));
-    return fits ? reader : CYG_NO_NODE;
+    int64_t pads[4];
+    return n->op == CYG_OP_conv2d && s->integer[id.i] && cyg_node_int(n, CYG_ATTR_group, 1) == 1 &&
+           (cyg_node_int(n, CYG_ATTR_x_nchw, 0) == 0) == turned &&
+           cyg_val(g, n->in[1])->dims[3] == nm->channels && cyg_val(g, n->in[1])->is_const &&
+           (cyg_value_is_none(b) || cyg_val(g, b)->is_const) &&
+           (!pads_of(n, pads) || means_are_pixels(nm));
+}
+
+enum { MAX_STEMS = 16 };
+
+/* The convolutions that read pixels, when these are all that does. */
+typedef struct stems {
+    cyg_node_id conv[MAX_STEMS];
+    uint32_t count;
+} stems;
+
+/* Adds the readers of v, behind cuts and the turn to channels last, too; false when one of them is
+ * something else. */
+static bool find_stems(const cyg_scheme *s, cyg_value_id v, bool turned, stems *out)
+{
+    const cyg_graph *g = s->g;
+    if (cyg_graph_is_output(g, v))
+        return false;
+    for (uint32_t i = 0; i < g->order_count; i++) {
+        const cyg_node *n = cyg_nod(g, g->order[i]);
+        for (uint32_t k = 0; k < n->in_count; k++) {
+            if (n->in[k].i != v.i)
+                continue;
+            if (k == 0 && !turned && (cuts_pixels(g, n) || is_turn(n))) {
+                if (!find_stems(s, n->out[0], is_turn(n), out))
+                    return false;
+            } else if (k == 0 && out->count < MAX_STEMS && can_fold(s, g->order[i], turned)) {
+                out->conv[out->count++] = g->order[i];
+            } else {
+                return false;
+            }
+        }
+    }
+    return true;
 }
 
 /* Sampled rows held what the float model sees. A study has them in common with other trials. */
@@ -291,12 +295,15 @@ cyg_status cyg_quant_normalize_input(cyg_scheme *s)
     if (!s->options->normalize.enabled)
         return CYG_OK;
     CYG_DO(check_input(s));
-    const cyg_node_id reader = foldable_reader(s);
-    if (cyg_node_is_none(reader))
+    stems found = {.count = 0};
+    if (!find_stems(s, g->inputs[0], false, &found) || found.count == 0)
         return spell_out(s);
-    CYG_DO(fold_into(s, reader));
-    store_pixels(s, cyg_nod(g, reader)->in[0]);
-    return pad_pixels(s, reader);
+    for (uint32_t i = 0; i < found.count; i++) {
+        CYG_DO(fold_into(s, found.conv[i]));
+        store_pixels(s, cyg_nod(g, found.conv[i])->in[0]);
+        CYG_DO(pad_pixels(s, found.conv[i]));
+    }
+    return CYG_OK;
 }
 
 /* ---- what the runtime feeds

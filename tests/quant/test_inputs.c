@@ -128,8 +128,8 @@ static void test_variants(void **state)
     free(first);
 }
 
-/* A padded stem: pixels all the way, padded with the means; the same bytes however they are fed,
- * and what the float model makes of its zeros at the border, too. */
+/* A padded stem, or two of them: pixels all the way, padded with the means; the same bytes however
+ * they are fed, and what the float model makes of its zeros at the border, too. */
 static void test_padded(void **state)
 {
     static cyg_ctx ctx;
@@ -145,8 +145,15 @@ static void test_padded(void **state)
         "graph \"g\" opset 18\ninput %image: f32[1,3,8,8]\n"
         "const %w: f32[4,3,3,3] = #0000000000000000 432\n"
         "%y: f32[1,8,5,4] = conv2d(%image, %w) "
-        "{strides = [1, 2], pads = [1, 0, 1, 4], x_nchw = 1} \"stem\"\noutput %y\n"};
-    for (int variant = 0; variant < 16; variant++) {
+        "{strides = [1, 2], pads = [1, 0, 1, 4], x_nchw = 1} \"stem\"\noutput %y\n",
+        "graph \"g\" opset 18\ninput %image: f32[1,3,8,8]\n"
+        "const %w: f32[4,3,3,3] = #0000000000000000 432\n"
+        "%t: f32[1,8,8,3] = transpose(%image) {perm = [0, 2, 3, 1]} \"turn\"\n"
+        "%a: f32[1,8,5,4] = conv2d(%t, %w) {strides = [1, 2], pads = [1, 0, 1, 4]} \"one\"\n"
+        "%b: f32[1,8,5,4] = conv2d(%image, %w) "
+        "{strides = [1, 2], pads = [1, 0, 1, 4], x_nchw = 1} \"two\"\n"
+        "%y: f32[1,8,5,4] = add(%a, %b) \"sum\"\noutput %y\n"};
+    for (int variant = 0; variant < 24; variant++) {
         const bool is_float = variant & 1, nhwc = variant & 2, swapped = variant & 4;
         const char *const text = texts[variant >> 3];
         cyg_quant_options options = tiny_options(true);
@@ -183,6 +190,7 @@ static void test_padded(void **state)
                     real += (double)w[at % 4 * 27 + t] *
                             (double)samples.inputs[3][t % 3 * 64 + row * 8 + column];
             }
+            real *= variant < 16 ? 1 : 2;
             error = fmax(error, fabs(real - (double)out[at]));
             signal = fmax(signal, fabs(real));
         }
