@@ -160,6 +160,8 @@ static void step(run *r, uint32_t index)
  * end. */
 static bool advance(run *r)
 {
+    if (r->now > CYG_NPU_MOST_RUN)
+        return false;
     const int64_t rate = share(r);
     int64_t next = NEVER;
     for (uint32_t i = 0; i < r->engine_count; i++) {
@@ -172,7 +174,7 @@ static bool advance(run *r)
     for (uint32_t i = 0; i < r->engine_count; i++) {
         engine *e = &r->engines[i];
         if (e->state == MOVING)
-            e->left = e->left > passed * rate ? e->left - passed * rate : 0;
+            e->left = passed <= e->left / rate ? e->left - passed * rate : 0;
     }
     r->now += passed;
     for (uint32_t i = 0; i < r->engine_count; i++) {
@@ -240,6 +242,8 @@ cyg_status cyg_npu_time(cyg_ctx *ctx, const cyg_npu_machine *m, const cyg_npu_pr
         look(&r, i);
     while (advance(&r))
         ;
+    if (r.now > CYG_NPU_MOST_RUN)
+        return CYG_FAIL(ctx, CYG_E_FORMAT, "the program takes more cycles than can be counted");
     for (uint32_t i = 0; i < r.engine_count; i++)
         if (r.engines[i].state != DONE)
             return CYG_FAIL(ctx, CYG_E_FORMAT,

@@ -16,6 +16,10 @@ typedef struct cyg_npu_cost {
     int64_t ddr_bytes; /* then moved to or from the DDR, at the rate that its share is */
     int64_t macs;      /* useful ones */
 } cyg_npu_cost;
+/* An instruction counts as this many cycles and products at most, a run ends in an error beyond
+ * CYG_NPU_MOST_RUN: programs are hostile, and no sum overflows. */
+#define CYG_NPU_MOST_CYCLES ((int64_t)1 << 40)
+#define CYG_NPU_MOST_RUN ((int64_t)1 << 61)
 cyg_npu_cost cyg_npu_cost_of(const cyg_npu_machine *m, const cyg_npu_instr *instr);
 /* Cycles of the instruction when nothing else uses the DDR: for schedulers. */
 int64_t cyg_npu_alone(const cyg_npu_machine *m, const cyg_npu_cost *cost);

@@ -17,9 +17,19 @@ static int64_t ceil_div(int64_t a, int64_t b)
     return a / b + (a % b != 0);
 }
 
+/* What hostile programs are counted as, at most (timing.h). */
+static const int64_t most = CYG_NPU_MOST_CYCLES;
+
 static int64_t over_rate(double amount, double rate)
 {
-    return (int64_t)ceil(amount / rate);
+    const double cycles = ceil(amount / rate);
+    return cycles < (double)most ? (int64_t)cycles : most;
+}
+
+static int64_t product(int64_t a, int64_t b)
+{
+    int64_t p;
+    return __builtin_mul_overflow(a, b, &p) || p > most ? most : p;
 }
 
 static double elements(const cyg_npu_view *v)
@@ -32,7 +42,7 @@ static int64_t dims(const cyg_npu_view *v, unsigned from, unsigned to)
 {
     int64_t n = 1;
     for (unsigned i = from; i < to && i < v->rank; i++)
-        n *= v->dims[i];
+        n = product(n, v->dims[i]);
     return n;
 }
 
@@ -45,8 +55,8 @@ static bool is_wide(const cyg_npu_view *v)
 static int64_t sum_cycles(const cyg_npu_machine *m, int64_t taps, int64_t depth)
 {
     if (depth <= m->conv_few && m->conv_few < m->conv_in)
-        return ceil_div(taps * m->conv_few, m->conv_in);
-    return taps * ceil_div(depth, m->conv_in);
+        return ceil_div(product(taps, m->conv_few), m->conv_in);
+    return product(taps, ceil_div(depth, m->conv_in));
 }
 
 /* How many halves of 16 bits the operands have. */
@@ -83,11 +93,11 @@ static double passes(const cyg_npu_machine *m, int64_t columns, conv_width width
 static void conv_cost(const cyg_npu_machine *m, int64_t sums, int64_t taps, int64_t depth,
                       int64_t columns, conv_width width, cyg_npu_cost *cost)
 {
-    const double one = (double)(sums * sum_cycles(m, taps, depth));
+    const double one = (double)product(sums, sum_cycles(m, taps, depth));
     const int64_t products = over_rate(one * passes(m, columns, width), 1);
-    const int64_t post = over_rate((double)(sums * columns), m->conv_post);
+    const int64_t post = over_rate((double)product(sums, columns), m->conv_post);
     cost->cycles = m->conv_start + (products > post ? products : post);
-    cost->macs = sums * taps * depth * columns;
+    cost->macs = product(product(product(sums, taps), depth), columns);
 }
 
 /* x [.., K], w [N, K] -> y [.., N] */
@@ -111,7 +121,7 @@ static void conv2d_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cy
     if (depth == 1 && groups > 1)
         conv_cost(m, dims(y, 0, 3), taps, depth, columns, width, cost);
     else
-        conv_cost(m, groups * dims(y, 0, 3), taps, depth, columns / groups, width, cost);
+        conv_cost(m, product(groups, dims(y, 0, 3)), taps, depth, columns / groups, width, cost);
 }
 
 /* q, k -> sums [G, H, Q, N]; e [G, H, Q, N], v -> y: G x H products of Q rows, N keys and as many

@@ -2,6 +2,7 @@
  * is next is the order's choice among the heads of the engines' queues whose waits are over. */
 #include "sim/sim.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,13 +29,15 @@ cyg_status cyg_sim_order_parse(cyg_ctx *ctx, const char *text, cyg_sim_options *
         char *end = NULL;
         const bool seeded = i == CYG_SIM_RANDOM || i == CYG_SIM_STARVE;
         out_options->order = (cyg_sim_order)i;
+        errno = 0;
         out_options->seed = colon != NULL ? strtoull(colon + 1, &end, 10) : 1;
-        if (colon == NULL || (seeded && colon[1] >= '0' && colon[1] <= '9' && *end == '\0'))
+        if (colon == NULL ||
+            (seeded && colon[1] >= '0' && colon[1] <= '9' && *end == '\0' && errno == 0))
             return CYG_OK;
     }
     return CYG_FAIL(ctx, CYG_E_USAGE,
                     "\"%s\" is no order of simulation: program, reverse, random:SEED or "
-                    "starve:SEED",
+                    "starve:SEED, with a SEED below 2^64",
                     text);
 }
 

@@ -159,6 +159,26 @@ static void test_a_deadlock_is_an_error(void **state)
     assert_int_equal(run(), CYG_E_FORMAT);
 }
 
+/* Sums of hostile sizes neither overflow nor go on for ever. */
+static void test_times_beyond_counting(void **state)
+{
+    (void)state;
+    const int64_t all = (int64_t)1 << 40;
+    start();
+    add(CYG_NPU_OP_TENG_REQUANT, TENG, all);
+    add(CYG_NPU_OP_TENG_REQUANT, TENG, all);
+    assert_int_equal(run(), CYG_OK);
+    assert_true(timing.cycles >= 2 * all && timing.cycles < 3 * all);
+    const cyg_npu_view huge[3] = {{.type = CYG_TYPE_U8, .rank = 4, .dims = {all, all, all, all}},
+                                  {.type = CYG_TYPE_S8, .rank = 4, .dims = {all, all, all, all}},
+                                  {.type = CYG_TYPE_U8, .rank = 4, .dims = {all, all, all, all}}};
+    const cyg_npu_instr instr = {
+        .op = CYG_NPU_OP_CONV_2D, .engine = CONV0, .in_count = 2, .out_count = 1, .operands = huge};
+    const cyg_npu_cost cost = cyg_npu_cost_of(&machine, &instr);
+    assert_true(cost.cycles > 0 && cost.cycles <= CYG_NPU_MOST_CYCLES + machine.conv_start);
+    assert_true(cost.macs > 0 && cost.macs <= CYG_NPU_MOST_CYCLES);
+}
+
 static cyg_npu_view shape(cyg_type type, unsigned rank, const int64_t *dims)
 {
     cyg_npu_view v = {.type = (uint8_t)type, .rank = (uint8_t)rank};
@@ -235,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_transfers_share_the_ddr),
         cmocka_unit_test(test_alone),
         cmocka_unit_test(test_a_deadlock_is_an_error),
+        cmocka_unit_test(test_times_beyond_counting),
         cmocka_unit_test(test_cost_of_products),
         cmocka_unit_test(test_cost_of_elements),
     };
