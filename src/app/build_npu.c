@@ -62,6 +62,7 @@ void cyg_build_warn_without_npu(cyg_build *b)
         {"compiler.schedule", c->schedule_at.origin != CYG_CONFIG_DEFAULT},
         {"compiler.npu_perf", c->npu_perf},
         {"compiler.ddr_bw_limit", c->ddr_bw_limit > 0},
+        {"compiler.sub_configs", c->sub_configs.count > 0},
     };
     for (size_t i = 0; i < CYG_COUNT(fields); i++)
         if (fields[i].is_set)
@@ -81,21 +82,27 @@ static cyg_status find_machine(cyg_build *b)
         CYG_DO(cyg_npu_machine_find(ctx, &b->app->arena,
                                     cyg_config_enum_hardware.names[c->target_hardware], mode, m));
     }
-    if (c->compiler.ddr_bw_limit > 0) {
-        const double bytes = c->compiler.ddr_bw_limit * 1e6 / (double)m->clock_khz;
-        if (bytes >= m->ddr_bytes)
-            cyg_warn(
-                ctx,
-                "compiler.ddr_bw_limit has no effect: %g GB/s is above the %.2f that %s %s has",
-                c->compiler.ddr_bw_limit, m->ddr_bytes * (double)m->clock_khz / 1e6, m->chip,
-                m->mode);
-        m->ddr_bytes = fmin(m->ddr_bytes, bytes);
-        m->ddr_stream_bytes = fmin(m->ddr_stream_bytes, bytes);
-        if (m->ddr_bytes < 0.01)
-            return CYG_FAIL(ctx, CYG_E_CONFIG, "compiler.ddr_bw_limit %g is next to nothing",
-                            c->compiler.ddr_bw_limit);
-    }
-    return CYG_OK;
+    b->npu->full = *m;
+    return cyg_build_npu_limit_ddr(b, c->compiler.ddr_bw_limit, "compiler.ddr_bw_limit", m);
+}
+
+cyg_status cyg_build_npu_limit_ddr(cyg_build *b, double limit, const char *name,
+                                   cyg_npu_machine *out_machine)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    cyg_npu_machine *m = out_machine;
+    *m = b->npu->full;
+    if (limit <= 0)
+        return CYG_OK;
+    const double bytes = limit * 1e6 / (double)m->clock_khz;
+    if (bytes >= m->ddr_bytes)
+        cyg_warn(ctx, "%s has no effect: %g GB/s is above the %.2f that %s %s has", name, limit,
+                 m->ddr_bytes * (double)m->clock_khz / 1e6, m->chip, m->mode);
+    m->ddr_bytes = fmin(m->ddr_bytes, bytes);
+    m->ddr_stream_bytes = fmin(m->ddr_stream_bytes, bytes);
+    return m->ddr_bytes >= 0.01
+               ? CYG_OK
+               : CYG_FAIL(ctx, CYG_E_CONFIG, "%s %g is next to nothing", name, limit);
 }
 
 cyg_status cyg_build_npu_open(cyg_build *b)
@@ -114,17 +121,29 @@ cyg_status cyg_build_npu_open(cyg_build *b)
  * -----------------------------------------------------------------------------------------------------
  */
 
+static bool may_fall_back(const cyg_build *b, uint32_t step)
+{
+    const cyg_npu_options *o = &b->npu->options;
+    for (uint32_t i = 0; i < o->part_count; i++)
+        if (o->parts[i].first <= step && step <= o->parts[i].last)
+            return cyg_build_npu_setting(b, i)->cpu_fallback;
+    return b->config.compiler.cpu_fallback;
+}
+
 /* Every step that stays on the CPU, with its reason; an error when that is not wanted. */
 static cyg_status tell_refusals(cyg_build *b, const cyg_program *p, const cyg_npu_result *r)
 {
     cyg_strbuf text = {0};
-    for (uint32_t i = 0; i < r->refusal_count; i++)
+    bool allowed = true;
+    for (uint32_t i = 0; i < r->refusal_count; i++) {
         cyg_strbuf_printf(&text, "%s%s: %s", i > 0 ? "\n         " : "",
                           p->steps[r->refusals[i].step].name, r->refusals[i].reason);
+        allowed = allowed && may_fall_back(b, r->refusals[i].step);
+    }
     cyg_status status = CYG_OK;
     if (r->refusal_count == 0)
         return CYG_OK;
-    if (!b->config.compiler.cpu_fallback)
+    if (!allowed)
         status =
             CYG_FAIL(&b->app->ctx, CYG_E_UNSUPPORTED,
                      "%u of %u steps are not for the NPU, and cpu_fallback is off:\n         %s",
@@ -142,7 +161,15 @@ static cyg_status compile_variant(cyg_build *b, uint32_t index, cyg_program *sea
     cyg_ctx *ctx = &b->app->ctx;
     cyg_arena *arena = &b->app->arena;
     cyg_npu_result *r = &b->npu->results[index];
-    CYG_DO(cyg_target_npu_compile(ctx, &b->programs[index], &b->npu->options, arena, r));
+    cyg_npu_options *options = CYG_NEW(arena, cyg_npu_options);
+    if (options == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    *options = b->npu->options;
+    options->most_subgraphs = CYG_PACKAGE_MOST_SUBGRAPHS / b->program_count;
+    CYG_DO(cyg_build_npu_parts(b, index, options));
+    if (index == 0) /* the others have the same steps */
+        b->npu->options = *options;
+    CYG_DO(cyg_target_npu_compile(ctx, &b->programs[index], options, arena, r));
     if (*count + r->subgraph_count > CYG_PACKAGE_MOST_SUBGRAPHS)
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
                         "more than %d NPU subgraphs: the model alternates between NPU and CPU too "
@@ -157,8 +184,8 @@ static cyg_status compile_variant(cyg_build *b, uint32_t index, cyg_program *sea
                             .step_count = s->last - s->first + 1};
         if (g->name == NULL)
             return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-        CYG_DO(cyg_npu_program_check(ctx, &b->npu->options.machine, &s->program));
-        CYG_DO(cyg_npu_subgraph_make(ctx, &b->npu->options.machine, &s->program, arena, g));
+        CYG_DO(cyg_npu_program_check(ctx, &s->options->machine, &s->program));
+        CYG_DO(cyg_npu_subgraph_make(ctx, &s->options->machine, &s->program, arena, g));
     }
     return cyg_target_npu_seal(ctx, &b->programs[index], r, arena, sealed);
 }
@@ -193,6 +220,8 @@ static cyg_status write_traces(cyg_build *b)
     const cyg_npu_result *r = &b->npu->results[b->npu->shown];
     const uint32_t batch = b->programs[b->npu->shown].batch;
     for (uint32_t i = 0; i < r->subgraph_count; i++) {
+        if (!cyg_build_npu_setting(b, r->subgraphs[i].part)->npu_perf)
+            continue;
         const char *trace, *profile,
             *folder = cyg_arena_printf(&b->app->arena, "compiler/debug/subgraph_npu_%u/b%u/", i,
                                        batch > 0 ? batch : 1);
@@ -204,9 +233,9 @@ static cyg_status write_traces(cyg_build *b)
             return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
         CYG_DO(cyg_build_path(b, first, &trace));
         CYG_DO(cyg_build_path(b, second, &profile));
-        CYG_DO(cyg_npu_write_trace(&b->app->ctx, trace, profile, &b->npu->options.machine,
+        CYG_DO(cyg_npu_write_trace(&b->app->ctx, trace, profile, &r->subgraphs[i].options->machine,
                                    &b->programs[b->npu->shown], &r->subgraphs[i], i));
-        if (i == 0)
+        if (b->npu->trace == NULL)
             b->npu->trace = first;
     }
     return CYG_OK;
@@ -270,8 +299,7 @@ cyg_status cyg_build_npu_compile(cyg_build *b, const char *path)
     cyg_strbuf_deinit(&meta);
     CYG_DO(status);
     CYG_DO(compile_baseline(b));
-    if (b->config.compiler.npu_perf)
-        CYG_DO(write_traces(b));
+    CYG_DO(write_traces(b));
     tell_schedule(b);
     return CYG_OK;
 }
@@ -315,7 +343,9 @@ static cyg_status run_both(cyg_build *b, const cyg_model *reference, cyg_session
                            cyg_session *npu)
 {
     cyg_build_feed feed;
-    const size_t asked = b->config.compiler.check > 0 ? 4 : 1;
+    size_t asked = b->config.compiler.check > 0 ? 4 : 1;
+    for (uint32_t i = 0; i < b->npu->options.part_count; i++)
+        asked = cyg_build_npu_setting(b, i)->check > 0 ? 4 : asked;
     const size_t samples = b->golden.samples < asked ? b->golden.samples : asked;
     void **inputs = CYG_NEW_ARRAY(&b->app->arena, void *, (size_t)b->input_count + 1);
     if (inputs == NULL)
@@ -405,6 +435,8 @@ static void write_subgraph(const cyg_build *b, const cyg_npu_subgraph *s, uint32
     cyg_json_begin_object(j);
     cyg_json_key_string(j, "name", name);
     cyg_json_key_string(j, "type", "GraphType.NPU");
+    if (s->part != UINT32_MAX)
+        cyg_json_key_int(j, "sub_config", s->part);
     cyg_json_key_string(j, "first_step", b->program.steps[s->first].name);
     cyg_json_key_int(j, "steps", s->last - s->first + 1);
     cyg_json_key_int(j, "instructions", s->program.instr_count);

@@ -7,7 +7,9 @@
 
 struct cyg_build_npu {
     cyg_npu_options options;
-    cyg_npu_result *results; /* by program of the package */
+    cyg_npu_machine full; /* before compiler.ddr_bw_limit */
+    const cyg_config_compiler *settings; /* of options.parts */
+    cyg_npu_result *results;             /* by program of the package */
     uint32_t shown;          /* the program that figures are about: group 0, batch 1 */
     double conv_utilisation; /* of it, 0..1 */
     uint64_t ddr_bytes;
@@ -24,6 +26,14 @@ cyg_status cyg_build_machine_flag(cyg_app *app, int argc, const char *const **ar
 void cyg_build_warn_without_npu(cyg_build *b);
 /* Finds the machine that the configuration names. */
 cyg_status cyg_build_npu_open(cyg_build *b) CYG_MUST_USE;
+/* The machine with `limit` GB/s of DDR, 0 = all; name: of the setting, for messages. */
+cyg_status cyg_build_npu_limit_ddr(cyg_build *b, double limit, const char *name,
+                                   cyg_npu_machine *out_machine) CYG_MUST_USE;
+/* compiler.sub_configs as parts of program `index`, into its options. */
+cyg_status cyg_build_npu_parts(cyg_build *b, uint32_t index,
+                               cyg_npu_options *options) CYG_MUST_USE;
+/* The setting that a subgraph has: its sub_config's, or the compiler's. */
+const cyg_config_compiler *cyg_build_npu_setting(const cyg_build *b, uint32_t part);
 /* Compiles b->programs and writes the package. */
 cyg_status cyg_build_npu_compile(cyg_build *b, const char *path) CYG_MUST_USE;
 /* Runs calibration samples through the simulator and the CPU's program: the same bytes. */

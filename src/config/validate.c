@@ -423,6 +423,43 @@ static cyg_status check_batches(cyg_ctx *ctx, const cyg_config_compiler *c, cons
     return CYG_OK;
 }
 
+/* A sub-graph is told from the rest by its tensors, and has of its own what the compiler decides
+ * for it alone. */
+static cyg_status check_sub(cyg_ctx *ctx, const cyg_config_compiler *c,
+                            const cyg_config_compiler *sub, const char *prefix)
+{
+    const struct {
+        const char *name;
+        const cyg_config_mark *at;
+    } whole[] = {
+        {"static_batch_sizes", &sub->static_batch_sizes_at},
+        {"max_dynamic_batch_size", &sub->max_dynamic_batch_size_at},
+        {"disable_ir_fix", &sub->disable_ir_fix_at},
+        {"check_mode", &sub->check_mode_at},
+        {"check_rtol", &sub->check_rtol_at},
+        {"check_atol", &sub->check_atol_at},
+        {"check_cosine_simularity", &sub->check_cosine_simularity_at},
+        {"check_tensor_black_list", &sub->check_tensor_black_list_at},
+        {"input_sample_dir", &sub->input_sample_dir_at},
+    };
+    char path[PATH_SIZE + 64];
+    for (size_t i = 0; i < CYG_COUNT(whole); i++) {
+        snprintf(path, sizeof path, "%s%s", prefix, whole[i].name);
+        if (whole[i].at->origin != CYG_CONFIG_DEFAULT)
+            return cyg_config_fail(ctx, CYG_E_CONFIG, whole[i].at, path,
+                                   "is a setting of the whole package: give it in compiler");
+    }
+    for (int end = 0; end < 2; end++) {
+        const cyg_string_list *names = end ? &sub->end_tensor_names : &sub->start_tensor_names;
+        snprintf(path, sizeof path, "%s%s_tensor_names", prefix, end ? "end" : "start");
+        if (names->count == 0)
+            return cyg_config_fail(ctx, CYG_E_CONFIG, &c->sub_configs_at, path,
+                                   "is missing: a sub-graph is named by the tensors that it reads "
+                                   "and makes");
+    }
+    return CYG_OK;
+}
+
 static cyg_status check_compiler(cyg_ctx *ctx, const cyg_config_compiler *c)
 {
     CYG_DO(check_batches(ctx, c, "compiler."));
@@ -441,6 +478,7 @@ static cyg_status check_compiler(cyg_ctx *ctx, const cyg_config_compiler *c)
         if (sub->sub_configs.count > 0)
             return cyg_config_fail(ctx, CYG_E_CONFIG, &sub->sub_configs_at, "compiler.sub_configs",
                                    "may not contain sub_configs");
+        CYG_DO(check_sub(ctx, c, sub, prefix));
     }
     return CYG_OK;
 }

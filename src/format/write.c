@@ -388,6 +388,13 @@ cyg_status cyg_package_write_content(cyg_ctx *ctx, const char *path,
     if (e.subgraph_count > CYG_PACKAGE_MOST_SUBGRAPHS)
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED, "a package holds at most %d subgraphs, not %u",
                         CYG_PACKAGE_MOST_SUBGRAPHS, e.subgraph_count);
+    for (uint32_t i = 0; i < e.subgraph_count; i++)
+        if (e.subgraphs[i].tensor_count > CYG_PK_MOST_SUBGRAPH_TENSORS)
+            return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
+                            "subgraph \"%s\" has %u tensors at its border, a package holds at most "
+                            "%d of one",
+                            e.subgraphs[i].name, e.subgraphs[i].tensor_count,
+                            CYG_PK_MOST_SUBGRAPH_TENSORS);
     cyg_status status = encode_all(ctx, &e);
     if (status == CYG_OK)
         status = cyg_writer_open(ctx, path, &w);

@@ -222,6 +222,11 @@ static void test_contradictions(void **state)
     assert_invalid("compiler: {start_tensor_names: [a]}",
                    "is legal inside compiler.sub_configs only");
     assert_invalid("compiler: {sub_configs: [{sub_configs: [{}]}]}", "may not contain sub_configs");
+    assert_invalid("compiler: {sub_configs: [{start_tensor_names: [a]}]}",
+                   "compiler.sub_configs[0].end_tensor_names is missing");
+    assert_invalid("compiler: {sub_configs: [{check_mode: CheckPerLayer, start_tensor_names: [a], "
+                   "end_tensor_names: [b]}]}",
+                   "check_mode is a setting of the whole package");
     assert_invalid("const_processors: [{name: a}]", "exactly one of data and data_path, has none");
     assert_invalid("const_processors: [{name: a, data: [1], data_path: x.npy}]", "has both");
     assert_invalid("quant: {layer_configs: [{layer_name: a, op_type: Add}]}", "in exactly one way");

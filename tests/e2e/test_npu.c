@@ -169,11 +169,59 @@ static void machines(void **state)
     assert_non_null(strstr(result.err, "compiler.npu_perf has no effect"));
 }
 
+static void with_sub_configs(const char *text)
+{
+    size_t size;
+    char *whole = fixture_read(e2e_path("build.json"), &size);
+    char *end = strrchr(whole, '}');
+    *end = '\0';
+    fixture_text("sub.json", "%s, \"compiler\": {\"sub_configs\": [%s]}}\n", whole, text);
+    free(whole);
+}
+
+/* compiler.sub_configs: subgraphs of their own, with settings of their own. */
+static void sub_configs(void **state)
+{
+    (void)state;
+    with_sub_configs("{\"start_tensor_names\": [\"one.norm1\"], "
+                     "\"end_tensor_names\": \"one.out\", \"schedule\": \"baseline\", "
+                     "\"npu_perf\": true, \"ddr_bw_limit\": 2}");
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --config sub.json --output_dir parts --target_hardware AX650");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.out, "3 NPU subgraphs, 0 CPU steps"));
+    assert_non_null(strstr(result.err, "compiler.sub_configs[0]: 6 steps"));
+    same_bytes("parts");
+    size_t size;
+    free(fixture_read(e2e_path("parts/compiler/debug/subgraph_npu_1/b1/trace.json"), &size));
+    assert_int_equal(fixture_count(e2e_path("parts/compiler/debug"), "subgraph"), 1);
+    char *context = fixture_read(e2e_path("parts/build_context.json"), &size);
+    assert_non_null(strstr(context, "\"sub_config\": 0"));
+    free(context);
+    static const struct {
+        const char *text, *words;
+    } bad[] = {
+        {"{\"start_tensor_names\": [\"one.norm3\"], \"end_tensor_names\": [\"one.out\"]}",
+         "start_tensor_names|one.norm3|did you mean"},
+        {"{\"start_tensor_names\": [\"one.out\"], \"end_tensor_names\": [\"one.norm1\"]}",
+         "no step from a start to an end"},
+        {"{\"start_tensor_names\": [\"one.norm1\"], \"end_tensor_names\": [\"one.out\"]}, "
+         "{\"start_tensor_names\": [\"one.q\"], \"end_tensor_names\": [\"one.norm2\"]}",
+         "share the step"},
+    };
+    for (size_t i = 0; i < CYG_COUNT(bad); i++) {
+        with_sub_configs(bad[i].text);
+        e2e_cygnet(&result, (e2e_how){0},
+                   "build --config sub.json --output_dir no --target_hardware AX650");
+        e2e_expect_error(&result, 2, bad[i].words, "no");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modes),    cmocka_unit_test(records),  cmocka_unit_test(batches),
-        cmocka_unit_test(pictures), cmocka_unit_test(machines),
+        cmocka_unit_test(pictures), cmocka_unit_test(machines), cmocka_unit_test(sub_configs),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -107,6 +107,57 @@ static void test_plain_moves_whole(void **unused)
     }
 }
 
+/* Parts are subgraphs of their own under options of their own; of too many subgraphs the least stay
+ * on the CPU. Either way the bytes are the CPU's. */
+static void test_parts(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        cyg_arena arena;
+        cyg_npu_result r;
+        zoo z;
+        cyg_ctx_init(&ctx);
+        cyg_arena_init(&arena);
+        if (seed % 2 == 0)
+            zoo_token_net(&z, seed);
+        else
+            zoo_picture_net(&z, seed);
+        cyg_npu_options o = {.kind = CYG_NPU_SCHEDULE_DEFAULT};
+        OK(&ctx, cyg_npu_machine_find(&ctx, &arena, "AX650", "NPU1", &o.machine));
+        cyg_npu_part parts[2] = {{.first = 1, .last = 2, .options = o},
+                                 {.first = 3, .last = z.p.step_count - 2, .options = o}};
+        parts[0].options.kind = CYG_NPU_SCHEDULE_BASELINE;
+        parts[1].options.machine.ddr_bytes /= 4;
+        parts[1].options.machine.ddr_stream_bytes = parts[1].options.machine.ddr_bytes;
+        o.parts = parts;
+        o.part_count = 2;
+        OK(&ctx, cyg_target_npu_compile(&ctx, &z.p, &o, &arena, &r));
+        assert_int_equal(r.refusal_count, 0);
+        assert_int_equal(r.subgraph_count, 4);
+        assert_true(r.subgraphs[0].part == UINT32_MAX && r.subgraphs[3].part == UINT32_MAX);
+        for (uint32_t i = 0; i < 2; i++) {
+            assert_int_equal(r.subgraphs[1 + i].part, i);
+            assert_int_equal(r.subgraphs[1 + i].first, parts[i].first);
+            assert_int_equal(r.subgraphs[1 + i].last, parts[i].last);
+            assert_ptr_equal(r.subgraphs[1 + i].options, &parts[i].options);
+        }
+        const cyg_npu_machine full = o.machine;
+        for (uint32_t i = 0; i < r.subgraph_count; i++) /* one machine runs them here */
+            r.subgraphs[i].program.machine_hash = cyg_npu_machine_hash(&full);
+        check_same_bytes(&full, &z.p, &r, 5, NULL);
+        o.most_subgraphs = 2;
+        OK(&ctx, cyg_target_npu_compile(&ctx, &z.p, &o, &arena, &r));
+        assert_int_equal(r.subgraph_count, 2);
+        assert_true(r.refusal_count >= 2 && strstr(r.refusals[0].reason, "no room") != NULL);
+        for (uint32_t i = 0; i < r.subgraph_count; i++)
+            r.subgraphs[i].program.machine_hash = cyg_npu_machine_hash(&full);
+        check_same_bytes(&full, &z.p, &r, 5, NULL);
+        cyg_arena_deinit(&arena);
+        cyg_arena_deinit(&z.arena);
+    }
+}
+
 /* A program in float has nothing for the NPU: every step says why. */
 static void test_refused(void **unused)
 {
@@ -135,6 +186,7 @@ int main(void)
         cmocka_unit_test(test_tiny),
         cmocka_unit_test(test_zoo),
         cmocka_unit_test(test_plain_moves_whole),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_refused),
     };
     return CYG_TEST_MAIN(tests);

@@ -73,9 +73,9 @@ static cyg_status attempt(const compiler *c, cyg_npu_subgraph *s)
 {
     cyg_npu_gen g = {.ctx = c->ctx,
                      .arena = c->arena,
-                     .m = &c->options->machine,
+                     .m = &s->options->machine,
                      .p = c->p,
-                     .options = c->options,
+                     .options = s->options,
                      .levels = c->levels,
                      .first = s->first,
                      .last = s->last};
@@ -93,8 +93,8 @@ static cyg_status attempt(const compiler *c, cyg_npu_subgraph *s)
     CYG_DO(name_steps(&g, &s->program));
     memset(c->needs + s->first, 0, sizeof *c->needs * (s->last - s->first + 1));
     const cyg_npu_schedule_options options = {
-        .kind = c->options->kind, .tries = c->options->tries, .needs = c->needs + s->first};
-    return cyg_npu_schedule(c->ctx, &c->options->machine, &g.tasks, &options, c->arena, &s->program,
+        .kind = s->options->kind, .tries = s->options->tries, .needs = c->needs + s->first};
+    return cyg_npu_schedule(c->ctx, &s->options->machine, &g.tasks, &options, c->arena, &s->program,
                             &s->schedule);
 }
 
@@ -119,7 +119,7 @@ static void count_bytes(cyg_npu_subgraph *s, const cyg_npu_instr *instr, int64_t
 
 static cyg_status report(const compiler *c, cyg_npu_subgraph *s)
 {
-    const cyg_npu_machine *m = &c->options->machine;
+    const cyg_npu_machine *m = &s->options->machine;
     const uint32_t steps = s->last - s->first + 1;
     s->steps = CYG_NEW_ARRAY(c->arena, cyg_npu_step_report, steps);
     if (s->steps == NULL)
@@ -151,7 +151,7 @@ static cyg_status report(const compiler *c, cyg_npu_subgraph *s)
  * fit, every step; *out_worn: one that was pressed to the last, or UINT32_MAX. */
 static void press(const compiler *c, const cyg_npu_subgraph *s, uint32_t *out_worn)
 {
-    const uint64_t ocm = (uint64_t)c->options->machine.ocm_bytes;
+    const uint64_t ocm = (uint64_t)s->options->machine.ocm_bytes;
     const bool all = s->schedule.tight_bytes <= ocm;
     bool pressed = false;
     *out_worn = UINT32_MAX;
@@ -186,33 +186,82 @@ static cyg_status fit(const compiler *c, cyg_npu_subgraph *s, uint32_t *out_tigh
     return CYG_OK;
 }
 
-static cyg_status refuse(const compiler *c, uint32_t step)
+static cyg_status refuse(const compiler *c, const cyg_npu_subgraph *s, uint32_t step)
 {
     c->refused[step] = cyg_arena_printf(
         c->arena, "its smallest tiles need %llu bytes of the OCM's %lld",
-        (unsigned long long)c->needs[step], (long long)c->options->machine.ocm_bytes);
+        (unsigned long long)c->needs[step], (long long)s->options->machine.ocm_bytes);
     return c->refused[step] == NULL ? nomem(c) : CYG_OK;
+}
+
+/* The part that step i is in, UINT32_MAX = none. */
+static uint32_t part_of(const compiler *c, uint32_t i)
+{
+    for (uint32_t k = 0; k < c->options->part_count; k++)
+        if (c->options->parts[k].first <= i && i <= c->options->parts[k].last)
+            return k;
+    return UINT32_MAX;
+}
+
+/* The next subgraph from step `from` on: as long as steps go to the NPU and belong to one part.
+ * False: there is none. */
+static bool next_range(const compiler *c, uint32_t from, cyg_npu_subgraph *out)
+{
+    const uint32_t count = c->p->step_count;
+    while (from < count && c->refused[from] != NULL)
+        from++;
+    if (from == count)
+        return false;
+    uint32_t last = from;
+    const uint32_t part = part_of(c, from);
+    while (last + 1 < count && c->refused[last + 1] == NULL && part_of(c, last + 1) == part)
+        last++;
+    *out = (cyg_npu_subgraph){.first = from,
+                              .last = last,
+                              .part = part,
+                              .options = part == UINT32_MAX ? c->options
+                                                            : &c->options->parts[part].options};
+    return true;
+}
+
+/* A package holds so many subgraphs: of more those with the least work stay on the CPU. */
+static void drop_least(const compiler *c)
+{
+    for (;;) {
+        cyg_npu_subgraph s, least = {0};
+        int64_t least_macs = INT64_MAX;
+        uint32_t count = 0;
+        for (uint32_t i = 0; next_range(c, i, &s); i = s.last + 1, count++) {
+            int64_t macs = s.last - s.first;
+            for (uint32_t k = s.first; k <= s.last; k++)
+                macs += c->p->steps[k].macs;
+            if (macs < least_macs) {
+                least_macs = macs;
+                least = s;
+            }
+        }
+        if (c->options->most_subgraphs == 0 || count <= c->options->most_subgraphs)
+            return;
+        for (uint32_t k = least.first; k <= least.last; k++)
+            c->refused[k] = "a package has no room for so many subgraphs, and this one does least";
+    }
 }
 
 /* All subgraphs of the present partition; *out_again when one had to give up a step. */
 static cyg_status compile_ranges(const compiler *c, bool *out_again)
 {
-    const cyg_program *p = c->p;
     cyg_npu_result *out = c->out;
+    cyg_npu_subgraph next;
     out->subgraph_count = 0;
     *out_again = false;
-    for (uint32_t i = 0; i < p->step_count; i++) {
-        if (c->refused[i] != NULL)
-            continue;
+    drop_least(c);
+    for (uint32_t i = 0; next_range(c, i, &next); i = next.last + 1) {
         cyg_npu_subgraph *s = &out->subgraphs[out->subgraph_count];
-        *s = (cyg_npu_subgraph){.first = i};
-        while (i + 1 < p->step_count && c->refused[i + 1] == NULL)
-            i++;
-        s->last = i;
+        *s = next;
         uint32_t tight;
         CYG_DO(fit(c, s, &tight));
         if (tight != UINT32_MAX) {
-            CYG_DO(refuse(c, tight));
+            CYG_DO(refuse(c, s, tight));
             *out_again = true;
             return CYG_OK;
         }

@@ -13,8 +13,17 @@
 typedef struct cyg_npu_options {
     cyg_npu_machine machine;
     cyg_npu_schedule_kind kind;
-    uint32_t tries; /* of the scheduler's refinement */
+    uint32_t tries;                   /* of the scheduler's refinement */
+    const struct cyg_npu_part *parts; /* in order, apart from one another */
+    uint32_t part_count;
+    uint32_t most_subgraphs; /* beyond these the least of them stay on the CPU; 0 = any number */
 } cyg_npu_options;
+
+/* Steps that are subgraphs of their own, with options of their own (but for parts). */
+typedef struct cyg_npu_part {
+    uint32_t first, last; /* steps of the program, both inclusive */
+    cyg_npu_options options;
+} cyg_npu_part;
 
 /* A step that stays on the CPU, and why. */
 typedef struct cyg_npu_refusal {
@@ -32,6 +41,8 @@ typedef struct cyg_npu_step_report {
 
 typedef struct cyg_npu_subgraph {
     uint32_t first, last; /* steps of the lowered program, both inclusive */
+    const cyg_npu_options *options; /* that it is compiled with */
+    uint32_t part;                  /* of these, UINT32_MAX = none */
     cyg_npu_program program;
     cyg_npu_schedule_report schedule;
     uint32_t attempts;                                             /* 1 = the first plan fitted */
