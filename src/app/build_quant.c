@@ -131,11 +131,8 @@ cyg_status cyg_build_quantise(cyg_build *b)
                                  .on_output = keep_output,
                                  .user = &b->golden};
     options.least_weight = c->refine_weight_threshold > 0 ? c->refine_weight_threshold : 0.0;
-    options.search_ranges = options.search_ranges && !c->disable_auto_refine_scale;
-    if (c->disable_quant_optimization) {
+    if (c->disable_quant_optimization)
         options.smooth = CYG_SMOOTH_NEVER;
-        options.correct_bias = options.round_weights = false;
-    }
     CYG_DO(cyg_build_check_sources(b));
     options.normalize = b->quant_normalize;
     bool done = b->config.model_type == CYG_CONFIG_MODEL_QuantONNX;

@@ -55,6 +55,11 @@ cyg_status cyg_config_require(cyg_ctx *ctx, const cyg_config_message *message,
 /* What one field alone cannot show: entries of equal rank, lengths, contradictions, npu_mode
  * against the chip. */
 cyg_status cyg_config_validate(cyg_ctx *ctx, const cyg_config_build *config) CYG_MUST_USE;
+/* Of validate: settings that cannot both act, both given (pairs.c). */
+cyg_status cyg_config_check_pairs(cyg_ctx *ctx, const cyg_config_build *config) CYG_MUST_USE;
+/* After validation: what one setting turns off in another that was left open is off in the values
+ * too, so that the merged configuration reads back as itself. */
+void cyg_config_settle(cyg_config_build *config);
 /* Refuses all that config.def marks as not built yet, in one error that lists it; warns of what has
  * no effect. */
 cyg_status cyg_config_check_supported(cyg_ctx *ctx, const cyg_config_message *message,

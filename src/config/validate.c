@@ -195,6 +195,10 @@ static cyg_status check_csc(cyg_ctx *ctx, const cyg_config_input_processor *p, s
         return cyg_config_fail(ctx, CYG_E_CONFIG, &p->csc_mode_at, mat,
                                "has %zu numbers; csc_mode Matrix needs the 12 of a 3x4 matrix",
                                p->csc_mat.count);
+    if (video && p->src_layout_at.origin != CYG_CONFIG_DEFAULT &&
+        p->src_layout == CYG_CONFIG_LAYOUT_NCHW)
+        cyg_warn(ctx, "input_processors[%zu].src_layout NCHW has no effect: %s is fed as NHWC", i,
+                 format);
     if (p->csc_mat.count > 0 && !matrix)
         cyg_warn(ctx, "%s has no effect: csc_mode is %s, not Matrix", mat,
                  cyg_config_enum_csc_mode.names[p->csc_mode]);
@@ -349,39 +353,34 @@ static cyg_status check_target(cyg_ctx *ctx, const cyg_config_quant *q)
     return CYG_OK;
 }
 
-/* A correction that is asked for and turned off at once. On the command line only: a merged
- * configuration that is read again spells every default out. */
-static cyg_status check_disabled(cyg_ctx *ctx, const cyg_config_quant *q)
+/* Types of one entry that exclude each other. */
+static cyg_status check_types(cyg_ctx *ctx, const cyg_config_layer *l, size_t i)
 {
-    const struct {
-        bool off;
-        const char *by;
-        bool on;
-        const cyg_config_mark *at;
-        const char *path;
-    } pairs[] = {
-        {q->disable_auto_refine_scale, "disable_auto_refine_scale", q->search_ranges,
-         &q->search_ranges_at, "quant.search_ranges"},
-        {q->disable_quant_optimization, "disable_quant_optimization", q->enable_smooth_quant,
-         &q->enable_smooth_quant_at, "quant.enable_smooth_quant"},
-        {q->disable_quant_optimization, "disable_quant_optimization", q->correct_bias,
-         &q->correct_bias_at, "quant.correct_bias"},
-        {q->disable_quant_optimization, "disable_quant_optimization", q->round_weights,
-         &q->round_weights_at, "quant.round_weights"},
-    };
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        if (pairs[i].off && pairs[i].on && pairs[i].at->origin == CYG_CONFIG_COMMAND_LINE)
-            return cyg_config_fail(ctx, CYG_E_CONFIG, pairs[i].at, pairs[i].path,
-                                   "is asked for, and quant.%s turns it off", pairs[i].by);
+    const cyg_config_data_type data = l->data_type, weight = l->weight_data_type;
+    const bool both = l->data_type_at.origin != CYG_CONFIG_DEFAULT &&
+                      l->weight_data_type_at.origin != CYG_CONFIG_DEFAULT;
+    const bool narrow = data == CYG_CONFIG_DTYPE_U8 || data == CYG_CONFIG_DTYPE_S8;
+    char path[PATH_SIZE];
+    snprintf(path, sizeof path, "quant.layer_configs[%zu].weight_data_type", i);
+    if (both && (data == CYG_CONFIG_DTYPE_FP32) != (weight == CYG_CONFIG_DTYPE_FP32))
+        return cyg_config_fail(ctx, CYG_E_CONFIG, &l->weight_data_type_at, path,
+                               "is %s and data_type is %s: in FP32 the whole operator is",
+                               cyg_config_enum_data_type.names[weight],
+                               cyg_config_enum_data_type.names[data]);
+    if (both && narrow && weight == CYG_CONFIG_DTYPE_S16)
+        return cyg_config_fail(ctx, CYG_E_CONFIG, &l->weight_data_type_at, path,
+                               "is S16 and data_type is %s: weights of 16 bits multiply inputs of "
+                               "16 bits",
+                               cyg_config_enum_data_type.names[data]);
     return CYG_OK;
 }
 
 static cyg_status check_layers(cyg_ctx *ctx, const cyg_config_quant *q)
 {
-    CYG_DO(check_disabled(ctx, q));
     CYG_DO(check_target(ctx, q));
     for (size_t i = 0; i < q->layer_configs.count; i++) {
         CYG_DO(check_layer(ctx, &q->layer_configs.items[i], i));
+        CYG_DO(check_types(ctx, &q->layer_configs.items[i], i));
         const char *twice = repeated_choice(q, i);
         char path[PATH_SIZE];
         snprintf(path, sizeof path, "quant.layer_configs[%zu]", i);
@@ -533,6 +532,7 @@ cyg_status cyg_config_validate(cyg_ctx *ctx, const cyg_config_build *config)
         CYG_DO(check_input_processor(ctx, &config->input_processors.items[i], i));
         CYG_DO(check_fit(ctx, config, i));
     }
+    CYG_DO(cyg_config_check_pairs(ctx, config));
     CYG_DO(check_layers(ctx, &config->quant));
     CYG_DO(check_compiler(ctx, &config->compiler));
     CYG_DO(check_consts(ctx, config));

@@ -2,8 +2,9 @@
  *
  * Two objects: the values, in a form that reads back as a config file, and beside it, flat, the
  * origin of each value. The order is that of config.def, so equal configurations give equal bytes.
- * Unset names and paths are left out of the values (they have none); attributes of op_processors
- * have no reader yet and are left out too. */
+ * Unset names and paths are left out of the values (they have none), and so is all that an entry of
+ * a list leaves open: there "unset" has a meaning of its own (a type that is not asked for, a mean
+ * that is inherited). Attributes of op_processors have no reader yet and are left out too. */
 #include "config/config.h"
 
 #include <string.h>
@@ -37,32 +38,39 @@ static void write_value(cyg_json *json, const cyg_config_field *field, const voi
     }
 }
 
-void cyg_config_write(cyg_json *json, const cyg_config_message *message, const void *config)
+static void write_message(cyg_json *json, const cyg_config_message *message, const void *config,
+                          bool in_list)
 {
     cyg_json_begin_object(json);
     for (size_t i = 0; i < message->count; i++) {
         const cyg_config_field *field = &message->fields[i];
         const void *value = cyg_config_value_const(field, config);
+        const bool open = cyg_config_mark_const(field, config)->origin == CYG_CONFIG_DEFAULT;
         const bool unset =
             field->preset[0] == '\0' && field->type.kind != CYG_VALUE_SUB &&
             field->type.kind != CYG_VALUE_SUBS &&
-            (cyg_config_mark_const(field, config)->origin == CYG_CONFIG_DEFAULT ||
-             (cyg_value_is_text(field->type.kind) && *(const char *const *)value == NULL));
-        if (unset || field->type.kind == CYG_VALUE_ANY)
+            (open || (cyg_value_is_text(field->type.kind) && *(const char *const *)value == NULL));
+        if (unset || (in_list && open && field->type.kind != CYG_VALUE_SUB) ||
+            field->type.kind == CYG_VALUE_ANY)
             continue;
         cyg_json_key(json, field->name);
         if (field->type.kind == CYG_VALUE_SUB) {
-            cyg_config_write(json, field->sub, value);
+            write_message(json, field->sub, value, in_list);
         } else if (field->type.kind == CYG_VALUE_SUBS) {
             cyg_json_begin_array(json);
             for (size_t k = 0; k < cyg_config_item_count(field, config); k++)
-                cyg_config_write(json, field->sub, cyg_config_item(field, config, k));
+                write_message(json, field->sub, cyg_config_item(field, config, k), true);
             cyg_json_end_array(json);
         } else {
             write_value(json, field, value);
         }
     }
     cyg_json_end_object(json);
+}
+
+void cyg_config_write(cyg_json *json, const cyg_config_message *message, const void *config)
+{
+    write_message(json, message, config, false);
 }
 
 static void write_origins(cyg_json *json, const char *prefix, const cyg_config_message *message,

@@ -239,6 +239,49 @@ static void test_contradictions(void **state)
                    "chooses \"Add\", as an earlier");
     assert_invalid("quant: {layer_configs: [{layer_names: [a, b]}, {layer_name: b}]}",
                    "chooses \"b\", as an earlier");
+    assert_invalid(
+        "quant: {layer_configs: [{op_type: Gemm, data_type: FP32, weight_data_type: S8}]}",
+        "weight_data_type is S8 and data_type is FP32");
+    assert_invalid(
+        "quant: {layer_configs: [{op_type: Gemm, data_type: U8, weight_data_type: S16}]}",
+        "weight_data_type is S16 and data_type is U8");
+}
+
+/* Two settings of one file that cannot both act: both are named, with file and line. */
+static void test_pairs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *first, *second;
+    } cases[] = {
+        {"quant:\n  disable_quant_optimization: true\n  correct_bias: true\n",
+         ":3:3: quant.correct_bias is true", ":2:3: quant.disable_quant_optimization is true"},
+        {"quant:\n  round_weights: true\n  disable_quant_optimization: true\n",
+         ":2:3: quant.round_weights is true", ":3:3: quant.disable_quant_optimization"},
+        {"quant: {enable_smooth_quant: true, disable_quant_optimization: true}\n",
+         "quant.enable_smooth_quant is true", "quant.disable_quant_optimization is true"},
+        {"quant: {search_ranges: true, disable_auto_refine_scale: true}\n",
+         "quant.search_ranges is true", "quant.disable_auto_refine_scale is true"},
+        {"quant: {weight_data_type: S4, highest_mix_precision: true}\n",
+         "quant.weight_data_type is S4", "quant.highest_mix_precision is true"},
+        {"quant: {transformer_opt_level: 2, highest_mix_precision: true}\n",
+         "quant.transformer_opt_level is 2", "quant.highest_mix_precision is true"},
+        {"onnx_opt: {enable_onnxsim: true, disable_onnx_optimization: true}\n",
+         "onnx_opt.enable_onnxsim is true", "onnx_opt.disable_onnx_optimization is true"},
+        {"onnx_opt: {model_check: true, disable_onnx_optimization: true}\n",
+         "onnx_opt.model_check is true", "onnx_opt.disable_onnx_optimization is true"},
+    };
+    for (size_t i = 0; i < CYG_COUNT(cases); i++) {
+        assert_invalid(cases[i].text, cases[i].first);
+        assert_invalid(cases[i].text, cases[i].second);
+    }
+    /* One alone is fine, and so are both where they agree. */
+    fixture f;
+    load_valid(&f, "quant: {disable_quant_optimization: true, correct_bias: false}\n");
+    cyg_config_settle(&f.cfg);
+    assert_false(f.cfg.quant.correct_bias || f.cfg.quant.round_weights);
+    assert_true(f.cfg.quant.search_ranges);
+    fixture_deinit(&f);
 }
 
 static bool second_only(void *user, size_t i)
@@ -371,8 +414,9 @@ int main(void)
         cmocka_unit_test(test_rank),           cmocka_unit_test(test_fit),
         cmocka_unit_test(test_mean),           cmocka_unit_test(test_std),
         cmocka_unit_test(test_shapes),         cmocka_unit_test(test_chips),
-        cmocka_unit_test(test_contradictions), cmocka_unit_test(test_layer_rank),
-        cmocka_unit_test(test_names),          cmocka_unit_test(test_supported),
+        cmocka_unit_test(test_contradictions), cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_layer_rank),     cmocka_unit_test(test_names),
+        cmocka_unit_test(test_supported),
     };
     return CYG_TEST_MAIN(tests);
 }
