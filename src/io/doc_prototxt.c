@@ -5,35 +5,21 @@
  * may be lists. Fields take "name: value", "name { }", "name < >", with "," or ";" between them if
  * somebody likes; strings stand in either quotes and are joined when several follow one another.
  * Extensions, Any and infinities are refused: no configuration has a use for them. */
-#include "io/doc_scan.h"
 #include "io/doc_tree.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct parser {
-    cyg_doc_scan s;
-    cyg_tree tree;
-    size_t depth;
-} parser;
-
-static cyg_status no_memory(const parser *p)
-{
-    return CYG_FAIL(p->s.b->ctx, CYG_E_NOMEM, "%s: out of memory", p->s.b->path);
-}
-
-static int peek(const parser *p)
-{
-    return cyg_scan_peek(&p->s);
-}
+typedef cyg_tree_parser parser;
 
 static void skip_space(parser *p)
 {
     for (;;) {
-        const int c = peek(p);
+        const int c = cyg_tree_peek(p);
         if (c == '#')
-            while (peek(p) != -1 && peek(p) != '\n')
+            while (cyg_tree_peek(p) != -1 && cyg_tree_peek(p) != '\n')
                 cyg_scan_step(&p->s);
         else if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v')
             cyg_scan_step(&p->s);
@@ -56,7 +42,7 @@ static bool is_digit(int c)
 static size_t read_word(parser *p, const char **out_text)
 {
     *out_text = (const char *)p->s.p;
-    while (starts_word(peek(p)) || is_digit(peek(p)))
+    while (starts_word(cyg_tree_peek(p)) || is_digit(cyg_tree_peek(p)))
         cyg_scan_step(&p->s);
     return (size_t)((const char *)p->s.p - *out_text);
 }
@@ -71,24 +57,40 @@ static cyg_status add_code(parser *p, uint32_t c, cyg_doc_place at)
     return CYG_OK;
 }
 
+/* A byte; those of a string together have to be UTF-8. */
+static cyg_status add_byte(parser *p, uint32_t byte, cyg_doc_place at)
+{
+    const char c = (char)byte;
+    if (byte == 0 || byte > 255)
+        return cyg_doc_build_fail(p->s.b, at, "this escape is no character that a string may hold");
+    cyg_strbuf_add(&p->s.string, &c, 1);
+    return CYG_OK;
+}
+
 static cyg_status read_escape(parser *p)
 {
     static const char names[] = "abfnrtv\\'\"?", values[] = "\a\b\f\n\r\t\v\\'\"?";
     const cyg_doc_place at = cyg_scan_place(&p->s);
     cyg_scan_step(&p->s);
-    const int c = peek(p);
+    const int c = cyg_tree_peek(p);
     uint32_t code = 0;
-    if (c == 'x' || c == 'X' || c == 'u' || c == 'U') {
+    if (c == 'u' || c == 'U') {
         cyg_scan_step(&p->s);
-        CYG_DO(cyg_scan_hex(&p->s, c == 'u' ? 4 : c == 'U' ? 8 : 2, &code));
+        CYG_DO(cyg_scan_hex(&p->s, c == 'u' ? 4 : 8, &code));
         return add_code(p, code, at);
     }
+    if (c == 'x' || c == 'X') { /* one or two digits: a byte, as below */
+        cyg_scan_step(&p->s);
+        const bool two = p->s.end - p->s.p > 1 && isxdigit(p->s.p[0]) && isxdigit(p->s.p[1]);
+        CYG_DO(cyg_scan_hex(&p->s, two ? 2 : 1, &code));
+        return add_byte(p, code, at);
+    }
     if (c >= '0' && c <= '7') {
-        for (int i = 0; i < 3 && peek(p) >= '0' && peek(p) <= '7'; i++) {
-            code = code * 8 + (uint32_t)(peek(p) - '0');
+        for (int i = 0; i < 3 && cyg_tree_peek(p) >= '0' && cyg_tree_peek(p) <= '7'; i++) {
+            code = code * 8 + (uint32_t)(cyg_tree_peek(p) - '0');
             cyg_scan_step(&p->s);
         }
-        return add_code(p, code, at);
+        return add_byte(p, code, at);
     }
     const char *found = c > 0 ? strchr(names, c) : NULL;
     if (found == NULL)
@@ -102,17 +104,17 @@ static cyg_status read_escape(parser *p)
 static cyg_status read_literal(parser *p)
 {
     const cyg_doc_place start = cyg_scan_place(&p->s);
-    const int quote = peek(p);
-    for (cyg_scan_step(&p->s); peek(p) != quote;) {
-        if (peek(p) == -1 || peek(p) == '\n')
+    const int quote = cyg_tree_peek(p);
+    for (cyg_scan_step(&p->s); cyg_tree_peek(p) != quote;) {
+        if (cyg_tree_peek(p) == -1 || cyg_tree_peek(p) == '\n')
             return cyg_doc_build_fail(p->s.b, start, "this string does not end on its line");
-        if (peek(p) == '\\')
+        if (cyg_tree_peek(p) == '\\')
             CYG_DO(read_escape(p));
         else
             CYG_DO(cyg_scan_take(&p->s));
     }
     cyg_scan_step(&p->s);
-    return p->s.string.failed ? no_memory(p) : CYG_OK;
+    return p->s.string.failed ? cyg_tree_nomem(p) : CYG_OK;
 }
 
 static cyg_status read_string(parser *p, cyg_tree_node *node)
@@ -122,10 +124,15 @@ static cyg_status read_string(parser *p, cyg_tree_node *node)
     do {
         CYG_DO(read_literal(p));
         skip_space(p);
-    } while (peek(p) == '"' || peek(p) == '\'');
+    } while (cyg_tree_peek(p) == '"' || cyg_tree_peek(p) == '\'');
+    for (size_t i = 0, n; i < p->s.string.len; i += n) {
+        n = cyg_utf8_length(p->s.string.data + i, p->s.string.len - i);
+        if (n == 0)
+            return cyg_doc_build_fail(p->s.b, node->at, "the bytes of this string are not UTF-8");
+    }
     node->value.kind = CYG_DOC_STRING;
     return cyg_tree_set_text(&p->tree, node, p->s.string.data, p->s.string.len) ? CYG_OK
-                                                                                : no_memory(p);
+                                                                                : cyg_tree_nomem(p);
 }
 
 /* ---- numbers and names ---- */
@@ -135,10 +142,10 @@ static cyg_status radix_number(parser *p, cyg_tree_node *node, const char *text,
 {
     char *end, decimal[32];
     const unsigned long long v = strtoull(text, &end, 0);
-    if (*end != '\0' || v > INT64_MAX)
+    if (*end != '\0' || v > (unsigned long long)INT64_MAX + negative)
         return cyg_doc_build_fail(p->s.b, node->at, "%.40s is no integer", text);
     snprintf(decimal, sizeof decimal, "%s%llu", negative ? "-" : "", v);
-    return cyg_tree_set_text(&p->tree, node, decimal, strlen(decimal)) ? CYG_OK : no_memory(p);
+    return cyg_tree_set_text(&p->tree, node, decimal, strlen(decimal)) ? CYG_OK : cyg_tree_nomem(p);
 }
 
 static bool is_decimal(const char *t)
@@ -167,16 +174,17 @@ static cyg_status read_number(parser *p, cyg_tree_node *node)
 {
     char text[512];
     size_t n = 0;
-    const bool negative = peek(p) == '-';
+    const bool negative = cyg_tree_peek(p) == '-';
     if (negative) {
         text[n++] = '-';
         cyg_scan_step(&p->s);
         skip_space(p);
     }
-    while (n < sizeof text - 1 &&
-           (starts_word(peek(p)) || is_digit(peek(p)) || peek(p) == '.' ||
-            ((peek(p) == '+' || peek(p) == '-') && n > 0 && (text[n - 1] | 32) == 'e'))) {
-        text[n++] = (char)peek(p);
+    while (n < sizeof text - 1 && (starts_word(cyg_tree_peek(p)) || is_digit(cyg_tree_peek(p)) ||
+                                   cyg_tree_peek(p) == '.' ||
+                                   ((cyg_tree_peek(p) == '+' || cyg_tree_peek(p) == '-') && n > 0 &&
+                                    (text[n - 1] | 32) == 'e'))) {
+        text[n++] = (char)cyg_tree_peek(p);
         cyg_scan_step(&p->s);
     }
     text[n] = '\0';
@@ -190,7 +198,7 @@ static cyg_status read_number(parser *p, cyg_tree_node *node)
         text[--n] = '\0';
     if (!is_decimal(text))
         return cyg_doc_build_fail(p->s.b, node->at, "expected a number, found %.40s", text);
-    return cyg_tree_set_text(&p->tree, node, text, n) ? CYG_OK : no_memory(p);
+    return cyg_tree_set_text(&p->tree, node, text, n) ? CYG_OK : cyg_tree_nomem(p);
 }
 
 static cyg_status read_name(parser *p, cyg_tree_node *node)
@@ -205,7 +213,7 @@ static cyg_status read_name(parser *p, cyg_tree_node *node)
     for (size_t i = 0; i < CYG_COUNT(bools); i++)
         if (strlen(bools[i].word) == n && memcmp(bools[i].word, text, n) == 0)
             node->value = (cyg_doc_node){.kind = CYG_DOC_BOOL, .boolean = bools[i].value};
-    return cyg_tree_set_text(&p->tree, node, text, n) ? CYG_OK : no_memory(p);
+    return cyg_tree_set_text(&p->tree, node, text, n) ? CYG_OK : cyg_tree_nomem(p);
 }
 
 /* ---- structure ---- */
@@ -219,7 +227,7 @@ static bool opens(int c)
 
 static cyg_status read_message(parser *p, cyg_tree_node *node)
 {
-    const int close = peek(p) == '{' ? '}' : '>';
+    const int close = cyg_tree_peek(p) == '{' ? '}' : '>';
     node->value.kind = CYG_DOC_MAP;
     if (++p->depth >= CYG_DOC_DEEPEST)
         return cyg_doc_build_fail(p->s.b, node->at, "nested deeper than %d levels",
@@ -233,7 +241,7 @@ static cyg_status read_message(parser *p, cyg_tree_node *node)
 
 static cyg_status read_value(parser *p, cyg_tree_node *node)
 {
-    const int c = peek(p);
+    const int c = cyg_tree_peek(p);
     if (opens(c))
         return read_message(p, node);
     if (c == '"' || c == '\'')
@@ -263,7 +271,7 @@ static cyg_tree_node *place_for(parser *p, cyg_tree_node *field)
 static cyg_status add_value(parser *p, cyg_tree_node *field)
 {
     cyg_tree_node *node = place_for(p, field);
-    return node != NULL ? read_value(p, node) : no_memory(p);
+    return node != NULL ? read_value(p, node) : cyg_tree_nomem(p);
 }
 
 /* [a, b]: the values of a field one by one. */
@@ -276,12 +284,12 @@ static cyg_status read_list(parser *p, cyg_tree_node *field)
     }
     cyg_scan_step(&p->s);
     skip_space(p);
-    while (peek(p) != ']') {
+    while (cyg_tree_peek(p) != ']') {
         CYG_DO(add_value(p, field));
         skip_space(p);
-        if (peek(p) == ',')
+        if (cyg_tree_peek(p) == ',')
             cyg_scan_step(&p->s);
-        else if (peek(p) != ']')
+        else if (cyg_tree_peek(p) != ']')
             return cyg_scan_unexpected(&p->s, "',' or ']'");
         skip_space(p);
     }
@@ -293,26 +301,26 @@ static cyg_status read_field(parser *p, cyg_tree_node *message)
 {
     const cyg_doc_place at = cyg_scan_place(&p->s);
     const char *key;
-    if (peek(p) == '[')
+    if (cyg_tree_peek(p) == '[')
         return cyg_doc_build_fail(p->s.b, at, "extensions have no meaning here");
-    if (!starts_word(peek(p)))
+    if (!starts_word(cyg_tree_peek(p)))
         return cyg_scan_unexpected(&p->s, "the name of a field");
     const size_t n = read_word(p, &key);
     cyg_tree_node *field = cyg_tree_find(&p->tree, message, key, n);
     if (field == NULL)
         field = cyg_tree_add(&p->tree, message, CYG_DOC_NULL, key, n, at, at);
     if (field == NULL)
-        return no_memory(p);
+        return cyg_tree_nomem(p);
     skip_space(p);
-    if (peek(p) == ':') {
+    if (cyg_tree_peek(p) == ':') {
         cyg_scan_step(&p->s);
         skip_space(p);
-    } else if (!opens(peek(p))) {
+    } else if (!opens(cyg_tree_peek(p))) {
         return cyg_scan_unexpected(&p->s, "':' or '{' behind the field's name");
     }
-    CYG_DO(peek(p) == '[' ? read_list(p, field) : add_value(p, field));
+    CYG_DO(cyg_tree_peek(p) == '[' ? read_list(p, field) : add_value(p, field));
     skip_space(p);
-    if (peek(p) == ',' || peek(p) == ';')
+    if (cyg_tree_peek(p) == ',' || cyg_tree_peek(p) == ';')
         cyg_scan_step(&p->s);
     return CYG_OK;
 }
@@ -321,9 +329,9 @@ static cyg_status read_fields(parser *p, cyg_tree_node *message, int close)
 {
     for (;;) {
         skip_space(p);
-        if (peek(p) == close)
+        if (cyg_tree_peek(p) == close)
             return CYG_OK;
-        if (peek(p) == -1)
+        if (cyg_tree_peek(p) == -1)
             return cyg_doc_build_fail(p->s.b, cyg_scan_place(&p->s),
                                       "expected '%c' for the message at line %u, found the end of "
                                       "the file",
@@ -332,18 +340,12 @@ static cyg_status read_fields(parser *p, cyg_tree_node *message, int close)
     }
 }
 
+static cyg_status read_document(parser *p)
+{
+    return read_fields(p, p->tree.root, -1);
+}
+
 cyg_status cyg_doc_parse_prototxt(cyg_doc_builder *b, const uint8_t *data, size_t size)
 {
-    parser p = {0};
-    if (size == 0)
-        return CYG_OK; /* the caller reports it */
-    cyg_scan_begin(&p.s, b, data, size);
-    cyg_status status = cyg_tree_init(&p.tree) ? CYG_OK : no_memory(&p);
-    if (status == CYG_OK)
-        status = read_fields(&p, p.tree.root, -1);
-    if (status == CYG_OK)
-        status = cyg_tree_build(&p.tree, b);
-    cyg_tree_deinit(&p.tree);
-    cyg_strbuf_deinit(&p.s.string);
-    return status;
+    return cyg_tree_parse(b, data, size, read_document);
 }

@@ -4,7 +4,6 @@
  * once, is TOML's rules: a table has one header, dotted keys do not reach into tables with a header
  * of their own, inline tables are closed. Dates, infinities and NaN are refused, since no
  * configuration has a use for them. */
-#include "io/doc_scan.h"
 #include "io/doc_tree.h"
 
 #include <stdio.h>
@@ -14,38 +13,33 @@
 /* What made a map or list. */
 enum { BY_PATH, BY_HEADER, BY_DOTS, INLINE, TABLES };
 
-typedef struct parser {
-    cyg_doc_scan s;
-    cyg_tree tree;
-    size_t depth; /* of values */
-} parser;
-
-static cyg_status no_memory(const parser *p)
-{
-    return CYG_FAIL(p->s.b->ctx, CYG_E_NOMEM, "%s: out of memory", p->s.b->path);
-}
-
-static int peek(const parser *p)
-{
-    return cyg_scan_peek(&p->s);
-}
+typedef cyg_tree_parser parser;
 
 static void skip_blanks(parser *p)
 {
-    while (peek(p) == ' ' || peek(p) == '\t')
+    while (cyg_tree_peek(p) == ' ' || cyg_tree_peek(p) == '\t')
         cyg_scan_step(&p->s);
-}
-
-static void skip_comment(parser *p)
-{
-    if (peek(p) == '#')
-        while (peek(p) != -1 && peek(p) != '\n')
-            cyg_scan_step(&p->s);
 }
 
 static bool at_newline(const parser *p)
 {
-    return peek(p) == '\n' || cyg_scan_at(&p->s, "\r\n");
+    return cyg_tree_peek(p) == '\n' || cyg_scan_at(&p->s, "\r\n");
+}
+
+/* Up to what no comment may hold (a control character, what is not UTF-8): whoever reads on fails
+ * there. */
+static void skip_comment(parser *p)
+{
+    if (cyg_tree_peek(p) != '#')
+        return;
+    while (cyg_tree_peek(p) != -1 && !at_newline(p)) {
+        const size_t n = cyg_utf8_length((const char *)p->s.p, (size_t)(p->s.end - p->s.p));
+        if (n == 0 || (cyg_tree_peek(p) < ' ' && cyg_tree_peek(p) != '\t') ||
+            cyg_tree_peek(p) == 127)
+            return;
+        for (size_t i = 0; i < n; i++)
+            cyg_scan_step(&p->s);
+    }
 }
 
 /* Blanks, ends of lines and comments. */
@@ -56,8 +50,9 @@ static void skip_lines(parser *p)
         skip_comment(p);
         if (!at_newline(p))
             return;
-        while (peek(p) == '\r' || peek(p) == '\n')
-            cyg_scan_step(&p->s);
+        for (; at_newline(p); cyg_scan_step(&p->s))
+            if (cyg_tree_peek(p) == '\r')
+                cyg_scan_step(&p->s);
     }
 }
 
@@ -74,7 +69,7 @@ static cyg_status read_escape(parser *p)
     static const char names[] = "btnfr\"\\", values[] = "\b\t\n\f\r\"\\";
     const cyg_doc_place at = cyg_scan_place(&p->s);
     cyg_scan_step(&p->s);
-    const int c = peek(p);
+    const int c = cyg_tree_peek(p);
     if (c == 'u' || c == 'U') {
         uint32_t code = 0;
         cyg_scan_step(&p->s);
@@ -102,7 +97,8 @@ static bool joins_lines(parser *p)
     if (q == p->s.end || *q != '\n')
         return false;
     cyg_scan_step(&p->s);
-    while (peek(p) == ' ' || peek(p) == '\t' || peek(p) == '\r' || peek(p) == '\n')
+    while (cyg_tree_peek(p) == ' ' || cyg_tree_peek(p) == '\t' || cyg_tree_peek(p) == '\r' ||
+           cyg_tree_peek(p) == '\n')
         cyg_scan_step(&p->s);
     return true;
 }
@@ -113,19 +109,19 @@ static cyg_status read_long_string(parser *p, const char *quotes)
     for (int i = 0; i < 3; i++)
         cyg_scan_step(&p->s);
     if (at_newline(p)) { /* one right behind the quotes does not count */
-        if (peek(p) == '\r')
+        if (cyg_tree_peek(p) == '\r')
             cyg_scan_step(&p->s);
         cyg_scan_step(&p->s);
     }
     while (!cyg_scan_at(&p->s, quotes)) {
-        if (peek(p) == -1)
+        if (cyg_tree_peek(p) == -1)
             return cyg_doc_build_fail(p->s.b, start, "this string does not end");
         if (at_newline(p)) {
-            if (peek(p) == '\r')
+            if (cyg_tree_peek(p) == '\r')
                 cyg_scan_step(&p->s);
             cyg_strbuf_add(&p->s.string, "\n", 1);
             cyg_scan_step(&p->s);
-        } else if (peek(p) == '\\' && quotes[0] == '"') {
+        } else if (cyg_tree_peek(p) == '\\' && quotes[0] == '"') {
             if (!joins_lines(p))
                 CYG_DO(read_escape(p));
         } else {
@@ -134,25 +130,26 @@ static cyg_status read_long_string(parser *p, const char *quotes)
     }
     for (int i = 0; i < 3; i++)
         cyg_scan_step(&p->s);
-    for (int i = 0; i < 2 && peek(p) == quotes[0]; i++) /* up to two quotes may end the content */
+    for (int i = 0; i < 2 && cyg_tree_peek(p) == quotes[0];
+         i++) /* up to two quotes may end the content */
         CYG_DO(cyg_scan_take(&p->s));
-    return p->s.string.failed ? no_memory(p) : CYG_OK;
+    return p->s.string.failed ? cyg_tree_nomem(p) : CYG_OK;
 }
 
 static cyg_status read_line_string(parser *p)
 {
     const cyg_doc_place start = cyg_scan_place(&p->s);
-    const int quote = peek(p);
-    for (cyg_scan_step(&p->s); peek(p) != quote;) {
-        if (peek(p) == -1 || at_newline(p))
+    const int quote = cyg_tree_peek(p);
+    for (cyg_scan_step(&p->s); cyg_tree_peek(p) != quote;) {
+        if (cyg_tree_peek(p) == -1 || at_newline(p))
             return cyg_doc_build_fail(p->s.b, start, "this string does not end on its line");
-        if (peek(p) == '\\' && quote == '"')
+        if (cyg_tree_peek(p) == '\\' && quote == '"')
             CYG_DO(read_escape(p));
         else
             CYG_DO(cyg_scan_take(&p->s));
     }
     cyg_scan_step(&p->s);
-    return p->s.string.failed ? no_memory(p) : CYG_OK;
+    return p->s.string.failed ? cyg_tree_nomem(p) : CYG_OK;
 }
 
 static cyg_status read_string(parser *p, cyg_tree_node *node)
@@ -163,7 +160,7 @@ static cyg_status read_string(parser *p, cyg_tree_node *node)
                                         : read_line_string(p));
     node->value.kind = CYG_DOC_STRING;
     return cyg_tree_set_text(&p->tree, node, p->s.string.data, p->s.string.len) ? CYG_OK
-                                                                                : no_memory(p);
+                                                                                : cyg_tree_nomem(p);
 }
 
 /* ---- words and numbers ---- */
@@ -179,18 +176,37 @@ static bool is_digit(int c)
     return c >= '0' && c <= '9';
 }
 
-/* Takes out underscores, which stand between digits only. */
+/* The digits of a radix. */
+static const char *digits_of(int radix)
+{
+    return radix == 16  ? "0123456789abcdefABCDEF"
+           : radix == 8 ? "01234567"
+           : radix == 2 ? "01"
+                        : "0123456789";
+}
+
+static int radix_of(const char *t)
+{
+    return t[0] != '0' ? 10 : t[1] == 'x' ? 16 : t[1] == 'o' ? 8 : t[1] == 'b' ? 2 : 10;
+}
+
+static bool is_among(char c, const char *set)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
+/* Takes out underscores, which stand between two digits only. */
 static bool drop_underscores(char *text)
 {
-    size_t n = 0;
-    for (size_t i = 0; text[i] != '\0'; i++) {
-        const bool between = text[i] == '_' && i > 0 && text[i - 1] != '_' && text[i + 1] != '_' &&
-                             strchr("+-.eExob", text[i - 1]) == NULL && text[i + 1] != '\0' &&
-                             strchr("+-.", text[i + 1]) == NULL;
-        if (text[i] == '_' && !between)
-            return false;
+    const int radix = radix_of(text);
+    const char *digits = digits_of(radix);
+    size_t n = radix == 10 ? 0 : 2;
+    for (size_t i = n; text[i] != '\0'; i++) {
         if (text[i] != '_')
             text[n++] = text[i];
+        else if (i < (radix == 10 ? 1 : 3) || !is_among(text[i - 1], digits) ||
+                 !is_among(text[i + 1], digits))
+            return false;
     }
     text[n] = '\0';
     return true;
@@ -219,13 +235,13 @@ static bool is_number(const char *t)
 
 static bool is_radix(const char *t, char *decimal, size_t room)
 {
-    const int radix = t[0] != '0' ? 0 : t[1] == 'x' ? 16 : t[1] == 'o' ? 8 : t[1] == 'b' ? 2 : 0;
-    char *end;
-    if (radix == 0 || !is_bare(t[2]) || t[2] == '-')
+    const int radix = radix_of(t);
+    const size_t count = radix == 10 ? 0 : strspn(t + 2, digits_of(radix));
+    if (count == 0 || t[2 + count] != '\0')
         return false;
-    const unsigned long long v = strtoull(t + 2, &end, radix);
+    const unsigned long long v = strtoull(t + 2, NULL, radix);
     snprintf(decimal, room, "%llu", v);
-    return *end == '\0' && v <= INT64_MAX;
+    return v <= INT64_MAX;
 }
 
 static cyg_status read_word(parser *p, cyg_tree_node *node)
@@ -233,15 +249,15 @@ static cyg_status read_word(parser *p, cyg_tree_node *node)
     char text[512], decimal[32];
     const cyg_doc_place at = cyg_scan_place(&p->s);
     size_t n = 0;
-    while (n < sizeof text - 1 &&
-           (is_bare(peek(p)) || peek(p) == '+' || peek(p) == '.' || peek(p) == ':')) {
-        text[n++] = (char)peek(p);
+    while (n < sizeof text - 1 && (is_bare(cyg_tree_peek(p)) || cyg_tree_peek(p) == '+' ||
+                                   cyg_tree_peek(p) == '.' || cyg_tree_peek(p) == ':')) {
+        text[n++] = (char)cyg_tree_peek(p);
         cyg_scan_step(&p->s);
     }
     text[n] = '\0';
     if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0) {
         node->value = (cyg_doc_node){.kind = CYG_DOC_BOOL, .boolean = text[0] == 't'};
-        return cyg_tree_set_text(&p->tree, node, text, n) ? CYG_OK : no_memory(p);
+        return cyg_tree_set_text(&p->tree, node, text, n) ? CYG_OK : cyg_tree_nomem(p);
     }
     const char *unsigned_part = text + (text[0] == '+' || text[0] == '-');
     if (strcmp(unsigned_part, "inf") == 0 || strcmp(unsigned_part, "nan") == 0)
@@ -257,9 +273,10 @@ static cyg_status read_word(parser *p, cyg_tree_node *node)
         return cyg_tree_set_text(&p->tree, node, text + (text[0] == '+'),
                                  strlen(text) - (text[0] == '+'))
                    ? CYG_OK
-                   : no_memory(p);
+                   : cyg_tree_nomem(p);
     if (plain && is_radix(text, decimal, sizeof decimal))
-        return cyg_tree_set_text(&p->tree, node, decimal, strlen(decimal)) ? CYG_OK : no_memory(p);
+        return cyg_tree_set_text(&p->tree, node, decimal, strlen(decimal)) ? CYG_OK
+                                                                           : cyg_tree_nomem(p);
     return cyg_doc_build_fail(p->s.b, at, "%.40s is no TOML value; a string takes quotes", text);
 }
 
@@ -275,11 +292,11 @@ static cyg_status read_key(parser *p, key *out)
 {
     out->at = cyg_scan_place(&p->s);
     clear(p);
-    if (peek(p) == '"' || peek(p) == '\'') {
+    if (cyg_tree_peek(p) == '"' || cyg_tree_peek(p) == '\'') {
         CYG_DO(read_line_string(p));
     } else {
         const char *text = (const char *)p->s.p;
-        while (is_bare(peek(p)))
+        while (is_bare(cyg_tree_peek(p)))
             cyg_scan_step(&p->s);
         cyg_strbuf_add(&p->s.string, text, (size_t)((const char *)p->s.p - text));
         if (p->s.string.len == 0)
@@ -289,7 +306,7 @@ static cyg_status read_key(parser *p, key *out)
     out->text =
         p->s.string.failed ? NULL : cyg_arena_strndup(&p->tree.arena, p->s.string.data, out->size);
     skip_blanks(p);
-    return out->text != NULL ? CYG_OK : no_memory(p);
+    return out->text != NULL ? CYG_OK : cyg_tree_nomem(p);
 }
 
 static cyg_status duplicate(const parser *p, const key *k, const cyg_tree_node *first)
@@ -312,7 +329,7 @@ static cyg_status walk(parser *p, cyg_tree_node **at, const key *k, unsigned mad
     else
         made_by = child->mark;
     if (child == NULL)
-        return no_memory(p);
+        return cyg_tree_nomem(p);
     child->mark = made_by;
     *at = child->mark == TABLES ? child->last : child;
     return CYG_OK;
@@ -322,7 +339,7 @@ static cyg_status walk(parser *p, cyg_tree_node **at, const key *k, unsigned mad
 static cyg_status read_path(parser *p, cyg_tree_node **at, unsigned made_by, key *out)
 {
     CYG_DO(read_key(p, out));
-    while (peek(p) == '.') {
+    while (cyg_tree_peek(p) == '.') {
         CYG_DO(walk(p, at, out, made_by));
         cyg_scan_step(&p->s);
         skip_blanks(p);
@@ -342,28 +359,28 @@ static cyg_status read_pair(parser *p, cyg_tree_node *table)
     const cyg_tree_node *first = cyg_tree_find(&p->tree, table, k.text, k.size);
     if (first != NULL)
         return duplicate(p, &k, first);
-    if (peek(p) != '=')
+    if (cyg_tree_peek(p) != '=')
         return cyg_scan_unexpected(&p->s, "'=' behind the key");
     cyg_scan_step(&p->s);
     skip_blanks(p);
     cyg_tree_node *node =
         cyg_tree_add(&p->tree, table, CYG_DOC_NULL, k.text, k.size, k.at, cyg_scan_place(&p->s));
-    return node != NULL ? read_value(p, node) : no_memory(p);
+    return node != NULL ? read_value(p, node) : cyg_tree_nomem(p);
 }
 
 static cyg_status read_array(parser *p, cyg_tree_node *node)
 {
     cyg_scan_step(&p->s);
-    for (skip_lines(p); peek(p) != ']'; skip_lines(p)) {
+    for (skip_lines(p); cyg_tree_peek(p) != ']'; skip_lines(p)) {
         cyg_tree_node *item = cyg_tree_add(&p->tree, node, CYG_DOC_NULL, NULL, 0,
                                            (cyg_doc_place){0, 0}, cyg_scan_place(&p->s));
         if (item == NULL)
-            return no_memory(p);
+            return cyg_tree_nomem(p);
         CYG_DO(read_value(p, item));
         skip_lines(p);
-        if (peek(p) == ',')
+        if (cyg_tree_peek(p) == ',')
             cyg_scan_step(&p->s);
-        else if (peek(p) != ']')
+        else if (cyg_tree_peek(p) != ']')
             return cyg_scan_unexpected(&p->s, "',' or ']'");
     }
     cyg_scan_step(&p->s);
@@ -374,15 +391,15 @@ static cyg_status read_inline_table(parser *p, cyg_tree_node *node)
 {
     cyg_scan_step(&p->s);
     skip_blanks(p);
-    while (peek(p) != '}') {
+    while (cyg_tree_peek(p) != '}') {
         CYG_DO(read_pair(p, node));
         skip_blanks(p);
-        if (peek(p) == ',') {
+        if (cyg_tree_peek(p) == ',') {
             cyg_scan_step(&p->s);
             skip_blanks(p);
-            if (peek(p) == '}')
+            if (cyg_tree_peek(p) == '}')
                 return cyg_scan_unexpected(&p->s, "a key");
-        } else if (peek(p) != '}') {
+        } else if (cyg_tree_peek(p) != '}') {
             return cyg_scan_unexpected(&p->s, "',' or '}'");
         }
     }
@@ -392,7 +409,7 @@ static cyg_status read_inline_table(parser *p, cyg_tree_node *node)
 
 static cyg_status read_value(parser *p, cyg_tree_node *node)
 {
-    const int c = peek(p);
+    const int c = cyg_tree_peek(p);
     if (c == '"' || c == '\'')
         return read_string(p, node);
     if (c != '[' && c != '{')
@@ -418,7 +435,7 @@ static cyg_status open_table(parser *p, cyg_tree_node *parent, const key *k, cyg
     if (table == NULL)
         table = cyg_tree_add(&p->tree, parent, CYG_DOC_MAP, k->text, k->size, k->at, k->at);
     if (table == NULL)
-        return no_memory(p);
+        return cyg_tree_nomem(p);
     table->mark = BY_HEADER;
     *out = table;
     return CYG_OK;
@@ -433,10 +450,10 @@ static cyg_status open_item(parser *p, cyg_tree_node *parent, const key *k, cyg_
     if (list == NULL)
         list = cyg_tree_add(&p->tree, parent, CYG_DOC_LIST, k->text, k->size, k->at, k->at);
     if (list == NULL)
-        return no_memory(p);
+        return cyg_tree_nomem(p);
     list->mark = TABLES;
     *out = cyg_tree_add(&p->tree, list, CYG_DOC_MAP, NULL, 0, k->at, k->at);
-    return *out != NULL ? CYG_OK : no_memory(p);
+    return *out != NULL ? CYG_OK : cyg_tree_nomem(p);
 }
 
 static cyg_status read_header(parser *p, cyg_tree_node **out_table)
@@ -449,7 +466,7 @@ static cyg_status read_header(parser *p, cyg_tree_node **out_table)
     skip_blanks(p);
     CYG_DO(read_path(p, &parent, BY_PATH, &k));
     for (int i = 0; i <= item; i++) {
-        if (peek(p) != ']')
+        if (cyg_tree_peek(p) != ']')
             return cyg_scan_unexpected(&p->s, item ? "']]'" : "']'");
         cyg_scan_step(&p->s);
     }
@@ -460,11 +477,11 @@ static cyg_status read_document(parser *p)
 {
     cyg_tree_node *table = p->tree.root;
     table->mark = BY_HEADER;
-    for (skip_lines(p); peek(p) != -1; skip_lines(p)) {
-        CYG_DO(peek(p) == '[' ? read_header(p, &table) : read_pair(p, table));
+    for (skip_lines(p); cyg_tree_peek(p) != -1; skip_lines(p)) {
+        CYG_DO(cyg_tree_peek(p) == '[' ? read_header(p, &table) : read_pair(p, table));
         skip_blanks(p);
         skip_comment(p);
-        if (peek(p) != -1 && !at_newline(p))
+        if (cyg_tree_peek(p) != -1 && !at_newline(p))
             return cyg_scan_unexpected(&p->s, "the end of the line");
     }
     return CYG_OK;
@@ -472,16 +489,5 @@ static cyg_status read_document(parser *p)
 
 cyg_status cyg_doc_parse_toml(cyg_doc_builder *b, const uint8_t *data, size_t size)
 {
-    parser p = {0};
-    if (size == 0)
-        return CYG_OK; /* the caller reports it */
-    cyg_scan_begin(&p.s, b, data, size);
-    cyg_status status = cyg_tree_init(&p.tree) ? CYG_OK : no_memory(&p);
-    if (status == CYG_OK)
-        status = read_document(&p);
-    if (status == CYG_OK)
-        status = cyg_tree_build(&p.tree, b);
-    cyg_tree_deinit(&p.tree);
-    cyg_strbuf_deinit(&p.s.string);
-    return status;
+    return cyg_tree_parse(b, data, size, read_document);
 }

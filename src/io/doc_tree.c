@@ -140,3 +140,23 @@ cyg_status cyg_tree_build(const cyg_tree *t, cyg_doc_builder *b)
 {
     return build_node(t->root, b);
 }
+
+cyg_status cyg_tree_nomem(const cyg_tree_parser *p)
+{
+    return CYG_FAIL(p->s.b->ctx, CYG_E_NOMEM, "%s: out of memory", p->s.b->path);
+}
+
+cyg_status cyg_tree_parse(cyg_doc_builder *b, const uint8_t *data, size_t size,
+                          cyg_status (*read)(cyg_tree_parser *p))
+{
+    cyg_tree_parser p = {0};
+    if (size == 0)
+        return CYG_OK;
+    cyg_scan_begin(&p.s, b, data, size);
+    cyg_status status = cyg_tree_init(&p.tree) ? read(&p) : cyg_tree_nomem(&p);
+    if (status == CYG_OK)
+        status = cyg_tree_build(&p.tree, b);
+    cyg_tree_deinit(&p.tree);
+    cyg_strbuf_deinit(&p.s.string);
+    return status;
+}

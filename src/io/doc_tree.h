@@ -4,7 +4,7 @@
 #ifndef CYG_IO_DOC_TREE_H
 #define CYG_IO_DOC_TREE_H
 
-#include "io/doc_build.h"
+#include "io/doc_scan.h"
 
 typedef struct cyg_tree_node cyg_tree_node;
 struct cyg_tree_node {
@@ -39,5 +39,23 @@ cyg_tree_node *cyg_tree_find(const cyg_tree *t, const cyg_tree_node *parent, con
  */
 bool cyg_tree_make_list(cyg_tree *t, cyg_tree_node *node);
 cyg_status cyg_tree_build(const cyg_tree *t, cyg_doc_builder *b) CYG_MUST_USE;
+
+/* ---- what the readers that grow a tree have in common ---- */
+
+typedef struct cyg_tree_parser {
+    cyg_doc_scan s;
+    cyg_tree tree;
+    size_t depth; /* of values */
+} cyg_tree_parser;
+
+CYG_INLINE int cyg_tree_peek(const cyg_tree_parser *p)
+{
+    return cyg_scan_peek(&p->s);
+}
+cyg_status cyg_tree_nomem(const cyg_tree_parser *p) CYG_MUST_USE;
+/* Reads all of the text into a tree by `read`, then hands that to the builder. An empty text is the
+ * caller's to report. */
+cyg_status cyg_tree_parse(cyg_doc_builder *b, const uint8_t *data, size_t size,
+                          cyg_status (*read)(cyg_tree_parser *p)) CYG_MUST_USE;
 
 #endif
