@@ -96,7 +96,10 @@ static void four_syntaxes_give_the_same_config(void **state)
     char *first = merged("swin-t.json", json);
     static const struct {
         const char *name, *text;
-    } others[] = {{"a.yaml", sample_yaml}, {"a.yml", yaml}, {"a.toml", toml}, {"a.prototxt", prototxt}};
+    } others[] = {{"a.yaml", sample_yaml},
+                  {"a.yml", sample_yaml},
+                  {"a.toml", toml},
+                  {"a.prototxt", prototxt}};
     for (size_t i = 0; i < CYG_COUNT(others); i++) {
         char *other = merged(others[i].name, others[i].text);
         assert_string_equal(other, first);
