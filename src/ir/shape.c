@@ -52,6 +52,8 @@ static const cyg_shape_rule rules[CYG_OP_COUNT] = {
     RULE(fake_quant, same),
     RULE(cast, cast),
     RULE(cast_like, cast_like),
+    RULE(einsum, einsum),
+    RULE(eye_like, eye_like),
     /* element-wise with broadcasting */
     RULE(add, broadcast),
     RULE(sub, broadcast),

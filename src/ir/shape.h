@@ -83,6 +83,8 @@ bool cyg_infer_follow(cyg_infer *s, cyg_ints *out);
 #define CYG_SHAPE_RULES(X)                                                                         \
     X(same)                                                                                        \
     X(cast)                                                                                        \
+    X(einsum)                                                                                      \
+    X(eye_like)                                                                                    \
     X(cast_like)                                                                                   \
     X(broadcast)                                                                                   \
     X(compare)                                                                                     \

@@ -203,6 +203,9 @@ cyg_status cyg_onnx_bind_inputs(cyg_onnx_importer *imp) CYG_MUST_USE;
 /* settle.c */
 cyg_status cyg_onnx_settle(cyg_onnx_importer *imp) CYG_MUST_USE;
 /* Spells out strides, dilations and pads of a conv or pool once its kernel is known. */
+/* einsum.c; shapes known as far as inference knows them. */
+cyg_status cyg_onnx_settle_einsum(cyg_onnx_importer *imp, cyg_node_id n) CYG_MUST_USE;
+cyg_status cyg_onnx_settle_eye_like(cyg_onnx_importer *imp, cyg_node_id n) CYG_MUST_USE;
 cyg_status cyg_onnx_fill_window(cyg_onnx_importer *imp, cyg_node_id n) CYG_MUST_USE;
 
 #endif

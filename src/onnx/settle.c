@@ -5,6 +5,7 @@
  *                          rows: Flatten, Softmax, Reshape unless the axis is the last one
  *   Transpose              without perm reverses
  *   Conv, pools            strides, dilations, pads written out, auto_pad resolved
+ *   Einsum, EyeLike        become what they are made of (einsum.c)
  *   Max, Min, Sum          of three and more operands become pairs
  *   optional outputs       that nobody reads are left off
  *   Clip, Pad of opset < 11  had float attributes: the constant takes the type of the data
@@ -313,6 +314,14 @@ cyg_status cyg_onnx_settle(cyg_onnx_importer *imp)
         switch ((int)g->nodes[i].op) {
         case CYG_OP_cast_like:
             CYG_DO(settle_cast_like(imp, n));
+            break;
+        case CYG_OP_einsum:
+            CYG_DO(cyg_onnx_settle_einsum(imp, n));
+            again = true;
+            break;
+        case CYG_OP_eye_like:
+            CYG_DO(cyg_onnx_settle_eye_like(imp, n));
+            again = true;
             break;
         case CYG_OP_transpose:
             CYG_DO(settle_transpose(imp, n));
