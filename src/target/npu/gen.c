@@ -5,11 +5,13 @@
 
 #include "target/npu/rects.h"
 
-/* The last window of a tensor that was loaded for a tile, so that neighbours share it. */
+/* One of the last windows of a tensor that was loaded for a tile, so that neighbours share it. */
 struct cyg_npu_stream {
     struct cyg_npu_stream *next;
     uint32_t tensor, buffer, step;
     cyg_npu_view window;
+    const int64_t *rows; /* of the window, NULL = all */
+    int64_t row_count;
 };
 
 cyg_status cyg_npu_gen_nomem(cyg_npu_gen *g)
@@ -98,40 +100,138 @@ static bool same_view(const cyg_npu_view *a, const cyg_npu_view *b)
            memcmp(a->strides, b->strides, sizeof a->strides[0] * a->rank) == 0;
 }
 
-/* The tile buffer with a copy of the window: the last one of this tensor when it fits, else a load
- * into a new one. */
-static cyg_status stream_in(cyg_npu_gen *g, uint32_t tensor, const cyg_npu_view *window,
-                            uint32_t *out_buffer)
+/* Index i of dims as a table in CODE. */
+static bool make_index(cyg_npu_gen *g, const int64_t *index, int rank, const int64_t *dims,
+                       cyg_npu_operand *out)
 {
-    const uint32_t owner = cyg_npu_owner(g->p, tensor);
-    struct cyg_npu_stream *s = g->streams;
-    while (s != NULL && s->tensor != owner)
-        s = s->next;
-    if (s != NULL && s->step == g->step && same_view(&s->window, window)) {
-        *out_buffer = s->buffer;
-        return CYG_OK;
-    }
-    const bool is_const = g->p->tensors[owner].kind == CYG_TENSOR_CONST;
-    uint32_t from = g->homes[owner].ddr;
-    if (is_const)
-        CYG_DO(cyg_npu_stored_constant(g, tensor, &from));
-    *out_buffer = tile_for(g, window, g->p->tensors[owner].name);
-    if (*out_buffer == CYG_NPU_NO_BUFFER)
+    int64_t count = 1;
+    for (int i = 0; i < rank; i++)
+        count *= dims[i];
+    int32_t *narrow = CYG_NEW_ARRAY(g->arena, int32_t, count + 1);
+    uint64_t at;
+    for (int64_t i = 0; narrow != NULL && i < count; i++)
+        narrow[i] = (int32_t)index[i];
+    if (narrow == NULL || !cyg_npu_code_add(g, narrow, (uint64_t)count * 4, &at))
+        return false;
+    *out = (cyg_npu_operand){.buffer = CYG_NPU_NO_BUFFER,
+                             .view = cyg_npu_dense(CYG_TYPE_S32, rank, dims, at)};
+    out->view.space = CYG_NPU_CODE;
+    return true;
+}
+
+/* The window as its tile buffer holds it: dense, of the rows named alone. */
+static cyg_npu_view tile_view(const cyg_npu_view *window, const int64_t *rows, int64_t row_count)
+{
+    cyg_npu_view v = *window;
+    if (rows != NULL)
+        v.dims[0] = row_count;
+    return cyg_npu_dense(v.type, v.rank, v.dims, 0);
+}
+
+/* Into a tile: by ld, or by ldx of the rows named. */
+static cyg_status load_tile(cyg_npu_gen *g, uint32_t from, const cyg_npu_view *window,
+                            const int64_t *rows, int64_t row_count, uint32_t to)
+{
+    const cyg_npu_view tile = tile_view(window, rows, row_count);
+    cyg_npu_operand operands[3];
+    if (rows == NULL)
+        return cyg_npu_add_move(g, CYG_NPU_OP_LD, from, window, to, &tile);
+    if (!make_operand(g, from, window, rows, row_count, &operands[0]) ||
+        !make_index(g, rows, 1, &row_count, &operands[1]) ||
+        !make_operand(g, to, &tile, NULL, 0, &operands[2]))
         return cyg_npu_gen_nomem(g);
-    g->tasks.buffers[*out_buffer].is_param = is_const;
-    const cyg_npu_view to = cyg_npu_dense(window->type, window->rank, window->dims, 0);
-    CYG_DO(cyg_npu_add_move(g, CYG_NPU_OP_LD, from, window, *out_buffer, &to));
-    if (s == NULL) {
+    const cyg_npu_task task = {.op = CYG_NPU_OP_LDX,
+                               .in_count = 2,
+                               .out_count = 1,
+                               .operands = operands,
+                               .step = g->step,
+                               .tile = g->tile};
+    return cyg_npu_tasks_add(&g->tasks, g->arena, &task) ? CYG_OK : cyg_npu_gen_nomem(g);
+}
+
+/* q, k and v of an attention are windows of one tensor. */
+enum { STREAMS_OF_A_TENSOR = 3 };
+
+/* The first channel of a window, in bytes. */
+static uint64_t channel_of(const cyg_npu_view *v)
+{
+    return v->rank < 2 ? 0 : v->offset % (uint64_t)v->strides[v->rank - 2];
+}
+
+static bool same_stream(const struct cyg_npu_stream *s, uint32_t step, const cyg_npu_view *window,
+                        const int64_t *rows, int64_t row_count)
+{
+    if (s->step != step || !same_view(&s->window, window) || s->row_count != row_count ||
+        (s->rows == NULL) != (rows == NULL))
+        return false;
+    return rows == NULL || memcmp(s->rows, rows, (size_t)row_count * sizeof *rows) == 0;
+}
+
+/* The stream with this window; or the one to replace, in front of all: of the same channels, so
+ * that nothing stays longer than a tile, else a new one or this tensor's oldest. */
+static struct cyg_npu_stream *find_stream(cyg_npu_gen *g, uint32_t owner,
+                                          const cyg_npu_view *window, const int64_t *rows,
+                                          int64_t row_count, bool *out_found)
+{
+    struct cyg_npu_stream **old = NULL, *s = NULL;
+    uint32_t count = 0;
+    bool same_channel = false;
+    *out_found = false;
+    for (struct cyg_npu_stream **at = &g->streams; *at != NULL; at = &(*at)->next) {
+        if ((*at)->tensor != owner)
+            continue;
+        count++;
+        if (same_stream(*at, g->step, window, rows, row_count)) {
+            *out_found = true;
+            return *at;
+        }
+        if (!same_channel)
+            old = at;
+        same_channel = same_channel || channel_of(&(*at)->window) == channel_of(window);
+    }
+    if (same_channel || count == STREAMS_OF_A_TENSOR) {
+        s = *old;
+        *old = s->next;
+    } else {
         s = CYG_NEW(g->arena, struct cyg_npu_stream);
-        if (s == NULL)
-            return cyg_npu_gen_nomem(g);
+    }
+    if (s != NULL) {
         s->next = g->streams;
         g->streams = s;
     }
+    return s;
+}
+
+/* The tile buffer with a copy of the window: one of the last of this tensor when it fits, else a
+ * load into a new one. */
+static cyg_status stream_in(cyg_npu_gen *g, uint32_t tensor, const cyg_npu_view *window,
+                            const int64_t *rows, int64_t row_count, uint32_t *out_buffer)
+{
+    const uint32_t owner = cyg_npu_owner(g->p, tensor);
+    const bool is_const = g->p->tensors[owner].kind == CYG_TENSOR_CONST;
+    const cyg_npu_view tile = tile_view(window, rows, row_count);
+    uint32_t from = g->homes[owner].ddr;
+    bool found;
+    struct cyg_npu_stream *s = find_stream(g, owner, window, rows, row_count, &found);
+    if (s == NULL)
+        return cyg_npu_gen_nomem(g);
+    if (found) {
+        *out_buffer = s->buffer;
+        return CYG_OK;
+    }
+    if (is_const)
+        CYG_DO(cyg_npu_stored_constant(g, tensor, &from));
+    *out_buffer = tile_for(g, &tile, g->p->tensors[owner].name);
+    if (*out_buffer == CYG_NPU_NO_BUFFER)
+        return cyg_npu_gen_nomem(g);
+    g->tasks.buffers[*out_buffer].is_param = is_const;
+    CYG_DO(load_tile(g, from, window, rows, row_count, *out_buffer));
     s->tensor = owner;
     s->buffer = *out_buffer;
     s->step = g->step;
     s->window = *window;
+    s->rows = rows;
+    s->row_count = row_count;
     return CYG_OK;
 }
 
@@ -207,9 +307,9 @@ void cyg_npu_call_in_rows(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *
         cyg_npu_call_absent(c);
     } else if (cyg_npu_is_streamed(g, tensor)) {
         uint32_t buffer = CYG_NPU_NO_BUFFER;
-        c->status = stream_in(g, tensor, window, &buffer);
-        const cyg_npu_view dense = cyg_npu_dense(window->type, window->rank, window->dims, 0);
-        add_operand(c, buffer, &dense, rows, row_count, false);
+        c->status = stream_in(g, tensor, window, rows, row_count, &buffer);
+        const cyg_npu_view dense = tile_view(window, rows, row_count);
+        add_operand(c, buffer, &dense, NULL, 0, false);
     } else {
         const uint32_t owner = cyg_npu_owner(g->p, tensor);
         c->status = cyg_npu_fetch_input(g, owner);
@@ -233,17 +333,49 @@ void cyg_npu_call_in_ddr(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *w
     add_operand(c, from, window, rows, row_count, false);
 }
 
-/* Stored behind the call: of the rows named one by one only those lie in the buffer, so they go by
- * runs. */
+/* Stored behind the call. rows: by stx, from a tile of these rows. */
 static void store_later(cyg_npu_call *c, const cyg_npu_operand *from, uint32_t ddr,
-                        const cyg_npu_view *window)
+                        const cyg_npu_view *window, const int64_t *rows, int64_t row_count)
 {
     cyg_npu_store *s = &c->stores[c->store_count];
     s->from = *from;
-    if (!make_operand(c->gen, ddr, window, NULL, 0, &s->to))
+    s->by_index = rows != NULL;
+    if (!make_operand(c->gen, ddr, window, rows, row_count, &s->to) ||
+        (rows != NULL && !make_index(c->gen, rows, 1, &row_count, &s->index)))
         c->status = cyg_npu_gen_nomem(c->gen);
     else
         c->store_count++;
+}
+
+/* A store for each run of the rows named of a tensor that lies in the OCM, too; of very many runs
+ * the whole tensor goes when the step is done. */
+static void store_runs(cyg_npu_call *c, cyg_npu_home *h, const cyg_npu_view *window,
+                       const int64_t *rows, int64_t row_count)
+{
+    cyg_npu_gen *g = c->gen;
+    const cyg_npu_operand from = c->operands[c->in_count + c->out_count - 1];
+    int64_t runs = row_count > 0;
+    for (int64_t i = 1; i < row_count; i++)
+        runs += rows[i] != rows[i - 1] + 1;
+    if (runs > CYG_NPU_CALL_STORES - (int64_t)c->store_count) {
+        h->needs_store = true;
+        return;
+    }
+    for (int64_t i = 0; i < row_count && c->status == CYG_OK;) {
+        int64_t n = 1;
+        while (i + n < row_count && rows[i + n] == rows[i] + n)
+            n++;
+        cyg_npu_view part = *window, there = from.view;
+        part.dims[0] = there.dims[0] = n;
+        part.offset += (uint64_t)(rows[i] * part.strides[0]);
+        there.offset += (uint64_t)(rows[i] * there.strides[0]);
+        cyg_npu_operand run;
+        if (make_operand(g, from.buffer, &there, NULL, 0, &run))
+            store_later(c, &run, h->ddr, &part, NULL, 0);
+        else
+            c->status = cyg_npu_gen_nomem(g);
+        i += n;
+    }
 }
 
 void cyg_npu_call_out_rows(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *window,
@@ -254,46 +386,29 @@ void cyg_npu_call_out_rows(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view 
     cyg_npu_home *h = &g->homes[owner];
     if (c->status != CYG_OK)
         return;
-    if (h->ocm != CYG_NPU_NO_BUFFER) {
-        add_operand(c, h->ocm, window, rows, row_count, true);
-    } else {
-        const uint32_t buffer = tile_for(g, window, g->p->tensors[owner].name);
-        const cyg_npu_view dense = cyg_npu_dense(window->type, window->rank, window->dims, 0);
+    if (h->ocm == CYG_NPU_NO_BUFFER) {
+        const cyg_npu_view tile = tile_view(window, rows, row_count);
+        const uint32_t buffer = tile_for(g, &tile, g->p->tensors[owner].name);
         if (buffer == CYG_NPU_NO_BUFFER) {
             c->status = cyg_npu_gen_nomem(g);
             return;
         }
-        add_operand(c, buffer, &dense, rows, row_count, true);
+        add_operand(c, buffer, &tile, NULL, 0, true);
+        const cyg_npu_operand from = c->operands[c->in_count + c->out_count - 1];
+        if (c->status == CYG_OK)
+            store_later(c, &from, h->ddr, window, rows, row_count);
+        return;
     }
+    add_operand(c, h->ocm, window, rows, row_count, true);
     if (c->status != CYG_OK || h->ddr == CYG_NPU_NO_BUFFER)
         return;
-    if (h->ocm != CYG_NPU_NO_BUFFER && cyg_npu_moves_whole(g)) {
-        h->needs_store = true;
-        return;
-    }
     const cyg_npu_operand from = c->operands[c->in_count + c->out_count - 1];
-    if (rows == NULL) {
-        store_later(c, &from, h->ddr, window);
-        return;
-    }
-    /* Rows named one by one: a store for each run of them. */
-    for (int64_t i = 0; i < row_count;) {
-        int64_t n = 1;
-        while (i + n < row_count && rows[i + n] == rows[i] + n)
-            n++;
-        cyg_npu_view part = *window, there = from.view;
-        part.dims[0] = there.dims[0] = n;
-        part.offset += (uint64_t)(rows[i] * part.strides[0]);
-        there.offset += (uint64_t)(rows[i] * there.strides[0]);
-        cyg_npu_operand run;
-        if (c->store_count == CYG_NPU_CALL_STORES ||
-            !make_operand(g, from.buffer, &there, NULL, 0, &run)) {
-            c->status = CYG_FAIL(g->ctx, CYG_E_INTERNAL, "too many runs of rows in one tile");
-            return;
-        }
-        store_later(c, &run, h->ddr, &part);
-        i += n;
-    }
+    if (cyg_npu_moves_whole(g))
+        h->needs_store = true;
+    else if (rows != NULL)
+        store_runs(c, h, window, rows, row_count);
+    else
+        store_later(c, &from, h->ddr, window, NULL, 0);
 }
 
 void cyg_npu_call_out(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *window)
@@ -318,28 +433,12 @@ void cyg_npu_call_absent(cyg_npu_call *c)
 
 void cyg_npu_call_index(cyg_npu_call *c, const int64_t *index, int rank, const int64_t *dims)
 {
-    cyg_npu_gen *g = c->gen;
-    int64_t count = 1;
-    for (int i = 0; i < rank; i++)
-        count *= dims[i];
-    int32_t *narrow = CYG_NEW_ARRAY(g->arena, int32_t, count + 1);
     if (c->status != CYG_OK)
         return;
-    if (narrow == NULL) {
-        c->status = cyg_npu_gen_nomem(g);
-        return;
-    }
-    for (int64_t i = 0; i < count; i++)
-        narrow[i] = (int32_t)index[i];
-    uint64_t at;
-    if (!cyg_npu_code_add(g, narrow, (uint64_t)count * 4, &at)) {
-        c->status = cyg_npu_gen_nomem(g);
-        return;
-    }
-    cyg_npu_operand *o = &c->operands[c->in_count++];
-    *o = (cyg_npu_operand){.buffer = CYG_NPU_NO_BUFFER,
-                           .view = cyg_npu_dense(CYG_TYPE_S32, rank, dims, at)};
-    o->view.space = CYG_NPU_CODE;
+    if (make_index(c->gen, index, rank, dims, &c->operands[c->in_count]))
+        c->in_count++;
+    else
+        c->status = cyg_npu_gen_nomem(c->gen);
 }
 
 cyg_status cyg_npu_call_end(cyg_npu_call *c, cyg_npu_op op, const void *params, size_t params_size)
@@ -358,9 +457,11 @@ cyg_status cyg_npu_call_end(cyg_npu_call *c, cyg_npu_op op, const void *params, 
     if (!cyg_npu_tasks_add(&g->tasks, g->arena, &task))
         return cyg_npu_gen_nomem(g);
     for (uint32_t i = 0; i < c->store_count; i++) {
-        const cyg_npu_operand operands[] = {c->stores[i].from, c->stores[i].to};
-        const cyg_npu_task store = {.op = CYG_NPU_OP_ST,
-                                    .in_count = 1,
+        const bool by_index = c->stores[i].by_index;
+        const cyg_npu_operand operands[] = {
+            c->stores[i].from, by_index ? c->stores[i].index : c->stores[i].to, c->stores[i].to};
+        const cyg_npu_task store = {.op = by_index ? CYG_NPU_OP_STX : CYG_NPU_OP_ST,
+                                    .in_count = by_index ? 2 : 1,
                                     .out_count = 1,
                                     .operands = operands,
                                     .step = g->step,

@@ -25,7 +25,7 @@ typedef struct cyg_npu_home {
     uint32_t ddr;      /* IO or SWAP buffer of its dense bytes, or CYG_NPU_NO_BUFFER */
     uint32_t until;    /* last step that finds it in the OCM; later ones load from the DDR */
     bool needs_load;   /* a border input that is to lie in the OCM and is not loaded yet */
-    bool needs_store;  /* baseline: written by the present step, not stored yet */
+    bool needs_store;  /* written by the present step, stored as a whole when that is done */
     bool shares_input; /* y takes the residual's place, byte for byte */
 } cyg_npu_home;
 
@@ -86,8 +86,10 @@ cyg_status cyg_npu_store_outputs(cyg_npu_gen *g, const cyg_step *s) CYG_MUST_USE
 
 typedef struct cyg_npu_store {
     cyg_npu_operand from, to;
+    cyg_npu_operand index; /* rows of `to`, by stx */
+    bool by_index;
 } cyg_npu_store;
-enum { CYG_NPU_CALL_STORES = 64 };
+enum { CYG_NPU_CALL_STORES = 16 };
 typedef struct cyg_npu_call {
     cyg_npu_gen *gen;
     cyg_status status; /* the first failure; later additions do nothing */
@@ -98,8 +100,9 @@ typedef struct cyg_npu_call {
 } cyg_npu_call;
 
 void cyg_npu_call_begin(cyg_npu_call *c, cyg_npu_gen *g);
-/* A window of a tensor or constant. rows: of its first dimension only these are read (an index
- * table relative to the window, `row_count` long), NULL = all. */
+/* A window of a tensor or constant. rows: of its first dimension only these are read or written (an
+ * index table relative to the window, `row_count` long), NULL = all. Of a tensor in the DDR the
+ * operand is these rows alone, in the order named: there the call takes no table of them. */
 void cyg_npu_call_in(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *window);
 void cyg_npu_call_in_rows(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view *window,
                           const int64_t *rows, int64_t row_count);

@@ -76,10 +76,11 @@ static void add_window(cyg_npu_call *c, uint32_t tensor, const window *w, const 
                          w->index != NULL ? t->entries * w->count : 0);
 }
 
-static void add_table(cyg_npu_call *c, const window *w, const part *t)
+/* Rows of a tensor in the DDR come, and go, in order. */
+static void add_table(cyg_npu_call *c, uint32_t tensor, const window *w, const part *t)
 {
     const int64_t dims[] = {t->entries, w->count};
-    if (w->index == NULL)
+    if (w->index == NULL || cyg_npu_is_streamed(c->gen, tensor))
         cyg_npu_call_absent(c);
     else
         cyg_npu_call_index(c, w->index, 2, dims);
@@ -182,8 +183,8 @@ static cyg_status scores(const attention *a, const part *t, const window *q, con
     cyg_npu_call_begin(&c, a->gen);
     add_window(&c, a->step->in[Q], q, t);
     add_window(&c, a->step->in[K], k, t);
-    add_table(&c, q, t);
-    add_table(&c, k, t);
+    add_table(&c, a->step->in[Q], q, t);
+    add_table(&c, a->step->in[K], k, t);
     cyg_npu_call_out_buffer(&c, b->sums, &b->sums_view);
     return cyg_npu_call_end(&c, CYG_NPU_OP_CONV_QK, &p, sizeof p);
 }
@@ -223,8 +224,8 @@ static cyg_status weigh(const attention *a, const part *t, const window *q, cons
     if (p.at.cosine) {
         add_window(&c, a->step->in[Q], q, t);
         add_window(&c, a->step->in[K], k, t);
-        add_table(&c, q, t);
-        add_table(&c, k, t);
+        add_table(&c, a->step->in[Q], q, t);
+        add_table(&c, a->step->in[K], k, t);
     }
     cyg_npu_call_out_buffer(&c, b->e, &b->e_view);
     cyg_npu_call_out_buffer(&c, b->f, &b->f_view);
@@ -240,8 +241,8 @@ static cyg_status values(const attention *a, const part *t, const window *v, con
     cyg_npu_call_in_buffer(&c, b->e, &b->e_view);
     add_window(&c, a->step->in[V], v, t);
     cyg_npu_call_in_buffer(&c, b->f, &b->f_view);
-    add_table(&c, v, t);
-    add_table(&c, y, t);
+    add_table(&c, a->step->in[V], v, t);
+    add_table(&c, a->step->out[0], y, t);
     cyg_npu_call_out_rows(&c, a->step->out[0], &y->view, y->index,
                           y->index != NULL ? t->entries * y->count : 0);
     return cyg_npu_call_end(&c, CYG_NPU_OP_CONV_PV, &p, sizeof p);
