@@ -41,13 +41,14 @@ static cyg_act act_of(const cyg_rw *rw, const cyg_node *n, float *out_lo, float 
     }
 }
 
-/* Whether n, which has a residual, can take act behind it: the two activations share their limits.
- */
+/* Whether n, which has a residual, can take act behind it: the two activations share their limits,
+ * and an absent one is a zero of the first. */
 static bool clamps_behind(const cyg_node *n, cyg_act act)
 {
-    return act == CYG_ACT_RELU ||
-           (act == CYG_ACT_CLIP && cyg_node_attr(n, CYG_ATTR_act_lo) == NULL &&
-            cyg_node_attr(n, CYG_ATTR_act_hi) == NULL);
+    const int64_t first = cyg_node_int(n, CYG_ATTR_act, CYG_ACT_NONE);
+    const bool limits =
+        first == CYG_ACT_CLIP || first == CYG_ACT_LEAKY_RELU || first == CYG_ACT_HARDSIGMOID;
+    return act == CYG_ACT_RELU || (act == CYG_ACT_CLIP && !limits);
 }
 
 static cyg_status visit(cyg_rw *rw, cyg_node_id id)

@@ -131,6 +131,7 @@ static bool is_permutation(cyg_rw *rw, const int64_t *rows, int64_t count)
 /* The sizes, as far as the two products tell. */
 static bool match_sizes(cyg_rw *rw, match *m, const cyg_node *qk, const cyg_node *pv)
 {
+    const int64_t row = cyg_rw_last_dim(rw, cyg_nod(rw->g, m->softmax)->in[0]);
     const cyg_value *q = cyg_val(rw->g, qk->in[0]), *s = cyg_val(rw->g, m->scores.product),
                     *v = cyg_val(rw->g, pv->in[1]);
     if (q->rank < 2 || q->rank == CYG_RANK_UNKNOWN || s->rank < 2 || v->rank < 2 ||
@@ -140,7 +141,7 @@ static bool match_sizes(cyg_rw *rw, match *m, const cyg_node *qk, const cyg_node
     m->dim = q->dims[q->rank - 1];
     m->keys = s->dims[s->rank - 1];
     m->value_dim = v->dims[v->rank - 1];
-    return m->tokens > 0 && m->dim > 0 && m->keys > 0 && m->value_dim > 0 &&
+    return m->tokens > 0 && m->dim > 0 && m->keys > 0 && m->value_dim > 0 && row == m->keys &&
            v->dims[v->rank - 2] == m->keys && s->dims[s->rank - 2] == m->tokens &&
            m->scores.count % (m->tokens * m->keys) == 0;
 }

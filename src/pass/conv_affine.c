@@ -53,6 +53,8 @@ static bool read_batchnorm(const cyg_rw *rw, const cyg_node *n, affine *a)
     for (int64_t c = 0; c < a->channels; c++) {
         a->scale[c] = at(rw, n->in[1], c) / sqrt(at(rw, n->in[4], c) + eps);
         a->shift[c] = at(rw, n->in[2], c) - at(rw, n->in[3], c) * a->scale[c];
+        if (!isfinite(a->scale[c]) || !isfinite(a->shift[c]))
+            return false;
     }
     a->x = n->in[0];
     a->named = n->in[2];

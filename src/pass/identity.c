@@ -118,7 +118,7 @@ static cyg_value_id passes_through(cyg_rw *rw, const cyg_node *n)
         return neutral(rw, n, 1, 1.0f) ? x : none;
     case CYG_OP_max_pool:
     case CYG_OP_average_pool:
-        return same && is_one_by_one(n) ? x : none;
+        return same && n->out_count == 1 && is_one_by_one(n) ? x : none;
     case CYG_OP_clip:
         return cyg_value_is_none(cyg_node_in(n, 1)) && cyg_value_is_none(cyg_node_in(n, 2)) ? x
                                                                                             : none;

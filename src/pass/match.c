@@ -214,6 +214,8 @@ static bool match_call(cyg_match *m, const cyg_term *t, cyg_value_id v)
         (t->last && !over_last(m, id)) || (t->channel && !over_channels(m, id)) || !note(m, id))
         return false;
     const cyg_node *n = cyg_nod(m->rw->g, id);
+    if (cyg_node_int(n, CYG_ATTR_noop_with_empty_axes, 0) != 0) /* may be no reduction at all */
+        return false;
     for (const cyg_term_attr *a = t->attrs; a != NULL; a = a->next)
         if (!match_attr(m, n, a))
             return false;

@@ -4,6 +4,8 @@
  * which tokens stay rows. The test is on the table of elements: what is averaged, element by
  * element, must be the S rows of each image, channel by channel. Networks that are channels first
  * anyway keep GlobalAveragePool. */
+#include <string.h>
+
 #include "pass/elements.h"
 #include "pass/passes.h"
 
@@ -20,7 +22,8 @@ static bool covers_all(const cyg_node *n, const cyg_value *x)
     const size_t count = cyg_node_ints(n, CYG_ATTR_kernel_shape, &kernel);
     const size_t pad_count = cyg_node_ints(n, CYG_ATTR_pads, &pads);
     const size_t dilation_count = cyg_node_ints(n, CYG_ATTR_dilations, &dilations);
-    if (count + 2 != x->rank)
+    const char *auto_pad = cyg_node_string(n, CYG_ATTR_auto_pad, "NOTSET");
+    if (count + 2 != x->rank || (strcmp(auto_pad, "NOTSET") != 0 && strcmp(auto_pad, "VALID") != 0))
         return false;
     for (size_t i = 0; i < count; i++)
         if (kernel[i] != x->dims[i + 2])
