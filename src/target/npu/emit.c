@@ -32,9 +32,9 @@ typedef struct emit_work {
     uint32_t *cells; /* by 64 bytes of OCM: the last buffer + 1 that lay there */
     uint64_t cell_count;
     /* Baseline: of each engine's queue, up to the last that is no load of weights, now and at the
-     * end of the last finished step. The next step waits for no weights but its own. */
+     * end of the last finished stage. The next one waits for no weights but its own. */
     uint32_t done[CYG_NPU_MAX_ENGINES], step_end[CYG_NPU_MAX_ENGINES];
-    uint32_t step;
+    uint64_t stage; /* baseline: the present one */
 } emit_work;
 
 /* The buffer takes its place: what was there must be done with. */
@@ -77,7 +77,7 @@ static void gather_needs(emit_work *w, uint32_t u, bool barrier, uint32_t *need)
         for (uint32_t e = 0; e < w->engines; e++)
             raise(need, e, w->before[(size_t)b * w->engines + e]);
     }
-    if (barrier && w->tasks->tasks[u].step == w->step)
+    if (barrier && cyg_npu_stage_of(&w->tasks->tasks[u]) == w->stage)
         for (uint32_t e = 0; e < w->engines; e++)
             raise(need, e, w->step_end[e]);
 }
@@ -137,9 +137,9 @@ static bool emit_one(emit_work *w, uint32_t i, bool barrier, cyg_arena *arena, c
     const cyg_npu_task *t = &w->tasks->tasks[u];
     uint32_t need[CYG_NPU_MAX_ENGINES] = {0};
     cyg_npu_wait waits[CYG_NPU_MAX_ENGINES];
-    if (barrier && t->step > w->step && !w->load->is_load[u]) {
+    if (barrier && cyg_npu_stage_of(t) > w->stage && !w->load->is_load[u]) {
         memcpy(w->step_end, w->done, sizeof w->step_end);
-        w->step = t->step;
+        w->stage = cyg_npu_stage_of(t);
     }
     gather_needs(w, u, barrier, need);
     uint32_t *knows = &w->knows[(size_t)i * w->engines];

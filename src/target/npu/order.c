@@ -141,6 +141,7 @@ typedef struct order_walk {
     uint8_t *finished;  /* by position */
     uint8_t *taken;     /* by position: issued; a heap may hold it still */
     uint8_t *allocated; /* by buffer */
+    uint32_t *touchers; /* by buffer: unfinished ones */
     range_tree tree;
     heap ready[CYG_NPU_ENGINE_KINDS]; /* by key */
     heap loads;                       /* of weights, by key */
@@ -151,9 +152,11 @@ typedef struct order_walk {
     int64_t rate_all, rate_one; /* bytes << FRACTION a cycle: the DDR, one transfer */
     int64_t moved;              /* bytes << FRACTION that each transfer in flight since the
                                    beginning would have moved */
-    uint32_t step_left;         /* baseline: unfinished tasks of the current step */
-    uint32_t *step_tasks;       /* baseline: by step */
-    uint32_t step, steps;
+    /* Baseline: stages are numbered as they come in the list. */
+    uint32_t *stage_of;    /* by position */
+    uint32_t *stage_tasks; /* by stage: unfinished tasks */
+    uint32_t *stage_step;  /* by stage */
+    uint32_t stage, stages;
 } order_walk;
 
 static uint32_t step_of(const order_walk *w, uint32_t u)
@@ -170,33 +173,57 @@ static bool may_by_step(const order_walk *w, uint32_t u)
 {
     const uint32_t step = step_of(w, u);
     if (w->options->barrier)
-        return step == w->step ||
-               (w->load->is_load[u] && step - w->step <= w->options->weights_ahead);
+        return w->stage_of[u] == w->stage ||
+               (w->load->is_load[u] && step - w->stage_step[w->stage] <= w->options->weights_ahead);
     const uint32_t oldest = w->frontier < w->n ? step_of(w, w->frontier) : step;
     const uint32_t ahead = w->load->is_load[u] ? w->options->weights_ahead : w->options->ahead;
     return step <= oldest || step - oldest <= ahead;
 }
 
-/* Whether the buffers that u begins fit beside all that is promised. */
-static bool may_by_memory(const order_walk *w, uint32_t u)
+/* Whether the buffers that u begins fit beside `more` bytes, which grow by theirs. Of several
+ * buffers the ranges differ: the widest is assumed for all. */
+static bool begins(const order_walk *w, uint32_t u, int64_t capacity, int64_t *more)
 {
-    const bool far =
-        w->load->is_load[u] && w->frontier < w->n && step_of(w, u) > step_of(w, w->frontier) + 1;
-    const int64_t capacity = (int64_t)(w->options->capacity - (far ? w->options->reserve : 0));
-    int64_t more = 0;
     for (uint32_t i = w->depend->touch_at[u]; i < w->depend->touch_at[u + 1]; i++) {
         const uint32_t b = w->depend->touched[i];
         if (w->allocated[b] || w->load->room[b] == 0 || w->load->first[b] <= w->frontier)
             continue;
-        more +=
-            (int64_t)
-                w->load->room[b]; /* of several the ranges differ: the widest is assumed for all */
+        *more += (int64_t)w->load->room[b];
         const int64_t most =
             tree_max(&w->tree, 1, 0, w->tree.leaves, w->frontier, w->load->first[b]);
-        if (most + more > capacity)
+        if (most + *more > capacity)
             return false;
     }
     return true;
+}
+
+/* The tasks that go on with what u leaves in tile buffers, and those that go on with theirs: what
+ * they begin must fit too, or tiles pile up in front of a task that never gets its memory. */
+static bool goers_fit(const order_walk *w, uint32_t u, int64_t capacity, int64_t *more, int depth)
+{
+    for (uint32_t i = w->depend->succ_at[u]; i < w->depend->succ_at[u + 1]; i++) {
+        const uint32_t s = w->depend->succs[i];
+        if (!w->load->goes_on[s] || step_of(w, s) != step_of(w, u))
+            continue;
+        if (!begins(w, s, capacity, more) ||
+            (depth > 1 && !goers_fit(w, s, capacity, more, depth - 1)))
+            return false;
+    }
+    return true;
+}
+
+/* Whether the buffers that u begins fit beside all that is promised. */
+static bool may_by_memory(const order_walk *w, uint32_t u)
+{
+    enum { CHAIN = 2 }; /* tasks behind one, at most: attention's */
+    const bool far =
+        w->load->is_load[u] && w->frontier < w->n && step_of(w, u) > step_of(w, w->frontier) + 1;
+    const int64_t capacity = (int64_t)(w->options->capacity - (far ? w->options->reserve : 0));
+    int64_t more = 0;
+    if (!begins(w, u, capacity, &more))
+        return false;
+    return w->load->is_load[u] || w->load->goes_on[u] || more == 0 ||
+           goers_fit(w, u, capacity, &more, CHAIN);
 }
 
 static void allocate(order_walk *w, uint32_t u)
@@ -209,6 +236,21 @@ static void allocate(order_walk *w, uint32_t u)
         if (w->load->room[b] > 0 && w->load->first[b] > w->frontier)
             tree_add(&w->tree, 1, 0, w->tree.leaves, w->frontier, w->load->first[b],
                      (int64_t)w->load->room[b]);
+    }
+}
+
+/* Buffers that u was the last to touch take no more bytes, at no position to come: neither what
+ * they took early nor what the list counts for them. */
+static void release(order_walk *w, uint32_t u)
+{
+    for (uint32_t i = w->depend->touch_at[u]; i < w->depend->touch_at[u + 1]; i++) {
+        const uint32_t b = w->depend->touched[i], end = w->load->last[b] + 1;
+        if (--w->touchers[b] > 0 || w->load->room[b] == 0 || end <= w->frontier)
+            continue;
+        tree_add(&w->tree, 1, 0, w->tree.leaves, w->frontier, end, -(int64_t)w->load->room[b]);
+        for (int k = 0; k < CYG_NPU_ENGINE_KINDS; k++)
+            w->ready[k].stuck = false;
+        w->loads.stuck = false;
     }
 }
 
@@ -260,7 +302,7 @@ static uint32_t choose(order_walk *w, heap *h)
     }
     for (uint32_t i = 0; i < count; i++)
         heap_push(h, passed[i].key, passed[i].id);
-    h->stuck = found == w->n; /* memory is promised again only when the oldest task is done */
+    h->stuck = found == w->n; /* until memory comes free or the oldest task is done */
     return found;
 }
 
@@ -314,6 +356,7 @@ static void finish(order_walk *w, uint32_t u)
         w->loads.stuck = false;
     while (w->frontier < w->n && w->finished[w->frontier])
         w->frontier++;
+    release(w, u);
     for (uint32_t i = w->depend->succ_at[u]; i < w->depend->succ_at[u + 1]; i++) {
         const uint32_t s = w->depend->succs[i];
         const int64_t wait = kind_of(w, s) == w->engine[engine].kind ? 0 : w->m->wait;
@@ -324,9 +367,9 @@ static void finish(order_walk *w, uint32_t u)
     }
     if (!w->options->barrier)
         return;
-    w->step_tasks[step_of(w, u)]--;
-    while (w->step < w->steps && w->step_tasks[w->step] == 0)
-        w->step++;
+    w->stage_tasks[w->stage_of[u]]--;
+    while (w->stage + 1 < w->stages && w->stage_tasks[w->stage] == 0)
+        w->stage++;
 }
 
 static void wake(order_walk *w, uint32_t u)
@@ -364,18 +407,39 @@ static bool advance(order_walk *w)
     return true;
 }
 
-/* Smaller is sooner. Random stretching is a hash of seed and position: the same on every machine.
- */
-static void make_keys(order_walk *w)
+/* By position: how much of its step's list is in front of it, in 65,536ths. */
+static uint32_t *find_progress(const order_walk *w, cyg_arena *arena)
+{
+    uint32_t *progress = CYG_NEW_ARRAY(arena, uint32_t, (size_t)w->n + 1);
+    for (uint32_t first = 0, end; progress != NULL && first < w->n; first = end) {
+        for (end = first; end < w->n && step_of(w, end) == step_of(w, first); end++)
+            ;
+        for (uint32_t u = first; u < end; u++)
+            progress[u] = (uint32_t)(((uint64_t)(u - first) << 16) / (end - first));
+    }
+    return progress;
+}
+
+/* Smaller is sooner. In list order a step's tasks follow those of the step before it; with a slope
+ * they begin when these are partly done, so that tiles go on through the steps while others follow,
+ * and no engine waits for the last tile of a step that keeps another one busy. A tile that has
+ * begun goes on before others begin, two steps' worth: it holds buffers. Random stretching is a
+ * hash of seed and position: the same on every machine. */
+static void make_keys(order_walk *w, const uint32_t *progress)
 {
     for (uint32_t u = 0; u < w->n; u++) {
-        int64_t key = w->options->by_tail ? -w->load->tail[u] : (int64_t)u * 16;
+        const uint32_t slope = w->load->is_load[u] ? 8 : w->options->slope;
+        int64_t key = w->options->by_tail
+                          ? -w->load->tail[u]
+                          : ((int64_t)step_of(w, u) << 16) + (int64_t)progress[u] * slope / 8;
+        if (w->load->goes_on[u] && !w->options->by_tail)
+            key -= 2 << 16;
         if (w->options->seed != 0) {
             uint64_t h = ((uint64_t)w->options->seed << 32 | u) * UINT64_C(0x9e3779b97f4a7c15);
             h ^= h >> 29;
             h *= UINT64_C(0xbf58476d1ce4e5b9);
             const int64_t part = (int64_t)(h >> 56); /* 0..255 */
-            key += w->options->by_tail ? -(w->load->tail[u] / 2048) * part : part * 8;
+            key += w->options->by_tail ? -(w->load->tail[u] / 2048) * part : part * 128;
         }
         w->key[u] = key;
     }
@@ -393,9 +457,12 @@ static bool open_walk(order_walk *w, cyg_arena *arena)
     w->finished = CYG_NEW_ARRAY(arena, uint8_t, (size_t)n + 1);
     w->taken = CYG_NEW_ARRAY(arena, uint8_t, (size_t)n + 1);
     w->allocated = CYG_NEW_ARRAY(arena, uint8_t, (size_t)w->tasks->buffer_count + 1);
+    w->touchers = CYG_NEW_ARRAY(arena, uint32_t, (size_t)w->tasks->buffer_count + 1);
     w->tree.top = CYG_NEW_ARRAY(arena, int64_t, 2 * (size_t)w->tree.leaves);
     w->tree.add = CYG_NEW_ARRAY(arena, int64_t, 2 * (size_t)w->tree.leaves);
-    w->step_tasks = CYG_NEW_ARRAY(arena, uint32_t, (size_t)w->steps + 2);
+    w->stage_of = CYG_NEW_ARRAY(arena, uint32_t, (size_t)n + 1);
+    w->stage_tasks = CYG_NEW_ARRAY(arena, uint32_t, (size_t)n + 1);
+    w->stage_step = CYG_NEW_ARRAY(arena, uint32_t, (size_t)n + 1);
     w->loads.entries = CYG_NEW_ARRAY(arena, heap_entry, (size_t)n + 1);
     w->waking.entries = CYG_NEW_ARRAY(arena, heap_entry, (size_t)n + 1);
     w->running.entries = CYG_NEW_ARRAY(arena, heap_entry, (size_t)n + 1);
@@ -406,23 +473,30 @@ static bool open_walk(order_walk *w, cyg_arena *arena)
             return false;
     }
     return w->key != NULL && w->missing != NULL && w->ready_at != NULL && w->finished != NULL &&
-           w->taken != NULL && w->allocated != NULL && w->tree.top != NULL && w->tree.add != NULL &&
-           w->step_tasks != NULL && w->loads.entries != NULL && w->waking.entries != NULL &&
+           w->taken != NULL && w->allocated != NULL && w->touchers != NULL && w->tree.top != NULL &&
+           w->tree.add != NULL && w->stage_of != NULL && w->stage_tasks != NULL &&
+           w->stage_step != NULL && w->loads.entries != NULL && w->waking.entries != NULL &&
            w->running.entries != NULL && w->moving.entries != NULL;
 }
 
-static void begin(order_walk *w)
+static void begin(order_walk *w, const uint32_t *progress)
 {
-    make_keys(w);
+    make_keys(w, progress);
     tree_build(&w->tree, w->load->live, w->n);
+    for (uint32_t i = 0; i < w->depend->touch_at[w->n]; i++)
+        w->touchers[w->depend->touched[i]]++;
     for (uint32_t u = 0; u < w->n; u++) {
-        w->step_tasks[step_of(w, u)]++;
+        if (u > 0 &&
+            cyg_npu_stage_of(&w->tasks->tasks[u]) != cyg_npu_stage_of(&w->tasks->tasks[u - 1]))
+            w->stages++;
+        w->stage_of[u] = w->stages;
+        w->stage_step[w->stages] = step_of(w, u);
+        w->stage_tasks[w->stages]++;
         w->missing[u] = w->depend->pred_at[u + 1] - w->depend->pred_at[u];
         if (w->missing[u] == 0)
             wake(w, u);
     }
-    while (w->step < w->steps && w->step_tasks[w->step] == 0)
-        w->step++;
+    w->stages++;
 }
 
 cyg_status cyg_npu_order_make(cyg_ctx *ctx, const cyg_npu_machine *m, const cyg_npu_tasks *tasks,
@@ -447,11 +521,10 @@ cyg_status cyg_npu_order_make(cyg_ctx *ctx, const cyg_npu_machine *m, const cyg_
     w->rate_one = (int64_t)(m->ddr_stream_bytes * (1 << FRACTION));
     for (uint32_t e = 0; e < w->engines; e++)
         w->engine[e] = cyg_npu_engine_at(m, e);
-    for (uint32_t u = 0; u < n; u++)
-        w->steps = step_of(w, u) + 1 > w->steps ? step_of(w, u) + 1 : w->steps;
-    if (!open_walk(w, arena))
+    const uint32_t *progress = find_progress(w, arena);
+    if (progress == NULL || !open_walk(w, arena))
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while ordering %u tasks", n);
-    begin(w);
+    begin(w, progress);
     do {
         fill_engines(w);
         force_oldest(w);

@@ -1,8 +1,9 @@
 /* Places buffers in the OCM by when they live: greedy, in a few orders (by size, by bytes times
- * time, by birth), each at the tightest gap among those alive with it; the order that needs least
- * wins. Placed buffers hang in time slots, so that a buffer is compared only with those that live
- * about when it does. */
+ * time, by birth), each at the tightest gap among those alive with it, and each again with those
+ * first that stuck out; the order that needs least wins. Placed buffers hang in time slots, so that
+ * a buffer is compared only with those that live about when it does. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/checked.h"
 #include "target/npu/schedule_parts.h"
@@ -218,12 +219,42 @@ static bool collect(placing *p, const cyg_npu_tasks *tasks, const cyg_npu_depend
            p->merged != NULL;
 }
 
+/* Places in the order of p->order; keeps addresses if that is the best so far. False = out of
+ * memory.
+ */
+static bool try_order(placing *p, uint64_t *addresses, uint64_t *best)
+{
+    const uint64_t bytes = place_in_order(p);
+    if (bytes == UINT64_MAX)
+        return false;
+    if (bytes < *best) {
+        *best = bytes;
+        for (uint32_t i = 0; i < p->count; i++)
+            addresses[p->lives[i].buffer] = p->lives[i].address;
+    }
+    return true;
+}
+
+/* Those that stick out come first, the rest as before. */
+static void favour_high(placing *p, uint64_t enough, sort_entry *scratch)
+{
+    uint32_t low = 0, high = 0;
+    for (uint32_t i = 0; i < p->count; i++) {
+        const life *l = &p->lives[p->order[i].id];
+        if (l->address + l->bytes > enough)
+            p->order[high++] = p->order[i];
+        else
+            scratch[low++] = p->order[i];
+    }
+    memcpy(p->order + high, scratch, low * sizeof *scratch);
+}
+
 cyg_status cyg_npu_place_ocm(cyg_ctx *ctx, const cyg_npu_tasks *tasks, const cyg_npu_depend *depend,
                              const cyg_npu_load *load, const cyg_npu_order *order, uint64_t enough,
                              cyg_arena *arena, uint64_t *addresses, uint64_t *out_bytes,
                              uint64_t *out_peak)
 {
-    enum { ORDERS = 3 };
+    enum { ORDERS = 3, AGAIN = 2 };
     placing *p = CYG_NEW(arena, placing);
     bool well = p != NULL && collect(p, tasks, depend, load, order, arena);
     *out_bytes = UINT64_MAX;
@@ -232,13 +263,11 @@ cyg_status cyg_npu_place_ocm(cyg_ctx *ctx, const cyg_npu_tasks *tasks, const cyg
         for (uint32_t i = 0; i < p->count; i++)
             p->order[i] = (sort_entry){.key = weight_of(&p->lives[i], k), .id = i};
         qsort(p->order, p->count, sizeof *p->order, by_key);
-        const uint64_t bytes = place_in_order(p);
-        well = bytes != UINT64_MAX;
-        if (bytes >= *out_bytes)
-            continue;
-        *out_bytes = bytes;
-        for (uint32_t i = 0; i < p->count; i++)
-            addresses[p->lives[i].buffer] = p->lives[i].address;
+        well = try_order(p, addresses, out_bytes);
+        for (int i = 0; well && i<AGAIN && * out_bytes> enough; i++) {
+            favour_high(p, enough, p->order + p->count);
+            well = try_order(p, addresses, out_bytes);
+        }
     }
     if (well)
         *out_peak = peak_of(p, p->order);

@@ -127,6 +127,25 @@ static bool find_lives(schedule_work *w, cyg_arena *arena)
     return true;
 }
 
+/* Tasks that go on with a tile that has begun: they read a buffer that lives in their step only. */
+static bool find_goers(schedule_work *w, cyg_arena *arena)
+{
+    const uint32_t n = w->tasks->task_count;
+    const cyg_npu_load *l = &w->load;
+    w->load.goes_on = CYG_NEW_ARRAY(arena, bool, (size_t)n + 1);
+    if (w->load.goes_on == NULL)
+        return false;
+    for (uint32_t u = 0; u < n; u++)
+        for (uint32_t i = w->depend.touch_at[u]; i < w->depend.touch_at[u + 1]; i++) {
+            const uint32_t b = w->depend.touched[i];
+            w->load.goes_on[u] |= l->room[b] > 0 && !w->tasks->buffers[b].is_param &&
+                                  l->first[b] < u &&
+                                  w->tasks->tasks[l->first[b]].step == w->tasks->tasks[u].step &&
+                                  w->tasks->tasks[l->last[b]].step == w->tasks->tasks[u].step;
+        }
+    return true;
+}
+
 /* SWAP is plentiful: buffers lie one behind another. */
 static bool place_swap(schedule_work *w, cyg_arena *arena, uint64_t *out_bytes)
 {
@@ -227,9 +246,9 @@ static cyg_npu_order_options vary(const cyg_npu_machine *m, const cyg_npu_order_
                                   uint32_t k)
 {
     static const struct {
-        uint32_t share, weights_ahead, by_tail;
-    } first[] = {{3, 6, 0},  {4, 4, 0}, {8, 1000, 0}, {4, 1000, 0},
-                 {16, 8, 0}, {8, 8, 1}, {3, 3, 0},    {32, 1000, 1}};
+        uint32_t share, weights_ahead, by_tail, slope;
+    } first[] = {{8, 6, 0, 8}, {16, 40, 0, 8},  {8, 1000, 0, 8}, {4, 4, 0, 8},
+                 {8, 4, 0, 8}, {16, 16, 0, 12}, {4, 1000, 0, 8}, {8, 8, 1, 8}};
     const uint64_t ocm = (uint64_t)m->ocm_bytes;
     cyg_npu_order_options o = *best;
     o.capacity = ocm;
@@ -238,6 +257,7 @@ static cyg_npu_order_options vary(const cyg_npu_machine *m, const cyg_npu_order_
         o.reserve = ocm / first[k].share;
         o.weights_ahead = first[k].weights_ahead;
         o.by_tail = first[k].by_tail != 0;
+        o.slope = first[k].slope;
         return o;
     }
     switch (k % 8) {
@@ -261,7 +281,7 @@ static cyg_npu_order_options vary(const cyg_npu_machine *m, const cyg_npu_order_
         o.weights_ahead += 1;
         break;
     case 6:
-        o.by_tail = !o.by_tail;
+        o.slope = o.slope > 8 ? 8 : 12;
         break;
     default:
         o.seed = k;
@@ -331,7 +351,7 @@ static cyg_status prepare(cyg_ctx *ctx, schedule_work *w, uint64_t *needs, cyg_a
 {
     CYG_DO(cyg_npu_depend_build(ctx, w->tasks, arena, &w->depend));
     if (!find_costs(w, arena) || !find_tails(w, arena) || !find_lives(w, arena) ||
-        !place_swap(w, arena, out_swap))
+        !find_goers(w, arena) || !place_swap(w, arena, out_swap))
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while scheduling %u tasks",
                         w->tasks->task_count);
     find_tight(w, needs, report);
@@ -346,6 +366,7 @@ static cyg_status schedule(cyg_ctx *ctx, schedule_work *w, const cyg_npu_schedul
                                 .reserve = (uint64_t)w->m->ocm_bytes / 4,
                                 .ahead = AHEAD,
                                 .weights_ahead = WEIGHTS_AHEAD,
+                                .slope = 8,
                                 .barrier = w->barrier}};
     CYG_DO(prepare(ctx, w, options->needs, scratch, &program->swap_bytes, report));
     if (w->most > (uint64_t)w->m->ocm_bytes)

@@ -5,6 +5,12 @@
 
 #include "target/npu/schedule.h"
 
+/* What the plain schedule runs one after another: steps, and phases in them. */
+CYG_INLINE uint64_t cyg_npu_stage_of(const cyg_npu_task *t)
+{
+    return (uint64_t)t->step << 16 | t->phase;
+}
+
 /* depend.c: the dependence graph of the tasks, in compressed rows: those of task u are
  * preds[pred_at[u]] .. preds[pred_at[u + 1] - 1], all of them earlier positions. */
 typedef struct cyg_npu_depend {
@@ -22,6 +28,7 @@ typedef struct cyg_npu_load {
     uint32_t *first, *last; /* by buffer: positions of its first and last toucher */
     uint64_t *live;         /* bytes of OCM buffers alive at a position, run in order */
     uint64_t *room;         /* by buffer: bytes it takes in the OCM, aligned; 0 = not there */
+    bool *goes_on;          /* takes what another task of its step left in a tile buffer */
     bool *is_load;          /* fills a weight buffer and does nothing else */
 } cyg_npu_load;
 
@@ -32,6 +39,8 @@ typedef struct cyg_npu_order_options {
     uint32_t ahead;    /* steps that a task may run ahead of the oldest unfinished one */
     uint32_t weights_ahead; /* likewise loads of weights */
     bool by_tail;           /* longest chain first, else list order */
+    uint32_t slope; /* list order, in eighths: 8 = step after step, 16 = a step begins when half of
+                       the one before is done */
     bool barrier; /* baseline: no step before its predecessor is finished, but for its weights */
     uint32_t seed; /* 0 = none; else chains are stretched at random by up to an eighth */
 } cyg_npu_order_options;

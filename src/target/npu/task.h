@@ -37,7 +37,8 @@ typedef struct cyg_npu_operand {
 
 typedef struct cyg_npu_task {
     uint16_t op; /* cyg_npu_op: says the kind of engine */
-    uint16_t in_count, out_count, reserved;
+    uint16_t in_count, out_count;
+    uint16_t phase; /* the plain schedule ends the tasks of one before the step's next begins */
     const cyg_npu_operand
         *operands; /* in, then out; an out operand never overlaps an in operand of the same
                       task, but exactly equal views of element-wise ops (in place) */
