@@ -84,6 +84,7 @@ static cyg_status attempt(const compiler *c, cyg_npu_subgraph *s)
         const cyg_step *step = &c->p->steps[i];
         g.step = i - s->first;
         g.tile = 0;
+        g.phase = 0;
         g.stored = NULL;
         CYG_TRY(c->ctx, cyg_npu_family_of(step->op)(&g, step), "while tiling \"%s\"", step->name);
         CYG_TRY(c->ctx, cyg_npu_store_outputs(&g, step), "while tiling \"%s\"", step->name);

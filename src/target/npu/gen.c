@@ -60,7 +60,8 @@ cyg_status cyg_npu_add_move(cyg_npu_gen *g, cyg_npu_op op, uint32_t from, const 
                                .out_count = 1,
                                .operands = operands,
                                .step = g->step,
-                               .tile = g->tile};
+                               .tile = g->tile,
+                               .phase = g->phase};
     return cyg_npu_tasks_add(&g->tasks, g->arena, &task) ? CYG_OK : cyg_npu_gen_nomem(g);
 }
 
@@ -453,7 +454,8 @@ cyg_status cyg_npu_call_end(cyg_npu_call *c, cyg_npu_op op, const void *params, 
                          .params = params,
                          .params_size = (uint32_t)params_size,
                          .step = g->step,
-                         .tile = g->tile};
+                         .tile = g->tile,
+                         .phase = g->phase};
     if (!cyg_npu_tasks_add(&g->tasks, g->arena, &task))
         return cyg_npu_gen_nomem(g);
     for (uint32_t i = 0; i < c->store_count; i++) {
@@ -465,7 +467,8 @@ cyg_status cyg_npu_call_end(cyg_npu_call *c, cyg_npu_op op, const void *params, 
                                     .out_count = 1,
                                     .operands = operands,
                                     .step = g->step,
-                                    .tile = g->tile};
+                                    .tile = g->tile,
+                                    .phase = g->phase};
         if (!cyg_npu_tasks_add(&g->tasks, g->arena, &store))
             return cyg_npu_gen_nomem(g);
     }

@@ -52,6 +52,7 @@ typedef struct cyg_npu_gen {
     cyg_npu_io *io;
     uint32_t io_count;
     uint32_t step, tile; /* of the task under construction; step counts from `first` */
+    uint16_t phase;      /* likewise; 0 when a step begins */
 } cyg_npu_gen;
 
 /* ---- views ---- */

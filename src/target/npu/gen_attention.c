@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "target/npu/gen_apart.h"
 #include "target/npu/matrix.h"
 
 enum { Q, K, V, C, A, BIAS, MASK, ROWS };
@@ -20,7 +21,9 @@ typedef struct attention {
     const float *bias;
     /* c, A and bias by part of heads and queries: in PARAM, in the OCM; pieces: of the present. */
     uint32_t *stored, *loaded, blob;
-    bool keep; /* all of them stay in the OCM for all entries */
+    bool keep;     /* all of them stay in the OCM for all entries */
+    int64_t bytes; /* of all buffers that tiles need */
+    cyg_npu_apart apart;
     cyg_npu_piece pieces[3];
 } attention;
 
@@ -34,6 +37,7 @@ typedef struct window {
     cyg_npu_view view;
     const int64_t *index; /* [entries, count] relative to the view, NULL = in order */
     int64_t count;
+    uint32_t buffer; /* the buffer apart that it is of, or CYG_NPU_NO_BUFFER: the tensor */
 } window;
 
 static const void *constant_data(const cyg_npu_gen *g, const cyg_step *s, uint32_t i)
@@ -67,11 +71,28 @@ static cyg_status window_of(const attention *a, const part *t, int32_t type, int
                              (image + low) * stride + channel);
     out->index = in_order ? NULL : index;
     out->count = count;
+    out->buffer = CYG_NPU_NO_BUFFER;
     return CYG_OK;
+}
+
+/* The same tokens where they lie apart: in order. */
+static void move_apart(const attention *a, const part *t, int which, int64_t first, window *w)
+{
+    const cyg_kp_attention *at = &a->p->at;
+    if (a->apart.most == 0)
+        return;
+    w->view = cyg_npu_apart_window(&a->apart, which, t->entry, t->entries, first, w->count,
+                                   t->head * at->head_dim, t->heads * at->head_dim);
+    w->index = NULL;
+    w->buffer = a->apart.buffers[which];
 }
 
 static void add_window(cyg_npu_call *c, uint32_t tensor, const window *w, const part *t)
 {
+    if (w->buffer != CYG_NPU_NO_BUFFER) {
+        cyg_npu_call_in_buffer(c, w->buffer, &w->view);
+        return;
+    }
     cyg_npu_call_in_rows(c, tensor, &w->view, w->index,
                          w->index != NULL ? t->entries * w->count : 0);
 }
@@ -243,8 +264,11 @@ static cyg_status values(const attention *a, const part *t, const window *v, con
     cyg_npu_call_in_buffer(&c, b->f, &b->f_view);
     add_table(&c, a->step->in[V], v, t);
     add_table(&c, a->step->out[0], y, t);
-    cyg_npu_call_out_rows(&c, a->step->out[0], &y->view, y->index,
-                          y->index != NULL ? t->entries * y->count : 0);
+    if (y->buffer != CYG_NPU_NO_BUFFER)
+        cyg_npu_call_out_buffer(&c, y->buffer, &y->view);
+    else
+        cyg_npu_call_out_rows(&c, a->step->out[0], &y->view, y->index,
+                              y->index != NULL ? t->entries * y->count : 0);
     return cyg_npu_call_end(&c, CYG_NPU_OP_CONV_PV, &p, sizeof p);
 }
 
@@ -259,6 +283,10 @@ static cyg_status tile(attention *a, const part *t)
     CYG_DO(window_of(a, t, a->type[K], at->k_stride, at->k_offset + channel, 0, at->tokens, &k));
     CYG_DO(window_of(a, t, a->type[V], at->v_stride, at->v_offset + channel, 0, at->tokens, &v));
     CYG_DO(window_of(a, t, a->y_type, at->heads * at->head_dim, channel, t->query, t->queries, &y));
+    move_apart(a, t, CYG_NPU_APART_Q, t->query, &q);
+    move_apart(a, t, CYG_NPU_APART_K, 0, &k);
+    move_apart(a, t, CYG_NPU_APART_V, 0, &v);
+    move_apart(a, t, CYG_NPU_APART_Y, t->query, &y);
     CYG_DO(load_constants(a, t));
     CYG_DO(make_buffers(a, t, &b));
     CYG_DO(scores(a, t, &q, &k, &b));
@@ -273,6 +301,7 @@ static cyg_status tile(attention *a, const part *t)
 typedef struct choice {
     int64_t entries, heads, queries;
     double cycles;
+    int64_t bytes; /* of all buffers */
     bool fits, keep;
 } choice;
 
@@ -316,7 +345,8 @@ static void price(const attention *a, choice *c)
         bytes += cyg_npu_is_streamed(g, a->step->in[i]) ? rows * cyg_npu_type_bytes(a->type[i]) : 0;
     if (cyg_npu_is_streamed(g, a->step->out[0]))
         bytes += rows * cyg_npu_type_bytes(a->y_type);
-    c->fits = 2 * bytes + (c->keep ? all : 2 * bias) <= room;
+    c->bytes = 2 * bytes + (c->keep ? all : 2 * bias);
+    c->fits = c->bytes <= room;
 }
 
 /* Divisors of n from n down to 1; 0 = no more. */
@@ -335,7 +365,7 @@ static void plan(attention *a)
     for (int64_t e = at->entries; e > 0; e = next_divisor(at->entries, e))
         for (int64_t h = at->heads; h > 0; h = next_divisor(at->heads, h))
             for (int64_t n = 1; n <= at->tokens; n *= 2) {
-                choice c = {e, h, parts(at->tokens, n), 0, false, false};
+                choice c = {.entries = e, .heads = h, .queries = parts(at->tokens, n)};
                 if (n > 1 && e > 1)
                     break; /* queries are cut only when an entry alone is too much, or too few */
                 price(a, &c);
@@ -347,6 +377,7 @@ static void plan(attention *a)
     if (!any)
         best.queries = at->tokens < 8 ? at->tokens : 8;
     a->keep = best.keep;
+    a->bytes = any ? best.bytes : INT64_MAX;
     a->entries = cyg_npu_tighten(a->gen, best.entries);
     a->heads = best.entries > 1 ? best.heads : cyg_npu_tighten(a->gen, best.heads);
     a->queries = a->entries > 1                         ? at->tokens
@@ -357,6 +388,25 @@ static void plan(attention *a)
 static int64_t lesser(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+/* All tiles of some entries of an image. */
+static cyg_status entries(attention *a, int64_t image, int64_t first, int64_t end)
+{
+    const cyg_kp_attention *at = &a->p->at;
+    for (int64_t e = first; e < end; e += a->entries)
+        for (int64_t h = 0; h < at->heads; h += a->heads)
+            for (int64_t q = 0; q < at->tokens; q += a->queries) {
+                const part t = {image,
+                                e,
+                                lesser(a->entries, end - e),
+                                h,
+                                lesser(a->heads, at->heads - h),
+                                q,
+                                lesser(a->queries, at->tokens - q)};
+                CYG_DO(tile(a, &t));
+            }
+    return CYG_OK;
 }
 
 cyg_status cyg_npu_gen_attention(cyg_npu_gen *g, const cyg_step *s)
@@ -381,18 +431,16 @@ cyg_status cyg_npu_gen_attention(cyg_npu_gen *g, const cyg_step *s)
         return cyg_npu_gen_nomem(g);
     memset(a.stored, 0xff, sizeof(uint32_t) * (size_t)slots);
     memset(a.loaded, 0xff, sizeof(uint32_t) * (size_t)slots);
+    cyg_npu_apart_open(&a.apart, g, s, at, a.rows, a.entries, a.bytes);
+    const int64_t set = a.apart.most > 0 ? a.apart.most : at->entries;
     for (int64_t image = 0; image < at->images; image++)
-        for (int64_t e = 0; e < at->entries; e += a.entries)
-            for (int64_t h = 0; h < at->heads; h += a.heads)
-                for (int64_t q = 0; q < at->tokens; q += a.queries) {
-                    const part t = {image,
-                                    e,
-                                    lesser(a.entries, at->entries - e),
-                                    h,
-                                    lesser(a.heads, at->heads - h),
-                                    q,
-                                    lesser(a.queries, at->tokens - q)};
-                    CYG_DO(tile(&a, &t));
-                }
+        for (int64_t e = 0; e < at->entries; e += set) {
+            const int64_t n = lesser(set, at->entries - e);
+            if (a.apart.most > 0)
+                CYG_DO(cyg_npu_apart_fetch(&a.apart, image, e, n));
+            CYG_DO(entries(&a, image, e, e + n));
+            if (a.apart.most > 0)
+                CYG_DO(cyg_npu_apart_return(&a.apart));
+        }
     return CYG_OK;
 }
