@@ -25,7 +25,7 @@ enum {
 
 typedef struct cyg_build_stage {
     const char *name;
-    double seconds;
+    double seconds, cpu_seconds;
     uint64_t peak_rss_bytes;
 } cyg_build_stage;
 
@@ -128,7 +128,7 @@ typedef struct cyg_build {
 
     cyg_build_stage stages[CYG_BUILD_STAGES];
     size_t stage_count;
-    double stage_start, start;
+    double stage_start, stage_cpu_start, start;
     cyg_build_file files[8];
     size_t file_count;
     const char *warnings[64]; /* as printed, for the report */

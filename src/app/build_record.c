@@ -181,6 +181,7 @@ static void write_stages(const cyg_build *b, cyg_json *j)
         cyg_json_begin_object(j);
         cyg_json_key_string(j, "name", b->stages[i].name);
         cyg_json_key_double(j, "seconds", b->stages[i].seconds);
+        cyg_json_key_double(j, "cpu_seconds", b->stages[i].cpu_seconds);
         cyg_json_key_int(j, "peak_rss_bytes", (int64_t)b->stages[i].peak_rss_bytes);
         cyg_json_end_object(j);
     }

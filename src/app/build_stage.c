@@ -10,6 +10,7 @@
 void cyg_build_begin(cyg_build *b)
 {
     b->stage_start = cyg_seconds();
+    b->stage_cpu_start = cyg_cpu_seconds();
 }
 
 void cyg_build_end(cyg_build *b, const char *name, const char *fmt, ...)
@@ -21,14 +22,15 @@ void cyg_build_end(cyg_build *b, const char *name, const char *fmt, ...)
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     if (b->stage_count < CYG_BUILD_STAGES)
-        b->stages[b->stage_count++] = (cyg_build_stage){name, seconds, cyg_peak_rss_bytes()};
+        b->stages[b->stage_count++] = (cyg_build_stage){
+            name, seconds, cyg_cpu_seconds() - b->stage_cpu_start, cyg_peak_rss_bytes()};
     cyg_terminal_flush();
     /* Columns are counted in characters, not bytes: continuation bytes of UTF-8 take none. */
     int wide = 0;
     for (const char *c = text; *c != '\0'; c++)
         wide += ((unsigned char)*c & 0xc0) == 0x80;
     cyg_app_print(b->app, "  %-11s %-*s %6.2f s\n", name, 68 + wide, text, seconds);
-    b->stage_start = cyg_seconds();
+    cyg_build_begin(b);
 }
 
 cyg_status cyg_build_hash_file(cyg_build *b, const char *role, const char *path)

@@ -232,6 +232,12 @@ static cyg_status quantise(cyg_build *b)
         "%zu samples · %u operators integer, %u float · %zu corrections · weights %s → %s",
         b->quantised.samples, b->quantised.integer_nodes, b->quantised.float_nodes,
         b->quantised.gain_count, before, after);
+    const cyg_quant_report *q = &b->quantised;
+    if (q->calibrate_seconds > 0)
+        cyg_app_print(b->app,
+                      "  %-11s calibration %.2f s · ranges and equalisation %.2f s · weights and "
+                      "biases %.2f s\n",
+                      "  of these", q->calibrate_seconds, q->search_seconds, q->assign_seconds);
     cyg_build_tell_corrections(b);
     return CYG_OK;
 }

@@ -76,5 +76,7 @@ void cyg_staging_cleanup(void);
 uint64_t cyg_peak_rss_bytes(void);
 /* Monotonic seconds. */
 double cyg_seconds(void);
+/* Processor time of all threads of this process, seconds. */
+double cyg_cpu_seconds(void);
 
 #endif

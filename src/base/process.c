@@ -26,6 +26,14 @@ uint64_t cyg_peak_rss_bytes(void)
     return (uint64_t)kib * 1024;
 }
 
+double cyg_cpu_seconds(void)
+{
+    struct timespec now;
+    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now) != 0)
+        return 0;
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 double cyg_seconds(void)
 {
     struct timespec now;

@@ -58,6 +58,13 @@ static void drop_packed(cyg_node_call *c)
     c->in[WEIGHTS].data = NULL;
 }
 
+static void prepare_part(void *arg, unsigned worker, int64_t begin, int64_t end)
+{
+    const cyg_node_call *c = arg;
+    (void)worker;
+    cyg_kop_info_of(c->call.op)->prepare_some(&c->call, begin, end, c->prepared);
+}
+
 static cyg_status prepare(cyg_ctx *ctx, cyg_node_call *c)
 {
     const cyg_kop_info *info = cyg_kop_info_of(c->call.op);
@@ -72,7 +79,11 @@ static cyg_status prepare(cyg_ctx *ctx, cyg_node_call *c)
         if (c->prepared == NULL)
             return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for packed weights of \"%s\"",
                             c->name);
-        info->prepare(&c->call, c->prepared);
+        if (info->prepare_some != NULL)
+            cyg_pool_for(bytes < CYG_CALL_SMALL ? NULL : ctx->pool, info->prepare_parts(&c->call),
+                         0, prepare_part, c);
+        else
+            info->prepare(&c->call, c->prepared);
         c->call.prepared = c->prepared;
         drop_packed(c);
     }

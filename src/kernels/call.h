@@ -58,6 +58,9 @@ typedef struct cyg_kop_info {
     const char *(*check)(const cyg_kcall *call);
     size_t (*prepare_size)(const cyg_kcall *call); /* NULL = nothing to prepare */
     void (*prepare)(const cyg_kcall *call, void *out_prepared);
+    /* The same in parts that threads may share; NULL = only as a whole. */
+    int64_t (*prepare_parts)(const cyg_kcall *call);
+    void (*prepare_some)(const cyg_kcall *call, int64_t begin, int64_t end, void *out_prepared);
     int64_t (*items)(const cyg_kcall *call); /* units of parallel work */
     int64_t (*grain)(const cyg_kcall *call,
                      unsigned threads); /* NULL = items / threads; items a part may take at once */

@@ -2,8 +2,14 @@
  * and the packing of products want. Last of what looks at weights, so that each is turned once, and
  * not for graphs that are only written again. */
 #include "base/bytes.h"
+#include "base/pool.h"
 #include "pass/passes.h"
 #include "pass/rewrite.h"
+
+enum {
+    STRIP = 32,
+    SMALL = 1 << 16 /* bytes that are not worth a second thread */
+};
 
 /* A linear with its weights [K, N]. */
 static bool is_kn(const cyg_graph *g, cyg_node_id id)
@@ -26,6 +32,22 @@ static void hand_out(cyg_rw *rw, cyg_value_id w, cyg_value_id now)
     }
 }
 
+typedef struct turning {
+    const cyg_value *v; /* [K, N] */
+    float *to;
+} turning;
+
+/* Columns in strips of STRIP, which are rows of the result. */
+static void turn_some(void *arg, unsigned worker, int64_t begin, int64_t end)
+{
+    const turning *t = arg;
+    const int64_t k = t->v->dims[0], n = t->v->dims[1], first = begin * STRIP,
+                  last = end * STRIP < n ? end * STRIP : n;
+    (void)worker;
+    cyg_transpose_f32(k, last - first, (const char *)t->v->data + (size_t)first * sizeof(float), n,
+                      t->to + first * k);
+}
+
 static cyg_status visit(cyg_rw *rw, cyg_node_id id)
 {
     cyg_graph *g = rw->g;
@@ -40,7 +62,9 @@ static cyg_status visit(cyg_rw *rw, cyg_node_id id)
     float *to = cyg_arena_alloc(&g->arena, bytes, 64);
     if (to == NULL)
         return CYG_RW_NOMEM(rw);
-    cyg_transpose_f32(dims[1], dims[0], v->data, dims[0], to);
+    turning t = {v, to};
+    cyg_pool_for(bytes < SMALL ? NULL : rw->ctx->pool, (dims[0] + STRIP - 1) / STRIP, 0, turn_some,
+                 &t);
     cyg_quant q = v->quant;
     if (q.axis >= 0)
         q.axis = 1 - q.axis;

@@ -93,6 +93,7 @@ typedef struct cyg_quant_report {
     uint32_t integer_nodes, float_nodes; /* of nodes that compute; views and movement not counted */
     int64_t weight_bytes_float, weight_bytes_quantised;
     size_t samples;
+    double calibrate_seconds, search_seconds, assign_seconds; /* ranges and equalisation; weights */
     const cyg_quant_gain *gains; /* [gain_count], in the graph's arena, in order of execution */
     size_t gain_count;
     const uint8_t *outcomes; /* [outcome_count] by node id, in the graph's arena: the bits above */

@@ -2,6 +2,7 @@
 #include "quant/correct.h"
 
 #include "base/arena.h"
+#include "base/file.h"
 
 static cyg_status check_shapes(const cyg_scheme *s)
 {
@@ -24,7 +25,9 @@ cyg_status cyg_quant_learn(cyg_scheme *s, const cyg_sample_source *samples,
     CYG_DO(check_shapes(s));
     CYG_DO(cyg_quant_choose(s));
     CYG_DO(cyg_quant_outcomes(s, report));
+    const double start = cyg_seconds();
     CYG_DO(cyg_quant_calibrate(s, samples, &report->samples));
+    report->calibrate_seconds = cyg_seconds() - start;
     CYG_DO(cyg_quant_gains_prepare(s));
     if (s->options->smooth != CYG_SMOOTH_NEVER)
         CYG_DO(cyg_quant_equalise(s));
@@ -35,7 +38,10 @@ cyg_status cyg_quant_learn(cyg_scheme *s, const cyg_sample_source *samples,
 static cyg_status quantise(cyg_scheme *s, const cyg_sample_source *samples,
                            cyg_quant_report *report)
 {
+    const double start = cyg_seconds();
     CYG_DO(cyg_quant_learn(s, samples, report));
+    const double learned = cyg_seconds();
+    report->search_seconds = learned - start - report->calibrate_seconds;
     cyg_graph_release_unused(s->g); /* what equalisation has replaced */
     if (s->options->keep_reference) {
         report->reference = cyg_graph_clone(s->g);
@@ -43,7 +49,9 @@ static cyg_status quantise(cyg_scheme *s, const cyg_sample_source *samples,
             return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     }
     CYG_DO(cyg_quant_normalize_input(s));
-    return cyg_quant_assign(s, report);
+    CYG_DO(cyg_quant_assign(s, report));
+    report->assign_seconds = cyg_seconds() - learned;
+    return CYG_OK;
 }
 
 cyg_status cyg_quantise(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *samples,

@@ -53,10 +53,23 @@ static size_t prepare_size(const cyg_kcall *call)
     return (size_t)cyg_gemm_packed(width_of(call), depth_of(call)) * sizeof(float);
 }
 
+static int64_t prepare_parts(const cyg_kcall *call)
+{
+    return cyg_div_up(width_of(call), CYG_F32_PANEL);
+}
+
+/* Panels begin..end-1. */
+static void prepare_some(const cyg_kcall *call, int64_t begin, int64_t end, void *out_prepared)
+{
+    const int64_t k = depth_of(call), first = begin * CYG_F32_PANEL,
+                  last = cyg_min64(end * CYG_F32_PANEL, width_of(call));
+    cyg_gemm_pack_nk(last - first, k, (const float *)call->in[1].data + first * k, k,
+                     (float *)out_prepared + first * k);
+}
+
 static void prepare(const cyg_kcall *call, void *out_prepared)
 {
-    cyg_gemm_pack_nk(width_of(call), depth_of(call), call->in[1].data, depth_of(call),
-                     out_prepared);
+    prepare_some(call, 0, prepare_parts(call), out_prepared);
 }
 
 static cyg_gemm_cut cut_of(const cyg_kcall *call)
@@ -126,6 +139,8 @@ const cyg_kop_info cyg_kop_info_f_linear = {
     .check = check,
     .prepare_size = prepare_size,
     .prepare = prepare,
+    .prepare_parts = prepare_parts,
+    .prepare_some = prepare_some,
     .items = items,
     .scratch = scratch_size,
     .run = run,
