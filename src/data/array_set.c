@@ -89,8 +89,13 @@ static cyg_status select_members(cyg_ctx *ctx, cyg_array_set *set, int64_t limit
             others++;
     }
     if (set->count == 0 && limit != 0)
-        return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: none of its %zu files ends in %s", path, members,
-                        suffix);
+        return members == 0
+                   ? CYG_FAIL(ctx, CYG_E_FORMAT, "%s: there are no files in it; put %s files there",
+                              path, suffix)
+                   : CYG_FAIL(ctx, CYG_E_FORMAT,
+                              "%s: none of its %zu files ends in %s; pictures have the format "
+                              "Image",
+                              path, members, suffix);
     if (others > 0)
         cyg_warn(ctx, "%s: %zu files that do not end in %s skipped", path, others, suffix);
     if (limit > 0 && set->count < (size_t)limit)
@@ -159,8 +164,10 @@ static cyg_status take_array(cyg_ctx *ctx, const cyg_array_set *set, const char 
         return CYG_FAIL(ctx, CYG_E_FORMAT,
                         "%s: \"%s\": the array \"%s\" has the shape %s, the input takes %s",
                         cyg_archive_path(set->archive), name, spec->key, got, want);
-    return CYG_FAIL(ctx, CYG_E_FORMAT, "%s: \"%s\" has the shape %s, the input takes %s",
-                    cyg_archive_path(set->archive), name, got, want);
+    return CYG_FAIL(
+        ctx, CYG_E_FORMAT,
+        "%s: \"%s\" has the shape %s, the input takes %s: save it in that shape, or leave it out",
+        cyg_archive_path(set->archive), name, got, want);
 }
 
 static cyg_status take_raw(cyg_ctx *ctx, const cyg_array_set *set, const char *name,

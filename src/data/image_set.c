@@ -130,9 +130,15 @@ cyg_status cyg_image_set_open(cyg_ctx *ctx, const char *path, const cyg_preproce
     if (status != CYG_OK)
         goto done;
     if (set->count == 0 && limit != 0) {
-        status = CYG_FAIL(ctx, CYG_E_FORMAT, "%s: none of its %zu files is a usable picture%s%s",
-                          path, list.count, f.skipped.data != NULL ? ":" : "",
-                          f.skipped.data != NULL ? f.skipped.data : "");
+        status =
+            list.count == 0
+                ? CYG_FAIL(ctx, CYG_E_FORMAT,
+                           "%s: there are no files in it; put JPEG or PNG pictures there", path)
+                : CYG_FAIL(ctx, CYG_E_FORMAT,
+                           "%s: none of its %zu files is a usable picture (JPEG or PNG; arrays "
+                           "have the format Numpy or Binary)%s%s",
+                           path, list.count, f.skipped.data != NULL ? ":" : "",
+                           f.skipped.data != NULL ? f.skipped.data : "");
         goto done;
     }
     set->sample = malloc(cyg_preprocess_count(p) * sizeof *set->sample);

@@ -139,7 +139,9 @@ static cyg_status read_type(scanner *s, cyg_npy *out)
     if (!cyg_npy_type_find(letters, strlen(letters), &out->type))
         return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED, "%s: npy of type \"%s\"", s->name, text);
     if (text[0] == '>' && types[out->type].size > 1)
-        return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED, "%s: big-endian npy (%s)", s->name, text);
+        return CYG_FAIL(s->ctx, CYG_E_UNSUPPORTED,
+                        "%s: big-endian npy (%s): save it as little-endian (astype(\"<..\"))",
+                        s->name, text);
     return CYG_OK;
 }
 

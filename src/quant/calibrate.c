@@ -103,12 +103,19 @@ static bool holds_poison(const cyg_value *v)
 }
 
 /* The first value that is not finite: the data's fault, a weight's, or a result too large. */
-static cyg_status poisoned(cyg_ctx *ctx, const cyg_graph *g, cyg_value_id v)
+static cyg_status poisoned(cyg_ctx *ctx, const cyg_graph *g, cyg_value_id v, const float *x,
+                           int64_t count)
 {
     const cyg_node_id producer = cyg_val(g, v)->producer;
+    int64_t at = 0;
+    while (at < count - 1 && isfinite(x[at]))
+        at++;
     if (cyg_node_is_none(producer))
-        return CYG_FAIL(ctx, CYG_E_CHECK, "input \"%s\" holds infinities or NaN",
-                        cyg_val(g, v)->name);
+        return CYG_FAIL(
+            ctx, CYG_E_CHECK,
+            "input \"%s\" holds infinities or NaN: element %lld of %lld is %g; mend the "
+            "sample or leave it out",
+            cyg_val(g, v)->name, (long long)at, (long long)count, (double)x[at]);
     const cyg_node *n = cyg_nod(g, producer);
     for (uint32_t i = 0; i < n->in_count; i++)
         if (!cyg_value_is_none(n->in[i]) && holds_poison(cyg_val(g, n->in[i])))
@@ -146,7 +153,7 @@ static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kb
     else
         cyg_pool_for(pool, (count + ELEMENTS - 1) / ELEMENTS, 0, look_at_elements, &l);
     if (l.poison)
-        return poisoned(ctx, s->g, v);
+        return poisoned(ctx, s->g, v, buf->data, count);
     cyg_quant_methods_observe(o, buf->data, count);
     if (s->rows != NULL)
         cyg_quant_rows_take(s, s->sample, v, buf);

@@ -114,7 +114,7 @@ static void test_nothing_usable(void **state)
     cyg_ctx_clear(&ctx);
     assert_int_equal(cyg_image_set_open(&ctx, scratch_path(state, "set"), &p, 32, &set),
                      CYG_E_FORMAT);
-    assert_true(ctx_says(&ctx, "none of its 1 files is a usable picture"));
+    assert_true(ctx_says(&ctx, "none of its 1 files is a usable picture (JPEG or PNG"));
     assert_true(ctx_says(&ctx, "notes.txt is neither JPEG nor PNG"));
     p.std[0] = 0;
     assert_int_equal(cyg_image_set_open(&ctx, scratch_path(state, "set"), &p, 32, &set),
