@@ -197,6 +197,9 @@ cyg_status cyg_build_edit_source(cyg_ctx *ctx, void *user, cyg_graph *g) CYG_MUS
 cyg_status cyg_build_read_given(cyg_build *b) CYG_MUST_USE;
 cyg_status cyg_build_quantise_given(cyg_build *b, const cyg_quant_options *options) CYG_MUST_USE;
 
+/* build_dump.c: tensors of the first sample, for other tools (quant/debug). */
+cyg_status cyg_build_dump(cyg_build *b, const char *package_path) CYG_MUST_USE;
+
 /* build_back.c: quant_axmodel.onnx of an earlier build as the model, so that only the back end
  * runs. Writing takes the graph as it will be compiled. */
 cyg_status cyg_build_write_back(cyg_build *b, const char *path,

@@ -318,6 +318,7 @@ static cyg_status run_stages(cyg_build *b)
     CYG_DO(compile(b, &package));
     if (b->samples.count > 0) {
         CYG_DO(cyg_build_analyse(b, package));
+        CYG_DO(cyg_build_dump(b, package));
         CYG_DO(check(b, package));
     }
     CYG_DO(compile_npu(b, package));

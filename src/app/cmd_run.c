@@ -9,6 +9,7 @@
  * two machines, or two ISA levels, agree when these agree. */
 #include <string.h>
 
+#include "app/dump.h"
 #include "app/sample.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -22,6 +23,7 @@ typedef struct run_job {
     cyg_sample_layout layout;
     cyg_json json;
     cyg_strbuf text;
+    cyg_dump *dump; /* of the sample being run; NULL = none */
 } run_job;
 
 /* The same bytes every time: seeded by the place of sample and tensor only. */
@@ -77,6 +79,48 @@ static void record_outputs(run_job *job, const char *sample)
     }
 }
 
+/* ---- every tensor ---- */
+
+static cyg_status on_tensor(void *user, const cyg_engine_tensor *info, const char *layer,
+                            const void *data)
+{
+    run_job *job = user;
+    cyg_dump_tensor t = {.name = info->name,
+                         .layer = layer,
+                         .type = info->type,
+                         .rank = info->rank,
+                         .scales = &info->scale,
+                         .scale_count = info->scale > 0.0f,
+                         .zero_point = info->zero_point};
+    memcpy(t.dims, info->dims, sizeof t.dims);
+    return job->dump != NULL ? cyg_dump_add(job->dump, &t, data) : CYG_OK;
+}
+
+/* One run; its tensors join the sample's results, with tensors.json. */
+static cyg_status run_and_dump(run_job *job, const char *sample)
+{
+    cyg_app *app = job->app;
+    const char *root = job->config->output_dir,
+               *folder = sample[0] == '\0' ? root : cyg_sample_path(app, root, sample, "");
+    cyg_staging staging = {0};
+    if (folder == NULL)
+        return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
+    CYG_DO(cyg_staging_open(&app->ctx, folder, &staging));
+    cyg_status status = cyg_dump_open(app, staging.temp_path, false, &job->dump);
+    if (status == CYG_OK)
+        status = cyg_engine_run(app, job->engine, NULL);
+    if (status == CYG_OK)
+        status = cyg_dump_close(job->dump);
+    else
+        cyg_dump_abort(job->dump);
+    job->dump = NULL;
+    if (status != CYG_OK) {
+        cyg_staging_abort(&staging);
+        return status;
+    }
+    return cyg_staging_commit(&app->ctx, &staging);
+}
+
 static cyg_status run_all(run_job *job)
 {
     const cyg_config_run *c = job->config;
@@ -84,7 +128,8 @@ static cyg_status run_all(run_job *job)
         const char *sample = job->layout.samples.items[s];
         cyg_app_print(job->app, ">>> [%zu] start\n", s);
         CYG_DO(cyg_sample_read(job->app, job->engine, &job->layout, c->input_dir, sample));
-        CYG_DO(cyg_engine_run(job->app, job->engine, NULL));
+        CYG_DO(c->enable_perlayer_output ? run_and_dump(job, sample)
+                                         : cyg_engine_run(job->app, job->engine, NULL));
         CYG_DO(cyg_sample_write(job->app, job->engine, &job->layout, c->output_dir, sample));
         cyg_app_print(job->app, ">>> [%zu] finish\n", s);
         record_outputs(job, sample);
@@ -97,11 +142,18 @@ static cyg_status run_model(cyg_app *app, const cyg_config_run *config)
     run_job job = {.app = app, .config = config};
     cyg_sim_options sim = {.check = config->sim_check};
     CYG_DO(cyg_sim_order_parse(&app->ctx, config->sim_order, &sim));
-    const cyg_engine_options options = {.patient = true,
+    const cyg_engine_options options = {.on_tensor =
+                                            config->enable_perlayer_output ? on_tensor : NULL,
+                                        .user = &job,
+                                        .patient = true,
                                         .sim = &sim,
                                         .batch = (uint32_t)config->batch_size,
                                         .group = (uint32_t)config->group_index};
     CYG_DO(cyg_engine_open(app, config->model, &options, &job.engine));
+    if (cyg_engine_npu(job.engine) != NULL && config->enable_perlayer_output)
+        cyg_warn(&app->ctx,
+                 "--enable_perlayer_output: tensors inside the NPU's subgraphs stay there; for all "
+                 "of them build with --target_hardware CPU, whose integers are the same");
     if (cyg_engine_npu(job.engine) == NULL && (config->sim_check || sim.order != CYG_SIM_PROGRAM))
         cyg_warn(&app->ctx, "--sim_order and --sim_check have no effect: %s has no NPU subgraphs",
                  config->model);

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "format/package.h"
 #include "interp/interp.h"
+#include "rt/model.h"
 
 struct cyg_engine {
     cyg_arena arena;
@@ -25,6 +26,8 @@ struct cyg_engine {
     cyg_session *session;
     cyg_sim_device npu;
     uint64_t runs;
+    const cyg_engine_options *options; /* while on_tensor is wanted; lent */
+    cyg_status tensor_status;
     /* a float model */
     cyg_float_model source;
     cyg_graph *graph; /* of source */
@@ -66,6 +69,29 @@ static void take_info(const cyg_tensor_info *info, cyg_engine_tensor *out)
     memcpy(out->dims, info->dims, sizeof out->dims);
 }
 
+static void on_step(void *user, uint32_t step, const char *name, double seconds)
+{
+    cyg_engine *e = user;
+    const cyg_tensor *t;
+    (void)seconds;
+    if (e->session == NULL)
+        return;
+    for (uint32_t k = 0;
+         e->tensor_status == CYG_OK && (t = cyg_session_step_tensor(e->session, step, k)) != NULL;
+         k++) {
+        const void *data = cyg_session_step_output(e->session, step, k);
+        cyg_engine_tensor info = {.name = t->name,
+                                  .type = (cyg_type)t->type,
+                                  .rank = t->rank,
+                                  .bytes = cyg_tensor_bytes(t),
+                                  .scale = t->scale,
+                                  .zero_point = t->zero_point};
+        memcpy(info.dims, t->dims, sizeof info.dims);
+        if (data != NULL)
+            e->tensor_status = e->options->on_tensor(e->options->user, &info, name, data);
+    }
+}
+
 static cyg_status open_package(cyg_app *app, cyg_engine *e, const char *path,
                                const cyg_engine_options *options)
 {
@@ -78,8 +104,9 @@ static cyg_status open_package(cyg_app *app, cyg_engine *e, const char *path,
     cyg_session_options_init(&o);
     o.threads = threads;
     o.isa = options->isa;
-    o.on_step = options->on_step;
-    o.user = options->user;
+    o.on_step = options->on_tensor != NULL ? on_step : options->on_step;
+    o.user = options->on_tensor != NULL ? e : options->user;
+    e->options = options;
     o.patient = options->patient;
     o.batch = options->batch;
     o.group = options->group;
@@ -103,6 +130,24 @@ static cyg_status open_package(cyg_app *app, cyg_engine *e, const char *path,
 }
 
 /* ---- float models ---- */
+
+static cyg_status on_value(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kbuf *buf)
+{
+    const cyg_engine *e = user;
+    const cyg_value *value = cyg_val(e->graph, v);
+    (void)ctx;
+    if (cyg_node_is_none(value->producer))
+        return CYG_OK;
+    cyg_engine_tensor t = {.name = value->name,
+                           .type = (cyg_type)buf->type,
+                           .rank = buf->rank,
+                           .bytes = cyg_type_size((cyg_type)buf->type)};
+    memcpy(t.dims, buf->dims, sizeof t.dims);
+    for (int i = 0; i < t.rank; i++)
+        t.bytes *= (size_t)t.dims[i];
+    return e->options->on_tensor(e->options->user, &t, cyg_nod(e->graph, value->producer)->name,
+                                 buf->data);
+}
 
 static cyg_status take_input(cyg_app *app, cyg_engine *e, const char *path, uint32_t i)
 {
@@ -155,7 +200,9 @@ static cyg_status open_float(cyg_app *app, cyg_engine *e, const char *path,
     for (uint32_t i = 0; i < e->output_count; i++)
         e->outputs[i] =
             (cyg_engine_tensor){.name = cyg_val(e->graph, e->graph->outputs[i])->name, .rank = -1};
-    const cyg_interp_options interp = {0};
+    e->options = options;
+    const cyg_interp_options interp = {.observer = options->on_tensor != NULL ? on_value : NULL,
+                                       .user = e};
     return cyg_interp_create(&app->ctx, e->graph, &interp, &e->interp);
 }
 
@@ -218,9 +265,12 @@ cyg_status cyg_engine_run(cyg_app *app, cyg_engine *e, double *out_seconds)
 {
     CYG_DO(cyg_ctx_check_cancelled(&app->ctx));
     const double start = cyg_seconds();
-    if (e->session != NULL)
+    if (e->session != NULL) {
+        e->tensor_status = CYG_OK;
         CYG_DO(cyg_app_rt(app, cyg_session_run(e->session)));
-    else
+        CYG_DO(e->tensor_status);
+    }
+    if (e->session == NULL)
         CYG_DO(run_float(app, e));
     e->runs++;
     if (out_seconds != NULL)

@@ -25,6 +25,10 @@ typedef struct cyg_engine_options {
     const char *isa;  /* NULL = CYGNET_CPU, else the best; packages only */
     void (*on_step)(void *user, uint32_t step, const char *name,
                     double seconds); /* packages only */
+    /* Every tensor that is no input, right after it was made; `layer` made it. NULL = not wanted.
+     * Steps inside an NPU's subgraph have none. */
+    cyg_status (*on_tensor)(void *user, const cyg_engine_tensor *t, const char *layer,
+                            const void *data);
     void *user;
     uint32_t batch, group; /* packages only; batch 0 = the largest that it was compiled for */
     const cyg_source_settings *settings; /* of a checkpoint; an error for packages; may be NULL */

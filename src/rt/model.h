@@ -17,4 +17,8 @@ int cyg_rt_report(cyg_ctx *ctx, cyg_status status);
 int cyg_rt_describe(const cyg_program *p, const uint32_t *list, uint32_t count, uint32_t i,
                     uint32_t batch, cyg_tensor_info *out_info);
 
+/* Inside on_step: the tensor that cyg_session_step_output lends, or NULL. */
+const cyg_tensor *cyg_session_step_tensor(const cyg_session *session, uint32_t step,
+                                          uint32_t output);
+
 #endif

@@ -301,7 +301,10 @@ const void *cyg_session_output(const cyg_session *s, uint32_t i)
     return i < shown(s)->output_count ? s->outputs[i].data : NULL;
 }
 
-const void *cyg_session_step_output(const cyg_session *s, uint32_t step, uint32_t output)
+/* The program that step belongs to and its tensor; NULL: of a subgraph, its first step or a covered
+ * one, or there is no such output. */
+static const cyg_bound_program *find_output(const cyg_session *s, uint32_t step, uint32_t output,
+                                            uint32_t *out_tensor)
 {
     for (uint32_t k = 0; k < s->binding.program_count; k++) {
         const cyg_bound_program *bp = &s->binding.programs[k];
@@ -310,10 +313,25 @@ const void *cyg_session_step_output(const cyg_session *s, uint32_t step, uint32_
         const cyg_step *own = &bp->program->steps[step - bp->first_step];
         const cyg_bound_step *bound = &bp->steps[step - bp->first_step];
         if (output >= own->out_count || bound->executor != NULL || bound->covers == 0)
-            return NULL; /* of a subgraph: its first step, or a covered one */
-        return cyg_bound_data(&s->binding, bp->program, own->out[output]);
+            return NULL;
+        *out_tensor = own->out[output];
+        return bp;
     }
     return NULL;
+}
+
+const void *cyg_session_step_output(const cyg_session *s, uint32_t step, uint32_t output)
+{
+    uint32_t tensor;
+    const cyg_bound_program *bp = find_output(s, step, output, &tensor);
+    return bp != NULL ? cyg_bound_data(&s->binding, bp->program, tensor) : NULL;
+}
+
+const cyg_tensor *cyg_session_step_tensor(const cyg_session *s, uint32_t step, uint32_t output)
+{
+    uint32_t tensor;
+    const cyg_bound_program *bp = find_output(s, step, output, &tensor);
+    return bp != NULL ? &bp->program->tensors[tensor] : NULL;
 }
 
 uint32_t cyg_session_batch(const cyg_session *s)
