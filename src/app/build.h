@@ -215,6 +215,9 @@ typedef struct cyg_build_feed {
 } cyg_build_feed;
 cyg_status cyg_build_feed_open(cyg_build *b, const cyg_model *model,
                                cyg_build_feed *out_feed) CYG_MUST_USE;
+/* What the float model takes, one array an input, as the package takes it. */
+cyg_status cyg_build_feed_values(cyg_build_feed *f, const cyg_sample_tensor *values,
+                                 void *const *inputs) CYG_MUST_USE;
 /* inputs: one buffer an input of the package. */
 cyg_status cyg_build_feed_sample(cyg_build_feed *f, size_t sample,
                                  void *const *inputs) CYG_MUST_USE;

@@ -6,14 +6,13 @@
  * their own sake. (The interpreter takes the machine's vector kernels here. That these equal plain
  * C is what tests are for: plain C takes half a minute a picture.) Samples are the calibration's,
  * or files in the form that the package takes (compiler.input_sample_dir). */
-#include <dirent.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/build.h"
+#include "app/sample_dir.h"
 #include "app/values.h"
-#include "config/sample_files.h"
 #include "interp/interp.h"
 
 enum { CLOSE = 1, EQUAL = 2, COSINE = 3, MOST_SAMPLES = 4 };
@@ -25,9 +24,8 @@ typedef struct comparison {
     regex_t *skip; /* [skip_count] */
     size_t skip_count;
     bool *skip_used;
-    bool layers;                /* intermediate tensors too */
-    const char *const *folders; /* [samples] of input_sample_dir; NULL = calibration samples */
-    cyg_string_list files;      /* by input */
+    bool layers;        /* intermediate tensors too */
+    cyg_sample_dir dir; /* input_sample_dir; no folders = calibration samples */
     size_t samples;
     /* of the sample at hand */
     cyg_kbuf *reference; /* by tensor */
@@ -131,21 +129,9 @@ static cyg_status read_folder(comparison *c, size_t sample, void *const *inputs)
     cyg_app *app = c->b->app;
     for (uint32_t i = 0; i < c->b->input_count; i++) {
         cyg_tensor_info info = {.struct_size = sizeof info};
-        cyg_map map;
         CYG_DO(cyg_app_rt(app, cyg_session_input_info(c->session, i, &info)));
-        const char *path =
-            cyg_arena_printf(&app->arena, "%s/%s", c->folders[sample], c->files.items[i]);
-        if (path == NULL)
-            return CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
-        CYG_DO(cyg_map_open(&app->ctx, path, &map));
-        const size_t found = map.size;
-        if (found == info.bytes && found > 0)
-            memcpy(inputs[i], map.data, found);
-        cyg_map_close(&map);
-        if (found != info.bytes)
-            return CYG_FAIL(&app->ctx, CYG_E_FORMAT,
-                            "%s: expected %zu bytes for input \"%s\", found %zu", path, info.bytes,
-                            info.name, found);
+        CYG_TRY(&app->ctx, cyg_sample_dir_read(app, &c->dir, sample, i, info.bytes, inputs[i]),
+                "input \"%s\"", info.name);
     }
     return CYG_OK;
 }
@@ -167,8 +153,8 @@ static cyg_status compare_sample(comparison *c, size_t sample, cyg_arena *arena)
         in[i] = (cyg_kbuf){.data = inputs[i], .type = t->type, .rank = t->rank};
         memcpy(in[i].dims, t->dims, sizeof in[i].dims);
     }
-    CYG_DO(c->folders != NULL ? read_folder(c, sample, inputs)
-                              : cyg_build_feed_sample(&c->feed, sample, inputs));
+    CYG_DO(c->dir.folders != NULL ? read_folder(c, sample, inputs)
+                                  : cyg_build_feed_sample(&c->feed, sample, inputs));
     CYG_DO(cyg_interp_run_program(ctx, p, false, in, b->input_count, c->layers ? keep : NULL, c,
                                   arena, out));
     CYG_DO(cyg_app_rt(b->app, cyg_session_run(c->session)));
@@ -203,55 +189,6 @@ static cyg_status compile_patterns(comparison *c)
     return CYG_OK;
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* The folder itself is one sample, or each of its folders is. */
-static cyg_status list_folders(comparison *c, const char *root)
-{
-    cyg_app *app = c->b->app;
-    const char **names = NULL;
-    size_t room = 0;
-    const char *first = cyg_arena_printf(&app->arena, "%s/%s", root, c->files.items[0]);
-    DIR *dir = opendir(root);
-    const struct dirent *entry;
-    cyg_status st = CYG_OK;
-    if (dir == NULL || first == NULL)
-        st = CYG_FAIL(&app->ctx, CYG_E_IO, "compiler.input_sample_dir: cannot read %s", root);
-    const bool whole = st == CYG_OK && cyg_path_exists(first);
-    while (st == CYG_OK && (whole ? c->samples == 0 : (entry = readdir(dir)) != NULL)) {
-        if (!whole && entry->d_name[0] == '.')
-            continue;
-        const char *path =
-            whole ? root : cyg_arena_printf(&app->arena, "%s/%s", root, entry->d_name);
-        if (path != NULL && !cyg_path_is_dir(path))
-            continue;
-        if (c->samples == room) {
-            const char **more = CYG_NEW_ARRAY(&app->arena, const char *, 2 * room + 16);
-            if (more != NULL && room > 0)
-                memcpy(more, names, room * sizeof *names);
-            names = more;
-            room = 2 * room + 16;
-        }
-        if (path == NULL || names == NULL)
-            st = CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
-        else
-            names[c->samples++] = path;
-    }
-    if (dir != NULL)
-        closedir(dir);
-    if (st == CYG_OK && c->samples == 0)
-        st = CYG_FAIL(&app->ctx, CYG_E_IO,
-                      "compiler.input_sample_dir: %s holds neither %s nor folders with it", root,
-                      c->files.items[0]);
-    if (st == CYG_OK)
-        qsort(names, c->samples, sizeof *names, by_bytes);
-    c->folders = names;
-    return st;
-}
-
 static cyg_status choose_samples(comparison *c)
 {
     cyg_build *b = c->b;
@@ -265,8 +202,10 @@ static cyg_status choose_samples(comparison *c)
         return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
     for (uint32_t i = 0; i < b->input_count; i++)
         names[i] = b->program.tensors[b->program.inputs[i]].name;
-    CYG_DO(cyg_tensor_file_names(&b->app->ctx, &b->app->arena, names, b->input_count, &c->files));
-    return list_folders(c, root);
+    CYG_DO(cyg_sample_dir_open(b->app, "compiler.input_sample_dir", root, names, b->input_count,
+                               &c->dir));
+    c->samples = c->dir.count;
+    return CYG_OK;
 }
 
 static cyg_status open_session(comparison *c, const cyg_model *model)

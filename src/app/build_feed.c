@@ -44,6 +44,18 @@ static cyg_status feed_array(const cyg_build *b, uint32_t index, const cyg_sampl
     return CYG_OK;
 }
 
+cyg_status cyg_build_feed_values(cyg_build_feed *f, const cyg_sample_tensor *values,
+                                 void *const *inputs)
+{
+    cyg_build *b = f->build;
+    if (f->pixels != NULL)
+        return cyg_meta_feed_array(b->app, &f->meta, b->inputs[0].name, values[0].data,
+                                   values[0].count, inputs[0], cyg_meta_input_bytes(&f->meta));
+    for (uint32_t i = 0; i < b->input_count; i++)
+        CYG_DO(feed_array(b, i, &values[i], inputs[i]));
+    return CYG_OK;
+}
+
 cyg_status cyg_build_feed_sample(cyg_build_feed *f, size_t sample, void *const *inputs)
 {
     cyg_build *b = f->build;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/build.h"
+#include "app/sample_dir.h"
 #include "kernels/call.h"
 #include "report/text_table.h"
 
@@ -14,8 +15,31 @@ enum {
 typedef struct feeder {
     cyg_build *b;
     cyg_build_feed feed;
-    size_t stride; /* analysed are samples 0, stride, 2 stride, ... */
+    size_t stride;      /* analysed are samples 0, stride, 2 stride, ... */
+    cyg_sample_dir dir; /* quant.input_sample_dir; no folders = calibration samples */
 } feeder;
+
+/* A sample of the folder, as the float model takes it. */
+static cyg_status read_folder(feeder *f, size_t sample, void *const *inputs)
+{
+    cyg_build *b = f->b;
+    const cyg_graph *g = b->quantised.reference;
+    for (uint32_t k = 0; k < b->input_count; k++) {
+        const cyg_value *v = cyg_val(g, g->inputs[k]);
+        const size_t count = (size_t)cyg_value_elements(v);
+        float *data = cyg_arena_alloc(&b->app->arena, count * sizeof *data + 1, 64);
+        if (data == NULL)
+            return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+        if (v->type != CYG_TYPE_F32)
+            return CYG_FAIL(&b->app->ctx, CYG_E_UNSUPPORTED,
+                            "quant.input_sample_dir: input \"%s\" is no array of floats", v->name);
+        CYG_TRY(&b->app->ctx,
+                cyg_sample_dir_read(b->app, &f->dir, sample, k, count * sizeof *data, data),
+                "quant.input_sample_dir: input \"%s\", %zu floats", v->name, count);
+        f->feed.tensors[k] = (cyg_sample_tensor){.data = data, .count = count};
+    }
+    return cyg_build_feed_values(&f->feed, f->feed.tensors, inputs);
+}
 
 static cyg_status get(cyg_ctx *ctx, void *self, size_t i, cyg_kbuf *float_inputs,
                       const cyg_kbuf *program_inputs)
@@ -28,8 +52,12 @@ static cyg_status get(cyg_ctx *ctx, void *self, size_t i, cyg_kbuf *float_inputs
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     for (uint32_t k = 0; k < b->input_count; k++)
         inputs[k] = program_inputs[k].data;
-    CYG_DO(cyg_build_feed_sample(&f->feed, sample, inputs));
-    CYG_DO(b->samples.get(ctx, b->samples.self, sample, f->feed.tensors));
+    if (f->dir.folders != NULL) {
+        CYG_DO(read_folder(f, sample, inputs));
+    } else {
+        CYG_DO(cyg_build_feed_sample(&f->feed, sample, inputs));
+        CYG_DO(b->samples.get(ctx, b->samples.self, sample, f->feed.tensors));
+    }
     for (uint32_t k = 0; k < b->input_count; k++) {
         const cyg_graph *g = b->quantised.reference;
         const cyg_value *v = cyg_val(g, g->inputs[k]);
@@ -41,11 +69,28 @@ static cyg_status get(cyg_ctx *ctx, void *self, size_t i, cyg_kbuf *float_inputs
     return CYG_OK;
 }
 
+static cyg_status open_folder(feeder *f)
+{
+    cyg_build *b = f->b;
+    const char *root = b->config.quant.input_sample_dir;
+    if (root == NULL || root[0] == '\0')
+        return CYG_OK;
+    const char **names = CYG_NEW_ARRAY(&b->app->arena, const char *, (size_t)b->input_count + 1);
+    if (names == NULL)
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < b->input_count; i++)
+        names[i] = b->inputs[i].name;
+    return cyg_sample_dir_open(b->app, "quant.input_sample_dir", root, names, b->input_count,
+                               &f->dir);
+}
+
 static cyg_status analyse(cyg_build *b, const cyg_model *model)
 {
     feeder f = {.b = b, .stride = 1};
     const bool whole = b->config.quant.precision_analysis;
-    cyg_precision_source source = {&f, b->quantised.samples, get};
+    CYG_DO(open_folder(&f));
+    cyg_precision_source source = {&f, f.dir.folders != NULL ? f.dir.count : b->quantised.samples,
+                                   get};
     if (!whole && source.count > FEW_SAMPLES) {
         f.stride = source.count / FEW_SAMPLES;
         source.count = FEW_SAMPLES;

@@ -105,6 +105,24 @@ static void build_and_run(void **state)
     cyg_doc_close(ends);
     cyg_doc_close(xrun);
     cyg_doc_close(layers);
+    /* The float model's input as a sample for the analysis. */
+    char *npy = fixture_read(e2e_path("d/quant/debug/io/float/pixel_values.npy"), &size);
+    const size_t floats = 3 * E2E_SIDE * E2E_SIDE * sizeof(float);
+    fixture_write("samples/one/pixel_values.bin", npy + size - floats, floats);
+    fixture_write("samples/two/pixel_values.bin", npy + size - floats, floats);
+    fixture_write("short/pixel_values.bin", npy, 10);
+    free(npy);
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --config build.json --output_dir s --quant.input_sample_dir samples");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.out, "2 samples · "));
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --config build.json --output_dir no --quant.input_sample_dir short");
+    e2e_expect_error(&result, 4,
+                     "quant.input_sample_dir|pixel_values|expected 12288 bytes, found 10", "no");
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --config build.json --output_dir no --quant.input_sample_dir feed/nowhere");
+    e2e_expect_error(&result, 3, "feed/nowhere", "no");
     e2e_cygnet(&result, (e2e_how){0},
                "run --model model.onnx --input_dir rnd --output_dir float --random_input "
                "--enable_perlayer_output");
