@@ -276,6 +276,18 @@ static cyg_status visit_reduce(layout *l, cyg_node_id id)
     return rewrite(l, id, n->op, in, 2, &now);
 }
 
+/* All operands have four axes or are constants that broadcast against four. */
+static bool broadcasts(const layout *l, const cyg_node *n)
+{
+    for (uint32_t i = 0; i < n->in_count; i++) {
+        const cyg_value *v = cyg_val(l->rw->g, n->in[i]);
+        if (v->is_const ? v->rank > 4 || v->type != CYG_TYPE_F32 || v->data == NULL
+                        : v->rank != 4 || !cyg_value_shape_known(v))
+            return false;
+    }
+    return true;
+}
+
 /* Concat, Softmax, LogSoftmax: the axis is an attribute. */
 static cyg_status visit_axis(layout *l, cyg_node_id id)
 {
@@ -284,7 +296,7 @@ static cyg_status visit_axis(layout *l, cyg_node_id id)
     const int axis = cyg_rw_axis(cyg_node_int(n, CYG_ATTR_axis, -1), 4);
     const uint32_t count = n->in_count;
     cyg_value_id *in = CYG_NEW_ARRAY(&rw->scratch, cyg_value_id, count + 1);
-    if (axis < 0)
+    if (axis < 0 || !broadcasts(l, n))
         return CYG_OK;
     for (uint32_t i = 0; in != NULL && i < count; i++) {
         in[i] = last_of(l, id, cyg_nod(rw->g, id)->in[i]);
@@ -315,9 +327,10 @@ static cyg_status visit_pad(layout *l, cyg_node_id id)
     }
     const cyg_value_id in[3] = {l->last[n->in[0].i], cyg_rw_const_ints(rw, "pads", moved, 8),
                                 cyg_node_in(n, 2)};
+    const uint32_t in_count = n->in_count < 3 ? n->in_count : 3; /* of axes there are none */
     cyg_node_id now;
     return cyg_value_is_none(in[1]) ? CYG_RW_NOMEM(rw)
-                                    : rewrite(l, id, CYG_OP_pad, in, n->in_count, &now);
+                                    : rewrite(l, id, CYG_OP_pad, in, in_count, &now);
 }
 
 /* ---- element-wise ---- */
@@ -332,18 +345,6 @@ static cyg_status visit_unary(layout *l, cyg_node_id id)
     for (uint32_t i = 0; i < n->in_count; i++)
         in[i] = i == 0 ? l->last[n->in[0].i] : n->in[i]; /* Clip's limits are scalars */
     return rewrite(l, id, n->op, in, n->in_count, &now);
-}
-
-/* All operands have four axes or are constants that broadcast against four. */
-static bool broadcasts(const layout *l, const cyg_node *n)
-{
-    for (uint32_t i = 0; i < n->in_count; i++) {
-        const cyg_value *v = cyg_val(l->rw->g, n->in[i]);
-        if (v->is_const ? v->rank > 4 || v->type != CYG_TYPE_F32 || v->data == NULL
-                        : v->rank != 4 || !cyg_value_shape_known(v))
-            return false;
-    }
-    return true;
 }
 
 static cyg_status visit_binary(layout *l, cyg_node_id id)

@@ -212,6 +212,7 @@ static bool is_plain(const cyg_graph *g, const cyg_node *n)
             return false;
     }
     return cyg_node_int(n, CYG_ATTR_kv_tokens, 0) == 0 &&
+           cyg_node_int(n, CYG_ATTR_zero_nan, 0) == 0 &&
            cyg_node_int(n, CYG_ATTR_value_dim, 0) == 0 &&
            cyg_value_shape_known(cyg_val(g, n->out[0])) &&
            cyg_value_shape_known(cyg_val(g, n->in[0])) &&
