@@ -5,102 +5,12 @@
  * b' = b * s + t. In front of it, conv(x * s + t) gives w' = w * s for each input channel and
  * b' = b + sum of w * t; with padding only when t is zero, for what is padded is zero after the
  * shift. In binary64, rounded once. What is folded must have no other reader. */
-#include <math.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "pass/affine.h"
 #include "pass/passes.h"
 #include "pass/rewrite.h"
-
-typedef struct affine {
-    int64_t channels;
-    double *scale, *shift; /* [channels], scratch */
-    bool shifts;
-    cyg_value_id x;     /* what it is applied to */
-    cyg_value_id named; /* the constant that a bias made of it is called after */
-} affine;
-
-/* ---- the step ---- */
-
-/* v, broadcast to a value of this rank, differs along axis 1 at most. */
-static bool is_per_channel(const cyg_rw *rw, cyg_value_id v, int rank, int64_t channels)
-{
-    if (!cyg_rw_is_const(rw, v))
-        return false;
-    const cyg_value *c = cyg_val(rw->g, v);
-    const int64_t count = cyg_value_elements(c);
-    if (c->type != CYG_TYPE_F32 || c->data == NULL || c->rank > rank ||
-        (count != 1 && count != channels))
-        return false;
-    for (int i = 0; i < c->rank; i++)
-        if (c->dims[i] != 1 && i + rank - c->rank != 1)
-            return false;
-    return true;
-}
-
-static double at(const cyg_rw *rw, cyg_value_id v, int64_t channel)
-{
-    const cyg_value *c = cyg_val(rw->g, v);
-    return (double)cyg_float_at(c->data, cyg_value_elements(c) == 1 ? 0 : channel);
-}
-
-static bool read_batchnorm(const cyg_rw *rw, const cyg_node *n, affine *a)
-{
-    for (uint32_t i = 1; i < 5; i++)
-        if (n->out_count != 1 || !cyg_rw_channel_vector(rw, cyg_node_in(n, i), a->channels))
-            return false;
-    const double eps = (double)cyg_node_float(n, CYG_ATTR_epsilon, 1e-5f);
-    for (int64_t c = 0; c < a->channels; c++) {
-        a->scale[c] = at(rw, n->in[1], c) / sqrt(at(rw, n->in[4], c) + eps);
-        a->shift[c] = at(rw, n->in[2], c) - at(rw, n->in[3], c) * a->scale[c];
-        if (!isfinite(a->scale[c]) || !isfinite(a->shift[c]))
-            return false;
-    }
-    a->x = n->in[0];
-    a->named = n->in[2];
-    return true;
-}
-
-static bool read_binary(const cyg_rw *rw, cyg_node_id id, int rank, affine *a)
-{
-    const cyg_node *n = cyg_nod(rw->g, id);
-    const int k = cyg_rw_const_operand(rw, id);
-    const bool turned = k == 0 && (n->op == CYG_OP_div || n->op == CYG_OP_sub);
-    if (k < 0 || turned || !is_per_channel(rw, n->in[k], rank, a->channels) ||
-        !cyg_rw_same_shape(rw, n->in[1 - k], n->out[0]))
-        return false;
-    for (int64_t c = 0; c < a->channels; c++) {
-        const double v = at(rw, n->in[k], c);
-        a->scale[c] = n->op == CYG_OP_mul ? v : n->op == CYG_OP_div ? 1.0 / v : 1.0;
-        a->shift[c] = n->op == CYG_OP_add ? v : n->op == CYG_OP_sub ? -v : 0.0;
-        if (!isfinite(a->scale[c]))
-            return false;
-    }
-    a->x = n->in[1 - k];
-    a->named = n->in[k];
-    return true;
-}
-
-static bool read_affine(cyg_rw *rw, cyg_node_id id, affine *a)
-{
-    const cyg_node *n = cyg_nod(rw->g, id);
-    const bool binary =
-        n->op == CYG_OP_mul || n->op == CYG_OP_div || n->op == CYG_OP_add || n->op == CYG_OP_sub;
-    if (!binary && n->op != CYG_OP_batch_normalization)
-        return false;
-    const cyg_value *y = cyg_val(rw->g, n->out[0]);
-    if (y->rank < 2 || y->rank == CYG_RANK_UNKNOWN || y->dims[1] < 1)
-        return false;
-    *a = (affine){.channels = y->dims[1]};
-    a->scale = CYG_NEW_ARRAY(&rw->scratch, double, a->channels);
-    a->shift = CYG_NEW_ARRAY(&rw->scratch, double, a->channels);
-    if (a->scale == NULL || a->shift == NULL ||
-        !(binary ? read_binary(rw, id, y->rank, a) : read_batchnorm(rw, n, a)))
-        return false;
-    for (int64_t c = 0; c < a->channels; c++)
-        a->shifts = a->shifts || a->shift[c] != 0.0;
-    return true;
-}
 
 /* ---- the convolution ---- */
 
@@ -156,7 +66,7 @@ static bool sees_all(const cyg_node *conv)
 }
 
 /* New weights and bias; behind: the step follows the convolution. sums: [out], zero. */
-static void scaled(const weights *w, const affine *a, bool behind, double *sums, float *to,
+static void scaled(const weights *w, const cyg_affine *a, bool behind, double *sums, float *to,
                    float *bias)
 {
     for (int64_t k = 0; k < w->blocks; k++) {
@@ -175,7 +85,8 @@ static void scaled(const weights *w, const affine *a, bool behind, double *sums,
     }
 }
 
-static cyg_status fold(cyg_rw *rw, cyg_node_id step, const affine *a, cyg_node_id conv, bool behind)
+static cyg_status fold(cyg_rw *rw, cyg_node_id step, const cyg_affine *a, cyg_node_id conv,
+                       bool behind)
 {
     cyg_graph *g = rw->g;
     const cyg_node *c = cyg_nod(g, conv);
@@ -217,8 +128,8 @@ static bool is_conv(const cyg_rw *rw, cyg_node_id n)
 
 static cyg_status visit(cyg_rw *rw, cyg_node_id id)
 {
-    affine a;
-    if (!read_affine(rw, id, &a))
+    cyg_affine a;
+    if (!cyg_affine_read(rw, id, &a))
         return CYG_OK;
     const cyg_value_id y = cyg_nod(rw->g, id)->out[0];
     const cyg_node_id before = cyg_val(rw->g, a.x)->producer, behind = cyg_rw_only_user(rw, y);

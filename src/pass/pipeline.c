@@ -44,7 +44,7 @@ typedef struct stage {
 static const stage stages[] = {
     {false, true, {CLEAN, P_none}},
     {true, true, {P_patterns, CLEAN, P_none}}, /* before a factor of theirs is folded away */
-    {false, true, {P_conv_affine, P_pad, CLEAN, P_none}},
+    {false, true, {P_conv_affine, P_branches, P_pad, CLEAN, P_none}},
     {true, true, {P_patterns, P_linear, CLEAN, P_none}},
     {true, false, {P_patch_embed, P_pool, P_channels_last, P_dce, P_none}},
     {true, true, {P_index_map, P_sink_rows, P_identity, P_algebra, P_cse, P_dce, P_none}},
@@ -113,7 +113,9 @@ static cyg_status run_pass(driver *d, const cyg_pass_info *pass, bool *out_chang
 static bool is_skipped(const cyg_optimise_options *options, unsigned char pass)
 {
     const bool ours = pass == P_channels_last || pass == P_turn_weights;
-    return options->channels_first ? ours : pass == P_respell;
+    /* One kernel of several branches, the value itself among them, has weights of very different
+     * sizes: that is no good for whoever quantises. */
+    return options->channels_first ? ours : pass == P_respell || pass == P_branches;
 }
 
 static cyg_status run_stage(driver *d, const stage *s)
