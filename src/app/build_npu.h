@@ -7,11 +7,12 @@
 
 struct cyg_build_npu {
     cyg_npu_options options;
-    cyg_npu_machine full; /* before compiler.ddr_bw_limit */
+    cyg_npu_machine full;                /* before compiler.ddr_bw_limit */
     const cyg_config_compiler *settings; /* of options.parts */
+    int64_t *cut;                        /* by step: how the first program cuts its weights */
     cyg_npu_result *results;             /* by program of the package */
-    uint32_t shown;          /* the program that figures are about: group 0, batch 1 */
-    double conv_utilisation; /* of it, 0..1 */
+    uint32_t shown;                      /* the program that figures are about: group 0, batch 1 */
+    double conv_utilisation;             /* of it, 0..1 */
     uint64_t ddr_bytes;
     const int64_t *baseline; /* cycles of the plain schedule by subgraph; NULL = not known */
     double baseline_ms;
@@ -30,8 +31,7 @@ cyg_status cyg_build_npu_open(cyg_build *b) CYG_MUST_USE;
 cyg_status cyg_build_npu_limit_ddr(cyg_build *b, double limit, const char *name,
                                    cyg_npu_machine *out_machine) CYG_MUST_USE;
 /* compiler.sub_configs as parts of program `index`, into its options. */
-cyg_status cyg_build_npu_parts(cyg_build *b, uint32_t index,
-                               cyg_npu_options *options) CYG_MUST_USE;
+cyg_status cyg_build_npu_parts(cyg_build *b, uint32_t index, cyg_npu_options *options) CYG_MUST_USE;
 /* The setting that a subgraph has: its sub_config's, or the compiler's. */
 const cyg_config_compiler *cyg_build_npu_setting(const cyg_build *b, uint32_t part);
 /* Compiles b->programs and writes the package. */

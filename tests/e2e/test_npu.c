@@ -101,6 +101,12 @@ static void batches(void **state)
     build("two", "--target_hardware AX650 --compiler.static_batch_sizes 1 2");
     e2e_expect(&result, 0);
     assert_non_null(strstr(result.out, "batchs [1, 2]"));
+    /* Weights are stored once: the second program costs its code. */
+    e2e_cygnet(&result, (e2e_how){0}, "inspect two/compiled.cyg");
+    e2e_expect(&result, 0);
+    const char *section = strstr(result.out, "parameters");
+    assert_non_null(section);
+    assert_null(strstr(section + 1, "\n              parameters"));
     e2e_cygnet(&result, (e2e_how){0},
                "run --model two/compiled.cyg --input_dir in --output_dir two-run --batch_size 1 "
                "--sim_check");

@@ -69,6 +69,21 @@ static cyg_status name_steps(cyg_npu_gen *g, cyg_npu_program *program)
     return CYG_OK;
 }
 
+/* The pieces of PARAM, in the order in which they were put there. */
+static cyg_status list_pieces(cyg_npu_gen *g, cyg_npu_subgraph *s)
+{
+    s->pieces = CYG_NEW_ARRAY(g->arena, cyg_npu_param_piece, g->tasks.buffer_count + 1);
+    s->piece_count = 0;
+    if (s->pieces == NULL)
+        return cyg_npu_gen_nomem(g);
+    for (uint32_t i = 0; i < g->tasks.buffer_count; i++) {
+        const cyg_npu_buffer *b = &g->tasks.buffers[i];
+        if (b->space == CYG_NPU_PARAM && b->bytes > 0)
+            s->pieces[s->piece_count++] = (cyg_npu_param_piece){b->address, b->bytes};
+    }
+    return CYG_OK;
+}
+
 static cyg_status attempt(const compiler *c, cyg_npu_subgraph *s)
 {
     cyg_npu_gen g = {.ctx = c->ctx,
@@ -92,6 +107,7 @@ static cyg_status attempt(const compiler *c, cyg_npu_subgraph *s)
     s->program = (cyg_npu_program){0};
     CYG_DO(settle_code(&g, &s->program));
     CYG_DO(name_steps(&g, &s->program));
+    CYG_DO(list_pieces(&g, s));
     memset(c->needs + s->first, 0, sizeof *c->needs * (s->last - s->first + 1));
     const cyg_npu_schedule_options options = {
         .kind = s->options->kind, .tries = s->options->tries, .needs = c->needs + s->first};

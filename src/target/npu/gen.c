@@ -537,6 +537,17 @@ int64_t cyg_npu_tighten(const cyg_npu_gen *g, int64_t tile)
     return tile;
 }
 
+int64_t cyg_npu_cut_like(const cyg_npu_gen *g)
+{
+    return g->options->cut_like == NULL ? 0 : g->options->cut_like[g->first + g->step];
+}
+
+void cyg_npu_tell_cut(const cyg_npu_gen *g, int64_t cut)
+{
+    if (g->options->cut != NULL)
+        g->options->cut[g->first + g->step] = cut;
+}
+
 uint32_t cyg_npu_engines(const cyg_npu_gen *g, cyg_npu_engine_kind kind)
 {
     return cyg_npu_engines_of(g->m, kind);

@@ -161,6 +161,11 @@ uint64_t cyg_npu_share(const cyg_npu_gen *g, uint32_t step);
 int64_t cyg_npu_room(const cyg_npu_gen *g);
 /* `tile` halved as often as the step's level asks, at least 1. */
 int64_t cyg_npu_tighten(const cyg_npu_gen *g, int64_t tile);
+/* How another variant cuts the present step's weights, 0 = as one likes; and telling how they are
+ * cut. Being alike may cost CYG_NPU_ALIKE times the cycles. */
+#define CYG_NPU_ALIKE 1.1
+int64_t cyg_npu_cut_like(const cyg_npu_gen *g);
+void cyg_npu_tell_cut(const cyg_npu_gen *g, int64_t cut);
 /* True when windows of the tensor need buffers of their own in this step. */
 bool cyg_npu_is_streamed(const cyg_npu_gen *g, uint32_t tensor);
 uint32_t cyg_npu_engines(const cyg_npu_gen *g, cyg_npu_engine_kind kind);

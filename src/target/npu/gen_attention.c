@@ -357,11 +357,17 @@ static int64_t next_divisor(int64_t n, int64_t d)
     return d;
 }
 
+/* Heads and queries of a tile decide what is stored of the tables. */
+static int64_t cut_of(int64_t heads, int64_t queries)
+{
+    return heads << 32 | queries;
+}
+
 static void plan(attention *a)
 {
     const cyg_kp_attention *at = &a->p->at;
-    choice best = {.entries = 1, .heads = 1, .queries = 1};
-    bool any = false;
+    choice best = {.entries = 1, .heads = 1, .queries = 1}, alike = best;
+    bool any = false, any_alike = false;
     for (int64_t e = at->entries; e > 0; e = next_divisor(at->entries, e))
         for (int64_t h = at->heads; h > 0; h = next_divisor(at->heads, h))
             for (int64_t n = 1; n <= at->tokens; n *= 2) {
@@ -373,7 +379,14 @@ static void plan(attention *a)
                     best = c;
                     any = true;
                 }
+                if (c.fits && cut_of(c.heads, c.queries) == cyg_npu_cut_like(a->gen) &&
+                    (!any_alike || c.cycles < alike.cycles)) {
+                    alike = c;
+                    any_alike = true;
+                }
             }
+    if (any_alike && alike.cycles <= CYG_NPU_ALIKE * best.cycles)
+        best = alike;
     if (!any)
         best.queries = at->tokens < 8 ? at->tokens : 8;
     a->keep = best.keep;
@@ -383,6 +396,7 @@ static void plan(attention *a)
     a->queries = a->entries > 1                         ? at->tokens
                  : best.entries == 1 && best.heads == 1 ? cyg_npu_tighten(a->gen, best.queries)
                                                         : best.queries;
+    cyg_npu_tell_cut(a->gen, cut_of(a->heads, a->queries));
 }
 
 static int64_t lesser(int64_t a, int64_t b)

@@ -113,13 +113,26 @@ static int64_t next_parts(int64_t parts)
     return parts < 8 ? parts + 1 : parts + parts / 8;
 }
 
+/* The best of the choices so far: what fits goes before what does not, then fewer cycles. */
+typedef struct pick {
+    bool any;
+    verdict v;
+    int64_t row_tile, column_tile;
+} pick;
+
+static void take_better(pick *p, const cyg_npu_choice *c, const verdict *v)
+{
+    if (p->any && ((p->v.fits && !v->fits) || (p->v.fits == v->fits && v->cycles >= p->v.cycles)))
+        return;
+    *p = (pick){true, *v, c->row_tile, c->column_tile};
+}
+
 cyg_status cyg_npu_matrix_plan(cyg_npu_matrix *x, int64_t rows, int64_t row_unit,
                                int64_t column_unit, cyg_npu_evaluate evaluate, void *user)
 {
     cyg_npu_gen *g = x->gen;
     const int64_t row_units = up(rows, row_unit), column_units = up(x->n, column_unit);
-    double best = -1;
-    bool fits = false;
+    pick best = {.any = false}, alike = {.any = false};
     int64_t last_row = 0;
     for (int64_t r = 1; r <= row_units; r = next_parts(r)) {
         const int64_t row_tile = cyg_npu_tighten(g, up(row_units, r)) * row_unit;
@@ -137,21 +150,20 @@ cyg_status cyg_npu_matrix_plan(cyg_npu_matrix *x, int64_t rows, int64_t row_unit
             c.column_tiles = up(x->n, column_tile);
             evaluate(x, user, &c);
             const verdict v = judge(x, &c);
-            if ((fits && !v.fits) || (fits == v.fits && best >= 0 && v.cycles >= best))
-                continue;
-            fits = v.fits;
-            best = v.cycles;
-            x->row_tile = row_tile;
-            x->column_tile = column_tile;
-            x->columns_outer = v.columns_outer;
-            x->again = v.again;
+            take_better(&best, &c, &v);
+            if (column_tile == cyg_npu_cut_like(g))
+                take_better(&alike, &c, &v);
         }
     }
-    if (!fits) { /* the smallest there is; the schedule says whether that fits */
-        x->row_tile = row_unit;
-        x->column_tile = column_unit;
-        x->columns_outer = true;
-    }
+    if (alike.any && alike.v.fits && alike.v.cycles <= CYG_NPU_ALIKE * best.v.cycles)
+        best = alike;
+    if (!best.any || !best.v.fits) /* the smallest there is; the schedule says whether that fits */
+        best = (pick){true, {.columns_outer = true}, row_unit, column_unit};
+    x->row_tile = best.row_tile;
+    x->column_tile = best.column_tile;
+    x->columns_outer = best.v.columns_outer;
+    x->again = best.v.again;
+    cyg_npu_tell_cut(g, x->column_tile);
     x->column_count = (uint32_t)up(x->n, x->column_tile);
     x->stored = CYG_NEW_ARRAY(g->arena, uint32_t, x->column_count);
     x->loaded = CYG_NEW_ARRAY(g->arena, uint32_t, x->column_count);

@@ -16,6 +16,10 @@ typedef struct cyg_npu_options {
     uint32_t tries;                   /* of the scheduler's refinement */
     const struct cyg_npu_part *parts; /* in order, apart from one another */
     uint32_t part_count;
+    /* By step, or NULL: how weights are cut by another variant of the model, to be done alike where
+     * that costs little, so that the variants share them; and how they are cut now. */
+    const int64_t *cut_like;
+    int64_t *cut;
     uint32_t most_subgraphs; /* beyond these the least of them stay on the CPU; 0 = any number */
 } cyg_npu_options;
 
@@ -39,12 +43,19 @@ typedef struct cyg_npu_step_report {
     uint32_t tasks;
 } cyg_npu_step_report;
 
+/* Bytes of PARAM that belong together: what one load brings, or a whole constant. */
+typedef struct cyg_npu_param_piece {
+    uint64_t at, bytes; /* at: ascending */
+} cyg_npu_param_piece;
+
 typedef struct cyg_npu_subgraph {
-    uint32_t first, last; /* steps of the lowered program, both inclusive */
+    uint32_t first, last;           /* steps of the lowered program, both inclusive */
     const cyg_npu_options *options; /* that it is compiled with */
     uint32_t part;                  /* of these, UINT32_MAX = none */
     cyg_npu_program program;
     cyg_npu_schedule_report schedule;
+    cyg_npu_param_piece *pieces;
+    uint32_t piece_count;
     uint32_t attempts;                                             /* 1 = the first plan fitted */
     cyg_npu_step_report *steps;                                    /* [last - first + 1] */
     uint64_t weight_bytes, input_bytes, output_bytes, spill_bytes; /* over the DDR */
@@ -64,6 +75,11 @@ typedef struct cyg_npu_result {
 cyg_status cyg_target_npu_compile(cyg_ctx *ctx, const cyg_program *p,
                                   const cyg_npu_options *options, cyg_arena *arena,
                                   cyg_npu_result *out_result) CYG_MUST_USE;
+
+/* Gives all subgraphs of several results, variants of one model, one PARAM in which equal pieces
+ * stand once. */
+cyg_status cyg_target_npu_share(cyg_ctx *ctx, cyg_npu_result *results, uint32_t count,
+                                cyg_arena *arena) CYG_MUST_USE;
 
 /* p as a package holds it beside r's subgraphs: what only they know is of kind INNER, the rest is
  * placed. Steps and numbers of tensors stay. Lends from p. */
