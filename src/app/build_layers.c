@@ -12,7 +12,9 @@
  *   any other            of an attention              q, k and v (16 bits: the probabilities too)
  *   any                  of another step              the step
  *
- * FP32 makes a float step of it, whichever part of it was named. */
+ * FP32 makes a float step of it, whichever part of it was named; but an activation or a residual
+ * behind a product was made a step of its own before (build_split.c), and the product writes
+ * floats. */
 #include <string.h>
 
 #include "app/build.h"
@@ -168,7 +170,10 @@ static unsigned apply(const cyg_node *n, enum role role, const cyg_config_layer 
     if (l->weight_data_type == CYG_CONFIG_DTYPE_FP32)
         type = CYG_TYPE_F32;
     const bool wide = type == CYG_TYPE_S16;
-    if (type == CYG_TYPE_F32 || role == ROLE_STEP || role == ROLE_SCORES) {
+    if (type == CYG_TYPE_F32 && role == ROLE_OUTPUT) { /* the product stays in integers */
+        p->output = type;
+        parts |= CYG_PART_OUTPUT;
+    } else if (type == CYG_TYPE_F32 || role == ROLE_STEP || role == ROLE_SCORES) {
         p->data = type != CYG_TYPE_NONE ? type : p->data;
         p->insist = rank_of(l) > 1;
         parts |= type == CYG_TYPE_F32    ? CYG_FLOAT_AS_ASKED

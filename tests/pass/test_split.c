@@ -1,9 +1,11 @@
 /* Attention split into its steps gives what the fused one gives, in every form that can be split,
- * and each operator of the source model is found at the step that it became. */
+ * and each operator of the source model is found at the step that it became; likewise a linear or
+ * convolution and what stands behind its product. */
 #include "../ir/ir_testing.h"
 
 #include "pass/check.h"
 #include "pass/split_attention.h"
+#include "pass/split_tail.h"
 
 static const char *const forms[] = {
     /* one fused value, a table */
@@ -120,12 +122,88 @@ static void cannot(void **state)
     cyg_graph_destroy(g);
 }
 
+/* ---- behind a product ---- */
+
+/* Every activation, in front of a residual and with another one behind it, from each place on. */
+static void same_tail(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4 * CYG_ACT_COUNT; i++) {
+        const int act = i / 4;
+        const cyg_tail_part from = i % 4 < 2 ? CYG_TAIL_ACT : CYG_TAIL_RESIDUAL;
+        const bool conv = i % 2 == 1;
+        char text[1024];
+        cyg_ctx ctx;
+        cyg_check *check = NULL;
+        cyg_difference difference = {0};
+        cyg_ctx_init(&ctx);
+        snprintf(text, sizeof text,
+                 "graph \"tail\" opset 18\ninput %%x: f32[1,5,5,4]\ninput %%r: f32[1,5,5,6]\n"
+                 "const %%w: f32[6,%s4] = #0000000000000000 96\n"
+                 "const %%b: f32[6] = [0.5, -1, 2, 0.25, -3, 1]\n"
+                 "%%y: f32[1,5,5,6] = %s(%%x, %%w, %%b, %%r) {act = %d, act_lo = %s, act_hi = %s, "
+                 "post_act = 1%s} \"a\"\noutput %%y\n",
+                 conv ? "1,1," : "", conv ? "conv2d" : "linear", act,
+                 act == CYG_ACT_CLIP ? "-0.5" : "0.2", act == CYG_ACT_CLIP ? "0.75" : "0.4",
+                 conv ? ", kernel_shape = [1, 1]" : "");
+        cyg_graph *fused = parse_graph(text), *g = parse_graph(text);
+        static float weights[24];
+        for (int k = 0; k < 24; k++)
+            weights[k] = (float)(k * 37 % 23) / 7.0f - 1.5f;
+        cyg_val(fused, cyg_graph_find_value(fused, "w"))->data = weights;
+        cyg_val(g, cyg_graph_find_value(g, "w"))->data = weights;
+        const cyg_node_id n = cyg_graph_find_node(g, "a");
+        assert_int_equal(cyg_check_create(&ctx, fused, NULL, &check), CYG_OK);
+        if (cyg_split_tail(&ctx, g, &n, &from, 1) != CYG_OK ||
+            cyg_graph_verify(&ctx, g) != CYG_OK ||
+            cyg_check_compare(&ctx, check, g, &difference) != CYG_OK)
+            fail_msg("act %d: %s", act, cyg_ctx_message(&ctx, 0));
+        const cyg_node *product = cyg_nod(g, cyg_graph_find_node(g, "a"));
+        assert_int_equal(product->op, conv ? CYG_OP_conv2d : CYG_OP_linear);
+        assert_int_equal(product->in_count, 3);
+        assert_int_equal(cyg_node_int(product, CYG_ATTR_act, 0), from == CYG_TAIL_ACT ? 0 : act);
+        assert_int_equal(cyg_node_int(product, CYG_ATTR_post_act, 0), 0);
+        cyg_check_destroy(check);
+        cyg_graph_destroy(g);
+        cyg_graph_destroy(fused);
+    }
+}
+
+/* GELU as exporters write it, between a bias and a residual with a Relu behind it. */
+static void tail_provenance(void **state)
+{
+    (void)state;
+    cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    cyg_graph *g = parse_graph(
+        "graph \"named\" opset 18\n"
+        "source @0 \"fc\" \"MatMul\"\nsource @1 \"bias\" \"Add\"\nsource @2 \"div\" \"Div\"\n"
+        "source @3 \"erf\" \"Erf\"\nsource @4 \"one\" \"Add\"\nsource @5 \"mul\" \"Mul\"\n"
+        "source @6 \"res\" \"Add\"\nsource @7 \"relu\" \"Relu\"\n"
+        "input %x: f32[1,5,4]\ninput %r: f32[1,5,4]\n"
+        "const %w: f32[4,4] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7]\n"
+        "const %b: f32[4] = [1, 2, 3, 4]\n"
+        "%y: f32[1,5,4] = linear(%x, %w, %b, %r) {act = 2, post_act = 1} \"fc\" "
+        "@0,1,2,3,4,5,6,7\noutput %y\n");
+    static const cyg_tail_part wanted[] = {CYG_TAIL_PRODUCT,  CYG_TAIL_PRODUCT, CYG_TAIL_ACT,
+                                           CYG_TAIL_ACT,      CYG_TAIL_ACT,     CYG_TAIL_ACT,
+                                           CYG_TAIL_RESIDUAL, CYG_TAIL_POST};
+    const cyg_node_id n = cyg_graph_find_node(g, "fc");
+    const cyg_tail_part from = CYG_TAIL_ACT;
+    for (uint32_t k = 0; k < 8; k++)
+        assert_int_equal(cyg_tail_part_of(g, cyg_nod(g, n), k), wanted[k]);
+    assert_int_equal(cyg_split_tail(&ctx, g, &n, &from, 1), CYG_OK);
+    assert_string_equal(source_of(g, CYG_OP_add, 0), "res");
+    assert_string_equal(source_of(g, CYG_OP_relu, 0), "relu");
+    assert_int_equal(cyg_nod(g, cyg_graph_find_node(g, "fc"))->source_count, 2);
+    cyg_graph_destroy(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_result),
-        cmocka_unit_test(provenance),
-        cmocka_unit_test(cannot),
+        cmocka_unit_test(same_result), cmocka_unit_test(provenance),      cmocka_unit_test(cannot),
+        cmocka_unit_test(same_tail),   cmocka_unit_test(tail_provenance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
