@@ -7,22 +7,26 @@
 
 enum { ITEM = 64 };
 
+static const char *check_sizes(const cyg_kcall *call, int64_t outer, int64_t n, int64_t inner)
+{
+    const int64_t limit = (int64_t)1 << 31;
+    int64_t outputs, inputs;
+    CYG_WANT(outer >= 0 && n >= 1 && inner >= 0 && outer < limit && n < limit && inner < limit &&
+                 !__builtin_mul_overflow(outer, inner, &outputs) &&
+                 !__builtin_mul_overflow(outputs, n, &inputs),
+             "sizes out of range");
+    CYG_WANT(cyg_elements(&call->in[0]) == inputs && cyg_elements(&call->out[0]) == outputs,
+             "sizes do not fit the shapes");
+    return NULL;
+}
+
 static const char *check(const cyg_kcall *call)
 {
     const cyg_kp_ireduce *p = call->params;
     CYG_WANT_OK(cyg_check_counts(call, 1, 1));
     const cyg_kbuf *x = &call->in[0], *y = &call->out[0];
     CYG_WANT(cyg_is_activation(x->type), "x's type is not supported");
-    const int64_t limit = (int64_t)1 << 31;
-    CYG_WANT(p->outer >= 0 && p->n >= 1 && p->inner >= 0 && p->outer < limit && p->n < limit &&
-                 p->inner < limit,
-             "sizes out of range");
-    int64_t outputs, inputs;
-    CYG_WANT(!__builtin_mul_overflow(p->outer, p->inner, &outputs) &&
-                 !__builtin_mul_overflow(outputs, p->n, &inputs),
-             "sizes out of range");
-    CYG_WANT(cyg_elements(x) == inputs && cyg_elements(y) == outputs,
-             "sizes do not fit the shapes");
+    CYG_WANT_OK(check_sizes(call, p->outer, p->n, p->inner));
     return cyg_check_sat(&p->sat, y->type);
 }
 
@@ -93,7 +97,7 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
             int64_t sum = 0;
             for (int64_t i = 0; i < p->n; i++)
                 sum += cyg_load_q(call->in[0].type, call->in[0].data,
-                                    (outer * p->n + i) * p->inner + j);
+                                  (outer * p->n + i) * p->inner + j);
             finish(call, outer * p->inner + j, sum);
         }
     }
@@ -117,16 +121,7 @@ static const char *check_extreme(const cyg_kcall *call)
     const cyg_kbuf *x = &call->in[0], *y = &call->out[0];
     CYG_WANT(cyg_is_activation(x->type) && y->type == x->type,
              "x's type is not supported, or y has another");
-    const int64_t limit = (int64_t)1 << 31;
-    CYG_WANT(p->outer >= 0 && p->n >= 1 && p->inner >= 0 && p->outer < limit && p->n < limit &&
-                 p->inner < limit,
-             "sizes out of range");
-    int64_t outputs, inputs;
-    CYG_WANT(!__builtin_mul_overflow(p->outer, p->inner, &outputs) &&
-                 !__builtin_mul_overflow(outputs, p->n, &inputs),
-             "sizes out of range");
-    CYG_WANT(cyg_elements(x) == inputs && cyg_elements(y) == outputs,
-             "sizes do not fit the shapes");
+    CYG_WANT_OK(check_sizes(call, p->outer, p->n, p->inner));
     return NULL;
 }
 
