@@ -22,6 +22,7 @@
     ARITY(2, 4, 1), .index_mask = 3 << 2, .indexed_count = 2, .indexed = {{0, 2}, {1, 3}}
 #define SHAPE_CONV_PV                                                                              \
     ARITY(3, 5, 1), .index_mask = 3 << 3, .indexed_count = 2, .indexed = {{1, 3}, {OUT0, 4}}
+#define SHAPE_CONV_MM ARITY(2, 2, 1)
 #define SHAPE_TENG_ACT ARITY(1, 2, 1)
 #define SHAPE_TENG_LAYERNORM ARITY(3, 3, 1)
 #define SHAPE_TENG_SOFTMAX ARITY(1, 1, 1)
@@ -33,6 +34,7 @@
 #define SHAPE_TENG_LUT8 ARITY(2, 2, 1)
 #define SHAPE_TENG_LUT16 ARITY(2, 2, 1)
 #define SHAPE_TENG_REDUCE ARITY(1, 1, 1)
+#define SHAPE_TENG_EXTREME ARITY(1, 1, 1)
 #define SHAPE_TENG_POOL ARITY(1, 2, 1)
 #define SHAPE_CV_COPY ARITY(1, 1, 1)
 #define SHAPE_CV_GATHER SHAPE_LDX

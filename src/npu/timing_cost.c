@@ -145,6 +145,22 @@ static void attention_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr,
               cost);
 }
 
+/* a [.., M, K], b [.., K, N] -> y [.., M, N] */
+static void product_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cyg_npu_cost *cost)
+{
+    const cyg_npu_view *a = &instr->operands[0], *y = &instr->operands[instr->in_count];
+    if (a->rank < 2 || y->rank < 2)
+        return;
+    const int64_t depth = a->dims[a->rank - 1], columns = y->dims[y->rank - 1];
+    const int64_t rows = columns == 0 ? 0 : cyg_npu_view_elements(y) / columns;
+    const int wide = is_wide(a) + is_wide(&instr->operands[1]);
+    conv_cost(m, rows, 1, depth, columns,
+              wide == 2   ? WIDTH_16_16
+              : wide == 1 ? WIDTH_16_8
+                          : WIDTH_8,
+              cost);
+}
+
 /* What follows a product: limits are simple, GELU and its kin are not. */
 static bool is_curved(const cyg_npu_instr *instr)
 {
@@ -175,6 +191,7 @@ static void teng_cost(const cyg_npu_machine *m, const cyg_npu_instr *instr, cyg_
         function = elements(y);
         break;
     case CYG_NPU_OP_TENG_REDUCE:
+    case CYG_NPU_OP_TENG_EXTREME:
         simple = elements(x);
         break;
     case CYG_NPU_OP_TENG_POOL: /* a row of windows slides: each element is read once */
@@ -213,6 +230,8 @@ cyg_npu_cost cyg_npu_cost_of(const cyg_npu_machine *m, const cyg_npu_instr *inst
             conv2d_cost(m, instr, &cost);
         else if (instr->op == CYG_NPU_OP_CONV_LINEAR)
             linear_cost(m, instr, &cost);
+        else if (instr->op == CYG_NPU_OP_CONV_MM)
+            product_cost(m, instr, &cost);
         else
             attention_cost(m, instr, &cost);
         break;

@@ -81,7 +81,11 @@ static inline void zoo_picture_net(zoo *z, uint64_t seed)
             break;
         }
     }
-    x = zoo_reduce(z, x);
+    if (coin(z) && z->p.tensors[x].dims[2] < 24)
+        x = zoo_matmul(z, x);
+    x = coin(z) ? zoo_reduce(z, x) : zoo_extreme(z, x);
+    if (coin(z))
+        x = zoo_reduce(z, zoo_expand(z, x));
     x = zoo_linear(z, x, pick(z, 2, 40), CYG_TYPE_F32, CYG_NO_TENSOR);
     zoo_end(z);
 }

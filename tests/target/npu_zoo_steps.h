@@ -387,6 +387,62 @@ static inline uint32_t zoo_reduce(zoo *z, uint32_t x)
     return zoo_step(z, CYG_KOP_i_reduce_mean, &x, 1, &y, 1, &p, sizeof p, 0);
 }
 
+/* The largest or smallest over the axes in the middle. */
+static inline uint32_t zoo_extreme(zoo *z, uint32_t x)
+{
+    const cyg_tensor t = z->p.tensors[x];
+    cyg_kp_iextreme p = {
+        .outer = t.dims[0], .n = 1, .inner = t.dims[t.rank - 1], .is_min = coin(z)};
+    for (int i = 1; i + 1 < t.rank; i++)
+        p.n *= t.dims[i];
+    const int64_t dims[] = {p.outer, p.inner};
+    const uint32_t y = zoo_value(z, t.type, 2, dims);
+    return zoo_step(z, CYG_KOP_i_reduce_max, &x, 1, &y, 1, &p, sizeof p, 0);
+}
+
+/* x [.., M, K] times the transpose of itself, or of its first batch for all. */
+static inline uint32_t zoo_matmul(zoo *z, uint32_t x)
+{
+    const cyg_tensor t = z->p.tensors[x];
+    const int r = t.rank;
+    int64_t dims[8], turned[8];
+    cyg_kp_transpose turn = {0};
+    cyg_kp_imatmul p = {.a_zero = t.type == CYG_TYPE_U8 ? 9 : 0,
+                        .b_zero = t.type == CYG_TYPE_U8 ? 3 : 0,
+                        .k = t.type == CYG_TYPE_U8 || t.type == CYG_TYPE_S8 ? 1e-3f : 1e-8f};
+    const int32_t y_type = zoo_type(z);
+    uint32_t b = x;
+    if (coin(z) && t.dims[0] > 1) { /* one batch of b for all of a's */
+        cyg_kp_slice cut = {.step = {1, 1, 1, 1, 1, 1, 1, 1}};
+        memcpy(dims, t.dims, sizeof dims);
+        dims[0] = 1;
+        b = zoo_value(z, t.type, r, dims);
+        zoo_step(z, CYG_KOP_slice, &x, 1, &b, 1, &cut, sizeof cut, 0);
+    }
+    for (int i = 0; i < r; i++) {
+        turn.perm[i] = i < r - 2 ? i : i == r - 2 ? r - 1 : r - 2;
+        turned[i] = z->p.tensors[b].dims[turn.perm[i]];
+    }
+    const uint32_t c = zoo_value(z, t.type, r, turned);
+    zoo_step(z, CYG_KOP_transpose, &b, 1, &c, 1, &turn, sizeof turn, 0);
+    memcpy(dims, t.dims, sizeof dims);
+    dims[r - 1] = t.dims[r - 2];
+    p.sat = zoo_sat(z, y_type);
+    const uint32_t in[] = {x, c}, y = zoo_value(z, y_type, r, dims);
+    return zoo_step(z, CYG_KOP_i_matmul, in, 2, &y, 1, &p, sizeof p,
+                    zoo_count(r, t.dims) * t.dims[r - 2]);
+}
+
+/* x with an axis of one in front of its rows, repeated along it. */
+static inline uint32_t zoo_expand(zoo *z, uint32_t x)
+{
+    const cyg_tensor t = z->p.tensors[x];
+    const int64_t all = zoo_count(t.rank, t.dims), c = t.dims[t.rank - 1];
+    const int64_t seen[] = {all / c, 1, c}, dims[] = {all / c, pick(z, 1, 3), c};
+    const uint32_t v = zoo_view(z, x, 3, seen), y = zoo_value(z, t.type, 3, dims);
+    return zoo_step(z, CYG_KOP_expand, &v, 1, &y, 1, NULL, 0, 0);
+}
+
 static inline uint32_t zoo_pool(zoo *z, uint32_t x)
 {
     const cyg_tensor t = z->p.tensors[x];

@@ -156,6 +156,31 @@ cyg_status cyg_npu_gen_slice(cyg_npu_gen *g, const cyg_step *s)
     return move_window(g, s->in[0], &from, s->out[0], &to);
 }
 
+/* A copy for each position of the axes along which x repeats. */
+cyg_status cyg_npu_gen_expand(cyg_npu_gen *g, const cyg_step *s)
+{
+    const cyg_tensor *x = cyg_npu_tensor(g, s->in[0]), *y = cyg_npu_tensor(g, s->out[0]);
+    int64_t dims[CYG_MAX_RANK] = {0}, times = 1;
+    for (int i = 0; i < y->rank; i++) {
+        dims[i] = i < y->rank - x->rank ? 1 : x->dims[i - (y->rank - x->rank)];
+        times *= y->dims[i] / dims[i];
+    }
+    const cyg_npu_view from = cyg_npu_dense(x->type, y->rank, dims, 0),
+                       all = cyg_npu_dense(y->type, y->rank, y->dims, 0);
+    for (int64_t k = 0; k < times; k++) {
+        cyg_npu_view to = all;
+        int64_t rest = k;
+        for (int i = y->rank - 1; i >= 0; i--) {
+            const int64_t n = y->dims[i] / dims[i];
+            to.offset += (uint64_t)(rest % n * to.strides[i]); /* n > 1 only where x has one */
+            to.dims[i] = dims[i];
+            rest /= n;
+        }
+        CYG_DO(move_window(g, s->in[0], &from, s->out[0], &to));
+    }
+    return CYG_OK;
+}
+
 /* ---- by index
  * ----------------------------------------------------------------------------------------------------
  */

@@ -1,5 +1,7 @@
 /* Steps of rows: layernorm and softmax (a tile is some rows), reduce (some outputs), all on TENG.
  */
+#include <string.h>
+
 #include "target/npu/matrix.h"
 
 static int64_t parts(int64_t all, int64_t each)
@@ -99,42 +101,49 @@ cyg_status cyg_npu_gen_softmax(cyg_npu_gen *g, const cyg_step *s)
     return CYG_OK;
 }
 
-/* x [outer, n, inner]: tiles are runs of outer, or of inner where outer is 1. */
-cyg_status cyg_npu_gen_reduce(cyg_npu_gen *g, const cyg_step *s)
+/* x [outer, n, inner]: tiles are runs of outer, or of inner where outer is 1. Both operators'
+ * blocks begin with these three. */
+static cyg_status reduce(cyg_npu_gen *g, const cyg_step *s, cyg_npu_op op)
 {
-    const cyg_kp_ireduce *whole = s->params;
+    int64_t whole[3], *cut = NULL;
+    memcpy(whole, s->params, sizeof whole);
+    const int64_t outer = whole[0], inner = whole[2];
     const cyg_tensor *x = cyg_npu_tensor(g, s->in[0]), *y = cyg_npu_tensor(g, s->out[0]);
-    const bool by_outer = whole->outer > 1;
-    const int64_t units = by_outer ? whole->outer : whole->inner;
-    const int64_t unit = by_outer ? whole->n * whole->inner : whole->n;
-    const int64_t step = cyg_npu_teng_rows(g, CYG_NPU_OP_TENG_REDUCE, units, unit, x->type, y->type,
-                                           streamed_bytes(g, s->in[0], unit));
+    const bool by_outer = outer > 1;
+    const int64_t units = by_outer ? outer : inner;
+    const int64_t unit = by_outer ? whole[1] * inner : whole[1];
+    const int64_t step =
+        cyg_npu_teng_rows(g, op, units, unit, x->type, y->type, streamed_bytes(g, s->in[0], unit));
     for (int64_t at = 0; at < units; at += step) {
         const int64_t n = units - at < step ? units - at : step;
-        cyg_kp_ireduce p = *whole;
-        int64_t first = at;
-        if (by_outer) {
-            p.outer = n;
-            first = at * unit;
-        } else {
-            p.inner = n;
-        }
-        const int64_t in_dims[] = {p.outer, p.n, p.inner}, out_dims[] = {p.outer, p.inner};
-        const int64_t in_all[] = {whole->outer, whole->n, whole->inner};
+        void *params = cyg_arena_memdup(g->arena, s->params, s->params_size);
+        if (params == NULL)
+            return cyg_npu_gen_nomem(g);
+        cut = params;
+        cut[by_outer ? 0 : 2] = n;
         cyg_npu_view in =
-            cyg_npu_dense(x->type, 3, in_all, (uint64_t)(first * cyg_npu_type_bytes(x->type)));
-        cyg_npu_view out = cyg_npu_dense(
-            y->type, 2, (const int64_t[]){whole->outer, whole->inner},
-            (uint64_t)((by_outer ? at * whole->inner : at) * cyg_npu_type_bytes(y->type)));
-        for (int i = 0; i < 3; i++)
-            in.dims[i] = in_dims[i];
-        for (int i = 0; i < 2; i++)
-            out.dims[i] = out_dims[i];
+            cyg_npu_dense(x->type, 3, whole,
+                          (uint64_t)((by_outer ? at * unit : at) * cyg_npu_type_bytes(x->type)));
+        cyg_npu_view out =
+            cyg_npu_dense(y->type, 2, (const int64_t[]){outer, inner},
+                          (uint64_t)((by_outer ? at * inner : at) * cyg_npu_type_bytes(y->type)));
+        in.dims[by_outer ? 0 : 2] = n;
+        out.dims[by_outer ? 0 : 1] = n;
         cyg_npu_call call;
         cyg_npu_call_begin(&call, g);
         cyg_npu_call_in(&call, s->in[0], &in);
         cyg_npu_call_out(&call, s->out[0], &out);
-        CYG_DO(cyg_npu_call_end(&call, CYG_NPU_OP_TENG_REDUCE, &p, sizeof p));
+        CYG_DO(cyg_npu_call_end(&call, op, params, s->params_size));
     }
     return CYG_OK;
+}
+
+cyg_status cyg_npu_gen_reduce(cyg_npu_gen *g, const cyg_step *s)
+{
+    return reduce(g, s, CYG_NPU_OP_TENG_REDUCE);
+}
+
+cyg_status cyg_npu_gen_extreme(cyg_npu_gen *g, const cyg_step *s)
+{
+    return reduce(g, s, CYG_NPU_OP_TENG_EXTREME);
 }

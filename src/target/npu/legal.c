@@ -170,6 +170,23 @@ static const char *pad(const cyg_program *p, const cyg_step *s)
     return copy(p, s);
 }
 
+static const char *matmul(const cyg_program *p, const cyg_step *s)
+{
+    return is_const(p, s->in[0]) && is_const(p, s->in[1]) ? "it multiplies two constants" : NULL;
+}
+
+/* Every repetition is a copy of its own. */
+static const char *expand(const cyg_program *p, const cyg_step *s)
+{
+    enum { MOST_COPIES = 256 };
+    const cyg_tensor *x = &p->tensors[s->in[0]], *y = &p->tensors[s->out[0]];
+    if (y->rank > CYG_NPU_RANK)
+        return "it has more than six dimensions";
+    if (cyg_tensor_elements(y) / cyg_tensor_elements(x) > MOST_COPIES)
+        return "it repeats more than 256 times";
+    return copy(p, s);
+}
+
 /* ---- the table
  * -----------------------------------------------------------------------------------------------------
  */
@@ -185,6 +202,9 @@ static const struct {
     {CYG_KOP_i_layernorm, constant_rest, cyg_npu_gen_layernorm},
     {CYG_KOP_i_softmax, constant_rest, cyg_npu_gen_softmax},
     {CYG_KOP_i_reduce_mean, constant_rest, cyg_npu_gen_reduce},
+    {CYG_KOP_i_reduce_max, constant_rest, cyg_npu_gen_extreme},
+    {CYG_KOP_i_matmul, matmul, cyg_npu_gen_matmul},
+    {CYG_KOP_expand, expand, cyg_npu_gen_expand},
     {CYG_KOP_i_eltwise, eltwise, cyg_npu_gen_eltwise},
     {CYG_KOP_i_requant, requant, cyg_npu_gen_requant},
     {CYG_KOP_i_lut8, constant_rest, cyg_npu_gen_lut},
