@@ -103,15 +103,59 @@ static int merge(int rank, int64_t *y, int64_t *a, int64_t *b)
     return rank;
 }
 
-static cyg_npu_view cut(int32_t type, int rank, const int64_t *dims, int axis, int64_t first,
-                        int64_t count)
+/* Positions [first, first + count) along an axis; a window that repeats along it stays. */
+static cyg_npu_view cut(const cyg_npu_view *of, int axis, int64_t first, int64_t count)
 {
-    cyg_npu_view v = cyg_npu_dense(type, rank, dims, 0);
-    if (dims[axis] > 1) {
-        v.offset = (uint64_t)(first * v.strides[axis]);
+    cyg_npu_view v = *of;
+    if (v.dims[axis] > 1) {
+        v.offset += (uint64_t)(first * v.strides[axis]);
         v.dims[axis] = count;
     }
     return v;
+}
+
+/* Windows of a, b and y. */
+typedef struct operands {
+    cyg_npu_view a, b, y;
+} operands;
+
+static operands cut_all(const operands *of, int axis, int64_t first, int64_t count)
+{
+    return (operands){cut(&of->a, axis, first, count), cut(&of->b, axis, first, count),
+                      cut(&of->y, axis, first, count)};
+}
+
+/* Tiles along the first axis that can be cut; where one position of it is too much, inside each
+ * along the next. */
+static cyg_status eltwise(cyg_npu_gen *g, const cyg_step *s, const operands *o, int axis)
+{
+    while (axis + 1 < o->y.rank && o->y.dims[axis] == 1)
+        axis++;
+    const int64_t all = o->y.dims[axis];
+    const operands one = cut_all(o, axis, 0, 1);
+    const int64_t behind = cyg_npu_view_elements(&one.y);
+    const int64_t streams = (streamed(g, s->in[0]) > 0 ? (int64_t)cyg_npu_view_bytes(&one.a) : 0) +
+                            (streamed(g, s->in[1]) > 0 ? (int64_t)cyg_npu_view_bytes(&one.b) : 0) +
+                            (streamed(g, s->out[0]) > 0 ? (int64_t)cyg_npu_view_bytes(&one.y) : 0);
+    if (2 * streams > cyg_npu_room(g) && axis + 1 < o->y.rank) {
+        for (int64_t at = 0; at < all; at++) {
+            const operands inner = cut_all(o, axis, at, 1);
+            CYG_DO(eltwise(g, s, &inner, axis + 1));
+        }
+        return CYG_OK;
+    }
+    const int64_t step =
+        cyg_npu_teng_rows(g, CYG_NPU_OP_TENG_ELTWISE, all, behind, o->a.type, o->y.type, streams);
+    for (int64_t at = 0; at < all; at += step) {
+        const operands part = cut_all(o, axis, at, all - at < step ? all - at : step);
+        cyg_npu_call c;
+        cyg_npu_call_begin(&c, g);
+        cyg_npu_call_in(&c, s->in[0], &part.a);
+        cyg_npu_call_in(&c, s->in[1], &part.b);
+        cyg_npu_call_out(&c, s->out[0], &part.y);
+        CYG_DO(cyg_npu_call_end(&c, CYG_NPU_OP_TENG_ELTWISE, s->params, s->params_size));
+    }
+    return CYG_OK;
 }
 
 cyg_status cyg_npu_gen_eltwise(cyg_npu_gen *g, const cyg_step *s)
@@ -126,26 +170,8 @@ cyg_status cyg_npu_gen_eltwise(cyg_npu_gen *g, const cyg_step *s)
         align(tb, rank, db);
     }
     rank = merge(rank, dy, da, db);
-    int axis = 0; /* the first that can be cut */
-    while (axis + 1 < rank && dy[axis] == 1)
-        axis++;
-    int64_t behind = 1;
-    for (int i = axis + 1; i < rank; i++)
-        behind *= dy[i];
-    const int64_t step = cyg_npu_teng_rows(
-        g, CYG_NPU_OP_TENG_ELTWISE, dy[axis], behind, ta->type, y->type,
-        behind * (streamed(g, s->in[0]) + streamed(g, s->in[1]) + streamed(g, s->out[0])));
-    for (int64_t at = 0; at < dy[axis]; at += step) {
-        const int64_t n = dy[axis] - at < step ? dy[axis] - at : step;
-        const cyg_npu_view a = cut(ta->type, rank, da, axis, at, n),
-                           b = cut(tb->type, rank, db, axis, at, n),
-                           out = cut(y->type, rank, dy, axis, at, n);
-        cyg_npu_call c;
-        cyg_npu_call_begin(&c, g);
-        cyg_npu_call_in(&c, s->in[0], &a);
-        cyg_npu_call_in(&c, s->in[1], &b);
-        cyg_npu_call_out(&c, s->out[0], &out);
-        CYG_DO(cyg_npu_call_end(&c, CYG_NPU_OP_TENG_ELTWISE, s->params, s->params_size));
-    }
-    return CYG_OK;
+    const operands all = {cyg_npu_dense(ta->type, rank, da, 0),
+                          cyg_npu_dense(tb->type, rank, db, 0),
+                          cyg_npu_dense(y->type, rank, dy, 0)};
+    return eltwise(g, s, &all, 0);
 }
