@@ -235,6 +235,13 @@ static bool norms_fit(const cyg_elements *upper, const cyg_elements *lower, cons
     return ok;
 }
 
+/* The operand of an Expand to y's shape, which y's node would broadcast itself. */
+static cyg_value_id before_expand(const cyg_rw *rw, cyg_value_id v, cyg_value_id y)
+{
+    const cyg_node *n = producer_of(rw, v);
+    return n != NULL && n->op == CYG_OP_expand && cyg_rw_same_shape(rw, v, y) ? n->in[0] : v;
+}
+
 /* v = x / max(|x|_2, eps): does b (the divisor of n) hold, for each element of a, the norm of the
  * row that a's element is in? */
 static bool divides_by_norm(evaluator *e, const cyg_node *n, cyg_table *a)
@@ -243,7 +250,8 @@ static bool divides_by_norm(evaluator *e, const cyg_node *n, cyg_table *a)
     const cyg_value *y = cyg_val(rw->g, n->out[0]);
     /* b up to the norm: movement, Clip(min) or Max(eps). Tables of movement are made below, from
      * the norm on. */
-    cyg_value_id up = n->in[1], norm = CYG_NO_VALUE, below = CYG_NO_VALUE;
+    const cyg_value_id b = before_expand(rw, n->in[1], n->out[0]);
+    cyg_value_id up = b, norm = CYG_NO_VALUE, below = CYG_NO_VALUE;
     for (unsigned depth = 0; depth < DEPTH_LIMIT; depth++) {
         const cyg_node *p = producer_of(rw, up);
         if (p == NULL)
@@ -281,7 +289,7 @@ static bool divides_by_norm(evaluator *e, const cyg_node *n, cyg_table *a)
     const int64_t d = zv->dims[zv->rank - 1];
     /* Which norm does each element of b hold: from b down to the clip, and from the clip down to
      * the norm. */
-    const cyg_value *bv = cyg_val(rw->g, n->in[1]);
+    const cyg_value *bv = cyg_val(rw->g, b);
     cyg_table zt;
     cyg_elements upper = {0}, lower = {0};
     bool ok = d > 0 && y->rank > 0 && evaluate(e, z, 0, &zt);
@@ -290,8 +298,7 @@ static bool divides_by_norm(evaluator *e, const cyg_node *n, cyg_table *a)
                              ? 1
                              : cyg_common_divisor(cyg_common_divisor(a->unit, zt.unit),
                                                   cyg_common_divisor(d, y->dims[y->rank - 1]));
-    ok = ok && refine(e, unit, a) && refine(e, unit, &zt) &&
-         cyg_elements_of(e->rw, n->in[1], &upper);
+    ok = ok && refine(e, unit, a) && refine(e, unit, &zt) && cyg_elements_of(e->rw, b, &upper);
     if (ok && !cyg_value_is_none(below)) {
         const cyg_node *p = producer_of(rw, below);
         ok = upper.source.i == below.i && cyg_elements_of(e->rw, p->in[0], &lower) &&

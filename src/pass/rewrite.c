@@ -221,10 +221,19 @@ bool cyg_rw_broadcast_const(const cyg_rw *rw, cyg_value_id c, cyg_value_id shape
         strides[k] = v->dims[i] == 1 ? 0 : stride;
         stride *= v->dims[i];
     }
-    for (int64_t i = 0, offset = 0; i < count; i++) {
-        out_data[i] = v->type == CYG_TYPE_F32 ? cyg_float_at(v->data, offset)
-                                              : (float)(((const uint8_t *)v->data)[offset] != 0);
-        for (int k = s->rank; k-- > 0;) {
+    /* Row by row; rows of a constant with an element for each of theirs are copied whole. */
+    const int last = s->rank - 1;
+    const int64_t width = last < 0 ? 1 : s->dims[last], step = last < 0 ? 0 : strides[last];
+    const bool whole = v->type == CYG_TYPE_F32 && step == 1;
+    for (int64_t i = 0, offset = 0; i < count; i += width) {
+        if (whole)
+            memcpy(out_data + i, (const char *)v->data + offset * (int64_t)sizeof *out_data,
+                   (size_t)width * sizeof *out_data);
+        for (int64_t j = 0; !whole && j < width; j++)
+            out_data[i + j] = v->type == CYG_TYPE_F32
+                                  ? cyg_float_at(v->data, offset + j * step)
+                                  : (float)(((const uint8_t *)v->data)[offset + j * step] != 0);
+        for (int k = last; k-- > 0;) {
             offset += strides[k];
             if (++at[k] < s->dims[k])
                 break;
