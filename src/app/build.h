@@ -192,6 +192,8 @@ cyg_status cyg_build_fit_inputs(cyg_build *b, cyg_graph *g) CYG_MUST_USE;
 
 /* build_edit.c: const_processors, op_processors, then the above; user is the build. */
 cyg_status cyg_build_edit_source(cyg_ctx *ctx, void *user, cyg_graph *g) CYG_MUST_USE;
+/* quant_op_processors, on the quantised graph. */
+cyg_status cyg_build_edit_quantised(cyg_build *b) CYG_MUST_USE;
 /* build_given.c: models that were quantised elsewhere. Reads their scales before the optimiser
  * runs; the other quantises with them. */
 cyg_status cyg_build_read_given(cyg_build *b) CYG_MUST_USE;

@@ -1,6 +1,7 @@
 /* const_processors and op_processors: constants of the source model replaced and attributes of its
  * operators overwritten before anything is made of it. The hook runs on the graph as imported,
- * before shapes are inferred, since a new shape may be the point. */
+ * before shapes are inferred, since a new shape may be the point. quant_op_processors do the latter
+ * to the quantised graph, whose shapes stand. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,13 +234,25 @@ static void list_attributes(const cyg_op_schema *op, cyg_strbuf *out)
         cyg_strbuf_puts(out, "none");
 }
 
+/* Where an entry stands: of op_processors or quant_op_processors. */
+static const char *list_of(const cyg_build *b, const cyg_config_op_processor *p, const char *key,
+                           char out[64])
+{
+    const cyg_config_op_processor *items = b->config.quant_op_processors.items;
+    const bool quant = b->config.quant_op_processors.count > 0 && p >= items &&
+                       p < items + b->config.quant_op_processors.count;
+    snprintf(out, 64, "%sop_processors %s", quant ? "quant_" : "", key);
+    return out;
+}
+
 static cyg_status no_attribute(cyg_build *b, const cyg_config_op_processor *p, const cyg_node *n,
                                const char *key)
 {
+    char path[64];
     cyg_strbuf known = {0};
     list_attributes(cyg_op_schema_of(n->op), &known);
     const cyg_status st =
-        cyg_config_fail(&b->app->ctx, CYG_E_CONFIG, &p->attrs_at, "op_processors attrs",
+        cyg_config_fail(&b->app->ctx, CYG_E_CONFIG, &p->attrs_at, list_of(b, p, "attrs", path),
                         "operator \"%.100s\" (%s) has no attribute \"%.100s\"; it has: %s", n->name,
                         cyg_op_schema_of(n->op)->onnx, key, known.data != NULL ? known.data : "");
     cyg_strbuf_deinit(&known);
@@ -294,6 +307,29 @@ static cyg_status set_attribute(cyg_build *b, cyg_graph *g, cyg_node_id n, cyg_a
     return ok ? CYG_OK : CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
 }
 
+/* Reshape's target, which is an operand now and was an attribute once. */
+static cyg_status set_shape(cyg_build *b, cyg_graph *g, cyg_node_id n, const cyg_doc_node *value)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    const cyg_value_id old = cyg_node_in(cyg_nod(g, n), 1);
+    int64_t dims[CYG_MAX_RANK];
+    CYG_DO(cyg_doc_as_list(ctx, value));
+    const int64_t count = (int64_t)value->count;
+    if (value->count > CYG_MAX_RANK)
+        return CYG_DOC_FAIL(ctx, value, CYG_E_CONFIG, "shape: more than %d dimensions",
+                            CYG_MAX_RANK);
+    for (size_t i = 0; i < value->count; i++)
+        CYG_DO(cyg_doc_as_int(ctx, value->items[i], &dims[i]));
+    const cyg_value_id now =
+        cyg_graph_add_const_copy(g, cyg_value_is_none(old) ? NULL : cyg_val(g, old)->name,
+                                 CYG_TYPE_S64, 1, &count, dims, value->count * sizeof *dims);
+    if (cyg_value_is_none(now))
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    cyg_node_set_input(g, n, 1, now);
+    cyg_note(ctx, "operator \"%s\" (Reshape): shape is overwritten", cyg_nod(g, n)->name);
+    return CYG_OK;
+}
+
 static cyg_status apply_attributes(cyg_build *b, cyg_graph *g, const cyg_config_op_processor *p,
                                    cyg_node_id n, const cyg_doc_node *attrs)
 {
@@ -302,6 +338,10 @@ static cyg_status apply_attributes(cyg_build *b, cyg_graph *g, const cyg_config_
         const cyg_op_schema *op = cyg_op_schema_of(cyg_nod(g, n)->op);
         const char *name = attrs->items[i]->key;
         size_t k = 0;
+        if (cyg_nod(g, n)->op == CYG_OP_reshape && strcmp(name, "shape") == 0) {
+            CYG_DO(set_shape(b, g, n, attrs->items[i]));
+            continue;
+        }
         while (k < op->attr_count && strcmp(cyg_attr_key_name(op->attrs[k].key), name) != 0)
             k++;
         if (k == op->attr_count)
@@ -322,16 +362,18 @@ static cyg_status unknown_operator(cyg_build *b, const cyg_graph *g,
         if (g->nodes[i].op != CYG_OP_removed)
             names[count++] = g->nodes[i].name;
     const int near = names != NULL ? cyg_nearest_name(p->op_name, names, count) : -1;
-    return cyg_config_fail(&b->app->ctx, CYG_E_CONFIG, &p->op_name_at, "op_processors op_name",
-                           "\"%.200s\" is no operator of the model%s%.200s%s", p->op_name,
-                           near >= 0 ? "; did you mean \"" : "", near >= 0 ? names[near] : "",
-                           near >= 0 ? "\"?" : "");
+    char path[64];
+    return cyg_config_fail(
+        &b->app->ctx, CYG_E_CONFIG, &p->op_name_at, list_of(b, p, "op_name", path),
+        "\"%.200s\" is no operator of the model%s%.200s%s", p->op_name,
+        near >= 0 ? "; did you mean \"" : "", near >= 0 ? names[near] : "", near >= 0 ? "\"?" : "");
 }
 
-static cyg_status edit_operators(cyg_build *b, cyg_graph *g)
+static cyg_status edit_operators(cyg_build *b, cyg_graph *g, const cyg_config_op_processor *items,
+                                 size_t count)
 {
-    for (size_t i = 0; i < b->config.op_processors.count; i++) {
-        const cyg_config_op_processor *p = &b->config.op_processors.items[i];
+    for (size_t i = 0; i < count; i++) {
+        const cyg_config_op_processor *p = &items[i];
         const cyg_node_id n = cyg_graph_find_node(g, p->op_name);
         cyg_doc *doc = NULL;
         if (cyg_node_is_none(n))
@@ -368,6 +410,21 @@ cyg_status cyg_build_edit_source(cyg_ctx *ctx, void *user, cyg_graph *g)
         free(n.items);
         CYG_DO(st);
     }
-    CYG_DO(edit_operators(b, g));
+    CYG_DO(edit_operators(b, g, b->config.op_processors.items, b->config.op_processors.count));
     return cyg_build_fit_inputs(b, g);
+}
+
+cyg_status cyg_build_edit_quantised(cyg_build *b)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    if (b->config.quant_op_processors.count == 0)
+        return CYG_OK;
+    if (b->group_count > 0)
+        return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
+                        "quant_op_processors are not built yet beside src_extra_shapes");
+    CYG_DO(edit_operators(b, b->graph, b->config.quant_op_processors.items,
+                          b->config.quant_op_processors.count));
+    CYG_TRY(ctx, cyg_graph_infer_shapes(ctx, b->graph),
+            "quant_op_processors: shapes of the quantised model stand");
+    return cyg_graph_verify(ctx, b->graph);
 }

@@ -221,6 +221,7 @@ static cyg_status quantise(cyg_build *b)
         cyg_build_print_table(b);
     CYG_DO(cyg_build_open_groups(b));
     CYG_DO(cyg_build_quantise(b));
+    CYG_DO(cyg_build_edit_quantised(b));
     cyg_build_tell_sources(b);
     CYG_DO(cyg_build_size_groups(b));
     CYG_DO(cyg_build_bind_ends(b, b->graph));

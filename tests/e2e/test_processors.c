@@ -214,6 +214,32 @@ static void attributes(void **state)
     e2e_expect_error(&result, 2, "group|expected an integer", "no");
 }
 
+/* The same on the quantised graph, whose shapes stand. */
+static void quantised_attributes(void **state)
+{
+    (void)state;
+    size_t size;
+    build("same",
+          ", \"quant_op_processors\": [{\"op_name\": \"conv\", \"attrs\": {\"strides\": [4, 4]}}]");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.err, "operator \"conv\" (Conv2d): attribute strides"));
+    char *plain = run("plain", &size), *same = run("same", &size);
+    assert_memory_equal(plain, same, size);
+    free(plain);
+    free(same);
+    build("no",
+          ", \"quant_op_processors\": [{\"op_name\": \"conv\", \"attrs\": {\"strides\": [2, 2]}}]");
+    e2e_expect_error(&result, 4, "quant_op_processors: shapes of the quantised model stand", "no");
+    build("no", ", \"quant_op_processors\": [{\"op_name\": \"cnov\", \"attrs\": {\"group\": 1}}]");
+    e2e_expect_error(&result, 2, "quant_op_processors op_name|did you mean \"conv\"", "no");
+    build("no", ", \"quant_op_processors\": [{\"op_name\": \"conv\", \"attrs\": {\"x\": 1}}]");
+    e2e_expect_error(&result, 2, "quant_op_processors attrs|has no attribute \"x\"", "no");
+    build("shape",
+          ", \"op_processors\": [{\"op_name\": \"shaped\", \"attrs\": {\"shape\": [1, 6, 8, 8]}}]");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.err, "operator \"shaped\" (Reshape): shape is overwritten"));
+}
+
 static void frontend_dump(void **state)
 {
     (void)state;
@@ -393,11 +419,17 @@ static void wrong_shapes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(another_order), cmocka_unit_test(another_shape),
-        cmocka_unit_test(cut_pixels),    cmocka_unit_test(wrong_shapes),
-        cmocka_unit_test(codes),         cmocka_unit_test(constants),
-        cmocka_unit_test(shapes),        cmocka_unit_test(refused),
-        cmocka_unit_test(frontend_dump), cmocka_unit_test(attributes),
+        cmocka_unit_test(another_order),
+        cmocka_unit_test(another_shape),
+        cmocka_unit_test(cut_pixels),
+        cmocka_unit_test(wrong_shapes),
+        cmocka_unit_test(codes),
+        cmocka_unit_test(constants),
+        cmocka_unit_test(shapes),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(frontend_dump),
+        cmocka_unit_test(attributes),
+        cmocka_unit_test(quantised_attributes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
