@@ -200,11 +200,15 @@ static cyg_status resolve_inputs(cyg_build *b)
         const int64_t channels = v->rank == 4 ? v->dims[1] : 0;
         CYG_DO(cyg_config_resolve_input(ctx, &b->app->arena, &b->config, v->name, channels,
                                         &b->inputs[i].config));
-        if (b->inputs[i].config.processor.tensor_layout == CYG_CONFIG_LAYOUT_NHWC)
-            return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
-                            "input \"%s\": tensor_layout NHWC is not built yet: the model has to "
-                            "take [batch, channels, height, width]",
-                            v->name);
+        const cyg_config_input *c = &b->inputs[i].config;
+        if (c->processor.tensor_layout == CYG_CONFIG_LAYOUT_NHWC && c->has_quant &&
+            c->quant.calibration_format != CYG_CONFIG_FORMAT_Image &&
+            c->processor.src_layout_at.origin != CYG_CONFIG_DEFAULT)
+            return CYG_FAIL(
+                ctx, CYG_E_CONFIG,
+                "input \"%s\": tensor_layout NHWC with calibration data that are arrays: "
+                "the runtime feeds what the model takes, so src_layout has no place here",
+                v->name);
     }
     b->outputs = CYG_NEW_ARRAY(&b->app->arena, cyg_config_output_processor, g->output_count + 1);
     if (b->outputs == NULL)

@@ -1,4 +1,6 @@
-/* input_processors' padding and slicing: the runtime feeds another shape than the model takes.
+/* input_processors' padding and slicing: the runtime feeds another shape than the model takes. And
+ * tensor_layout NHWC: a model of pictures channels last gets a Transpose behind its input, and is
+ * one of [batch, channels, height, width] from then on.
  *
  * Both become nodes of the model, right behind its input, before anything is made of it: from then
  * on the input is what the runtime feeds, and calibration data, golden check, further batches, the
@@ -7,6 +9,7 @@
  * (start, end), axis by axis. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "app/build.h"
 #include "base/checked.h"
@@ -171,6 +174,51 @@ static cyg_status fit(cyg_build *b, cyg_graph *g, uint32_t index,
     return CYG_OK;
 }
 
+/* Pictures channels last: x [B, C, H, W] -> transpose -> what the model takes. Arrays are fed as
+ * they are, in the model's own layout. */
+static cyg_status turn(cyg_build *b, cyg_graph *g, uint32_t index)
+{
+    static const int64_t to_last[] = {0, 2, 3, 1};
+    cyg_ctx *ctx = &b->app->ctx;
+    const cyg_value_id old = g->inputs[index];
+    const cyg_value v = *cyg_val(g, old);
+    const cyg_node_id first = g->order_count > 0 ? g->order[0] : CYG_NO_NODE;
+    if (v.rank != 4 || v.type != CYG_TYPE_F32 || (v.dims[3] != 1 && v.dims[3] != 3))
+        return CYG_FAIL(ctx, CYG_E_CONFIG,
+                        "input \"%s\": tensor_layout NHWC, but it is no picture of floats [batch, "
+                        "height, width, channels]",
+                        v.name);
+    const int64_t dims[] = {v.dims[0], v.dims[3], v.dims[1], v.dims[2]};
+    const cyg_value_id now = cyg_graph_add_value(g, NULL, v.type, 4, dims);
+    const cyg_node_id n =
+        cyg_value_is_none(now)
+            ? CYG_NO_NODE
+            : cyg_graph_add_node(g, first, CYG_OP_transpose, "input_layout", &now, 1, &old, 1);
+    if (cyg_node_is_none(n) || !cyg_node_set_ints(g, n, CYG_ATTR_perm, to_last, 4))
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    g->inputs[index] = now;
+    return cyg_graph_rename_value(g, old, "input_channels_last") &&
+                   cyg_graph_rename_value(g, now, v.name)
+               ? CYG_OK
+               : CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+}
+
+/* The input is calibrated on pictures: by the entry that names it, else by DEFAULT. */
+static bool takes_pictures(const cyg_build *b, const char *name)
+{
+    const cyg_config_quant *q = &b->config.quant;
+    bool pictures = true;
+    for (size_t i = 0; i < q->input_configs.count; i++) {
+        const cyg_config_input_quant *c = &q->input_configs.items[i];
+        const bool image = c->calibration_format == CYG_CONFIG_FORMAT_Image;
+        if (strcmp(c->tensor_name, name) == 0)
+            return image;
+        if (strcmp(c->tensor_name, "DEFAULT") == 0)
+            pictures = image;
+    }
+    return pictures;
+}
+
 cyg_status cyg_build_fit_inputs(cyg_build *b, cyg_graph *g)
 {
     for (uint32_t i = 0; i < g->input_count; i++) {
@@ -178,6 +226,9 @@ cyg_status cyg_build_fit_inputs(cyg_build *b, cyg_graph *g)
             cyg_config_find_processor(&b->config, cyg_val(g, g->inputs[i])->name);
         if (p != NULL && p->padding.count + p->slicing.count > 0)
             CYG_DO(fit(b, g, i, p));
+        if (p != NULL && p->tensor_layout == CYG_CONFIG_LAYOUT_NHWC &&
+            takes_pictures(b, cyg_val(g, g->inputs[i])->name))
+            CYG_DO(turn(b, g, i));
     }
     return CYG_OK;
 }

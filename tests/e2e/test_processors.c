@@ -11,7 +11,7 @@ static e2e_result result;
 enum { SIDE = 8, CHANNELS = 6, PLANE = SIDE * SIDE, COUNT = CHANNELS * PLANE };
 
 /* Conv [1,3,32,32] -> [1,6,8,8], then a scale that is a constant, then a Reshape to `target`. */
-static void write_model(const char *name, const char *target)
+static void write_model_as(const char *name, const char *target, bool channels_last)
 {
     ob graph = {0}, *g = &graph;
     float w[CHANNELS * 3 * 16], scale[1] = {2};
@@ -23,18 +23,25 @@ static void write_model(const char *name, const char *target)
         shape[n] = strtoll(p, NULL, 10);
         p = strchr(p, ',') != NULL ? strchr(p, ',') + 1 : p;
     }
-    INPUT(g, "x", "1,3,32,32");
+    INPUT(g, "x", channels_last ? "1,32,32,3" : "1,3,32,32");
     OUTPUT(g, "y", "1,6,8,8");
+    if (channels_last)
+        NODE(g, "Transpose", "turn", "x", "xt", at_ints("perm", "0,3,1,2"));
     ob_put(g, 5, ob_tensor_raw("weights", 1, "6,3,4,4", w, sizeof w));
     ob_put(g, 5, ob_tensor_raw("factor", 1, "1", scale, sizeof scale));
     ob_put(g, 5, ob_tensor_raw("target", 7, "4", shape, sizeof shape));
-    NODE(g, "Conv", "conv", "x,weights", "c", at_ints("strides", "4,4"),
-         at_ints("kernel_shape", "4,4"));
+    NODE(g, "Conv", "conv", channels_last ? "xt,weights" : "x,weights", "c",
+         at_ints("strides", "4,4"), at_ints("kernel_shape", "4,4"));
     NODE(g, "Mul", "scaled", "c,factor", "s", {0});
     NODE(g, "Reshape", "shaped", "s,target", "y", {0});
     ob model = ob_model(graph, 17);
     fixture_write(name, model.data, model.size);
     free(model.data);
+}
+
+static void write_model(const char *name, const char *target)
+{
+    write_model_as(name, target, false);
 }
 
 static void build(const char *out, const char *more)
@@ -240,6 +247,29 @@ static void quantised_attributes(void **state)
     assert_non_null(strstr(result.err, "operator \"shaped\" (Reshape): shape is overwritten"));
 }
 
+/* A model of pictures channels last is the same model. */
+static void channels_last(void **state)
+{
+    (void)state;
+    size_t size, other;
+    write_model_as("last.onnx", "1,6,8,8", true);
+    fixture_text(
+        "last.json",
+        "{\"input\": \"last.onnx\", \"output_dir\": \"last\", \"target_hardware\": \"CPU\",\n"
+        " \"quant\": {\"input_configs\": [{\"tensor_name\": \"DEFAULT\",\n"
+        "   \"calibration_dataset\": \"calib\", \"calibration_size\": 4,\n"
+        "   \"calibration_mean\": 120, \"calibration_std\": 60}]},\n"
+        " \"input_processors\": [{\"tensor_name\": \"x\", \"tensor_layout\": \"NHWC\", "
+        "\"src_dtype\": \"U8\"}]}\n");
+    e2e_cygnet(&result, (e2e_how){0}, "build --config last.json");
+    e2e_expect(&result, 0);
+    char *plain = run("plain", &size), *last = run("last", &other);
+    assert_int_equal(size, other);
+    assert_memory_equal(plain, last, size);
+    free(plain);
+    free(last);
+}
+
 static void frontend_dump(void **state)
 {
     (void)state;
@@ -419,17 +449,12 @@ static void wrong_shapes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(another_order),
-        cmocka_unit_test(another_shape),
-        cmocka_unit_test(cut_pixels),
-        cmocka_unit_test(wrong_shapes),
-        cmocka_unit_test(codes),
-        cmocka_unit_test(constants),
-        cmocka_unit_test(shapes),
-        cmocka_unit_test(refused),
-        cmocka_unit_test(frontend_dump),
-        cmocka_unit_test(attributes),
-        cmocka_unit_test(quantised_attributes),
+        cmocka_unit_test(another_order), cmocka_unit_test(another_shape),
+        cmocka_unit_test(cut_pixels),    cmocka_unit_test(wrong_shapes),
+        cmocka_unit_test(codes),         cmocka_unit_test(constants),
+        cmocka_unit_test(shapes),        cmocka_unit_test(refused),
+        cmocka_unit_test(frontend_dump), cmocka_unit_test(attributes),
+        cmocka_unit_test(channels_last), cmocka_unit_test(quantised_attributes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
