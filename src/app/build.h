@@ -264,6 +264,8 @@ cyg_status cyg_build_choose_batches(cyg_build *b) CYG_MUST_USE;
 cyg_status cyg_build_compile_variants(cyg_build *b) CYG_MUST_USE;
 cyg_status cyg_build_check_variants(cyg_build *b, const cyg_model *model,
                                     cyg_session *alone) CYG_MUST_USE;
+/* graph [main] batchs [1, 2] */
+void cyg_build_tell_batches(cyg_build *b);
 void cyg_build_drop_variants(cyg_build *b);
 
 /* build_groups.c: opens the model at further input sizes, once the data is open; makes the

@@ -155,30 +155,6 @@ static cyg_status tell_refusals(cyg_build *b, const cyg_program *p, const cyg_np
     return status;
 }
 
-static cyg_status compile_variant(cyg_build *b, uint32_t index)
-{
-    cyg_ctx *ctx = &b->app->ctx;
-    cyg_arena *arena = &b->app->arena;
-    cyg_npu_options *options = CYG_NEW(arena, cyg_npu_options);
-    if (options == NULL)
-        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    *options = b->npu->options;
-    options->most_subgraphs = CYG_PACKAGE_MOST_SUBGRAPHS / b->program_count;
-    if (index == 0)
-        b->npu->cut = CYG_NEW_ARRAY(arena, int64_t, b->programs[0].step_count + 1);
-    if (b->npu->cut == NULL)
-        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    options->cut = index == 0 ? b->npu->cut : NULL;
-    options->cut_like = index > 0 && b->programs[index].step_count == b->programs[0].step_count
-                            ? b->npu->cut
-                            : NULL;
-    CYG_DO(cyg_build_npu_parts(b, index, options));
-    if (index == 0) /* the others have the same steps */
-        b->npu->options = *options;
-    return cyg_target_npu_compile(ctx, &b->programs[index], options, arena,
-                                  &b->npu->results[index]);
-}
-
 /* The subgraphs of one program as the package holds them, and the rest of it. */
 static cyg_status make_subgraphs(cyg_build *b, uint32_t index, cyg_program *sealed,
                                  cyg_subgraph *subgraphs, uint32_t *count)
@@ -287,19 +263,14 @@ cyg_status cyg_build_npu_compile(cyg_build *b, const char *path)
 {
     cyg_ctx *ctx = &b->app->ctx;
     cyg_arena *arena = &b->app->arena;
-    const uint32_t n = b->program_count;
-    cyg_program *sealed = CYG_NEW_ARRAY(arena, cyg_program, n + 1);
+    cyg_program *sealed = CYG_NEW_ARRAY(arena, cyg_program, b->program_count + 1);
     cyg_subgraph *subgraphs = CYG_NEW_ARRAY(arena, cyg_subgraph, CYG_PACKAGE_MOST_SUBGRAPHS);
-    b->npu->results = CYG_NEW_ARRAY(arena, cyg_npu_result, n + 1);
+    b->npu->results = CYG_NEW_ARRAY(arena, cyg_npu_result, b->program_count + 1);
     if (sealed == NULL || subgraphs == NULL || b->npu->results == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     uint32_t count = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        CYG_DO(cyg_ctx_check_cancelled(ctx));
-        CYG_DO(compile_variant(b, i));
-        if (b->programs[i].group == 0 && b->programs[i].batch <= 1)
-            b->npu->shown = i;
-    }
+    CYG_DO(cyg_build_npu_compile_programs(b));
+    const uint32_t n = b->program_count;
     CYG_DO(cyg_target_npu_share(ctx, b->npu->results, n, arena));
     for (uint32_t i = 0; i < n; i++)
         CYG_DO(make_subgraphs(b, i, &sealed[i], subgraphs, &count));

@@ -30,8 +30,12 @@ cyg_status cyg_build_npu_open(cyg_build *b) CYG_MUST_USE;
 /* The machine with `limit` GB/s of DDR, 0 = all; name: of the setting, for messages. */
 cyg_status cyg_build_npu_limit_ddr(cyg_build *b, double limit, const char *name,
                                    cyg_npu_machine *out_machine) CYG_MUST_USE;
-/* compiler.sub_configs as parts of program `index`, into its options. */
-cyg_status cyg_build_npu_parts(cyg_build *b, uint32_t index, cyg_npu_options *options) CYG_MUST_USE;
+/* compiler.sub_configs as parts of program `index`, into its options; first: of all that are
+ * compiled, and told about. */
+cyg_status cyg_build_npu_parts(cyg_build *b, uint32_t index, bool first,
+                               cyg_npu_options *options) CYG_MUST_USE;
+/* Compiles b->programs, into results; those of batches that gain nothing go. */
+cyg_status cyg_build_npu_compile_programs(cyg_build *b) CYG_MUST_USE;
 /* The setting that a subgraph has: its sub_config's, or the compiler's. */
 const cyg_config_compiler *cyg_build_npu_setting(const cyg_build *b, uint32_t part);
 /* Compiles b->programs and writes the package. */

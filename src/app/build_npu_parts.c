@@ -124,39 +124,39 @@ static cyg_status settle(cyg_build *b, const cyg_config_compiler *sub, size_t nu
     return cyg_build_npu_limit_ddr(b, sub->ddr_bw_limit, name, &options->machine);
 }
 
-cyg_status cyg_build_npu_parts(cyg_build *b, uint32_t index, cyg_npu_options *options)
+cyg_status cyg_build_npu_parts(cyg_build *b, uint32_t index, bool first, cyg_npu_options *options)
 {
     cyg_ctx *ctx = &b->app->ctx;
     const cyg_config_compiler *c = &b->config.compiler;
     const uint32_t count = (uint32_t)c->sub_configs.count;
-    const cyg_program *first = &b->programs[0], *p = &b->programs[index];
+    const cyg_program *named = &b->programs[0], *p = &b->programs[index];
     if (count == 0)
         return CYG_OK;
     cyg_npu_part *parts = CYG_NEW_ARRAY(&b->app->arena, cyg_npu_part, count);
     cyg_config_compiler *settings = CYG_NEW_ARRAY(&b->app->arena, cyg_config_compiler, count);
     if (parts == NULL || settings == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    if (p->step_count != first->step_count)
+    if (p->step_count != named->step_count)
         return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
                         "compiler.sub_configs: at another batch or size the model has other steps");
     options->parts = NULL;
     options->part_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         const cyg_config_compiler *sub = &c->sub_configs.items[i];
-        CYG_DO(find_range(b, first, sub, i, &parts[i]));
+        CYG_DO(find_range(b, named, sub, i, &parts[i]));
         for (uint32_t k = 0; k < i; k++)
             if (parts[i].first <= parts[k].last && parts[k].first <= parts[i].last)
                 return cyg_config_fail(
                     ctx, CYG_E_CONFIG, &sub->start_tensor_names_at, "compiler.sub_configs",
                     "entries %u and %u share the step \"%s\"", k, i,
-                    first->steps[parts[i].first > parts[k].first ? parts[i].first : parts[k].first]
+                    named->steps[parts[i].first > parts[k].first ? parts[i].first : parts[k].first]
                         .name);
         parts[i].options = *options;
         CYG_DO(settle(b, sub, i, &settings[i], &parts[i].options));
-        if (index == 0)
+        if (first)
             cyg_note(ctx, "compiler.sub_configs[%u]: %u steps, \"%s\" to \"%s\"", i,
-                     parts[i].last - parts[i].first + 1, first->steps[parts[i].first].name,
-                     first->steps[parts[i].last].name);
+                     parts[i].last - parts[i].first + 1, named->steps[parts[i].first].name,
+                     named->steps[parts[i].last].name);
     }
     options->parts = parts;
     options->part_count = count;

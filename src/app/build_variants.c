@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/build.h"
+#include "app/build_npu.h"
 
 static int falling(const void *a, const void *b)
 {
@@ -81,7 +81,7 @@ static cyg_status compile_group(cyg_build *b, uint32_t group)
     return CYG_OK;
 }
 
-static void tell_batches(cyg_build *b)
+void cyg_build_tell_batches(cyg_build *b)
 {
     cyg_strbuf text = {0};
     for (size_t i = b->batch_count; i-- > 0;)
@@ -99,8 +99,9 @@ cyg_status cyg_build_compile_variants(cyg_build *b)
         return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
     for (uint32_t group = 0; group <= b->group_count; group++)
         CYG_DO(compile_group(b, group));
-    if (b->has_batches)
-        tell_batches(b);
+    /* An NPU's compiler may leave some out, and tells then. */
+    if (b->has_batches && !(cyg_build_is_npu(b) && b->config.compiler.max_dynamic_batch_size > 0))
+        cyg_build_tell_batches(b);
     return CYG_OK;
 }
 

@@ -113,6 +113,27 @@ static void batches(void **state)
     e2e_expect(&result, 0);
 }
 
+/* Batches as long as they gain: here the run's fixed cost is shared by more and more pictures. */
+static void dynamic_batches(void **state)
+{
+    (void)state;
+    build("grow", "--target_hardware AX650 --compiler.max_dynamic_batch_size 4");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.out, "batchs [1, 2, 4]"));
+    /* Two pictures do not fit into a small memory, and leave it for the DDR. */
+    size_t size;
+    fixture_copy(CYG_SOURCE_ROOT "/src/npu/machines/ax650.json", "small.json");
+    char *text = fixture_read(e2e_path("small.json"), &size), *at = strstr(text, "3141632");
+    assert_non_null(at);
+    memcpy(at, "  24576", 7);
+    fixture_write("small.json", text, size);
+    free(text);
+    build("stop", "--machine small.json --compiler.max_dynamic_batch_size 64");
+    e2e_expect(&result, 0);
+    assert_null(strstr(result.out, "batchs [1, 2, 4, 8, 16, 32, 64]"));
+    assert_non_null(strstr(result.err, "takes no less time an image"));
+}
+
 /* The five lines of scores that classify prints in the vendor's form: behind the times, before a
  * rule. */
 static char *scores_of(const char *package)
@@ -226,8 +247,9 @@ static void sub_configs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(modes),    cmocka_unit_test(records),  cmocka_unit_test(batches),
-        cmocka_unit_test(pictures), cmocka_unit_test(machines), cmocka_unit_test(sub_configs),
+        cmocka_unit_test(modes),           cmocka_unit_test(records),  cmocka_unit_test(batches),
+        cmocka_unit_test(dynamic_batches), cmocka_unit_test(pictures), cmocka_unit_test(machines),
+        cmocka_unit_test(sub_configs),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
