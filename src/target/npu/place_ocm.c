@@ -8,7 +8,7 @@
 #include "base/checked.h"
 #include "target/npu/schedule_parts.h"
 
-enum { SLOTS = 512, ALIGN = 64 };
+enum { SLOTS = 64, ALIGN = 64 };
 
 typedef struct life {
     uint32_t buffer;
@@ -235,6 +235,12 @@ static bool try_order(placing *p, uint64_t *addresses, uint64_t *best)
     return true;
 }
 
+/* What sticks out by more than this no other order makes up for. */
+static bool is_near(uint64_t bytes, uint64_t enough)
+{
+    return bytes - enough <= enough / 4;
+}
+
 /* Those that stick out come first, the rest as before. */
 static void favour_high(placing *p, uint64_t enough, sort_entry *scratch)
 {
@@ -254,21 +260,22 @@ cyg_status cyg_npu_place_ocm(cyg_ctx *ctx, const cyg_npu_tasks *tasks, const cyg
                              cyg_arena *arena, uint64_t *addresses, uint64_t *out_bytes,
                              uint64_t *out_peak)
 {
-    enum { ORDERS = 3, AGAIN = 2 };
+    enum { ORDERS = 3, AGAIN = 6 };
     placing *p = CYG_NEW(arena, placing);
     bool well = p != NULL && collect(p, tasks, depend, load, order, arena);
-    *out_bytes = UINT64_MAX;
     *out_peak = 0;
-    for (int k = 0; well && k<ORDERS && * out_bytes> enough; k++) {
+    uint64_t best = UINT64_MAX;
+    for (int k = 0; well && k < ORDERS && best > enough; k++) {
         for (uint32_t i = 0; i < p->count; i++)
             p->order[i] = (sort_entry){.key = weight_of(&p->lives[i], k), .id = i};
         qsort(p->order, p->count, sizeof *p->order, by_key);
-        well = try_order(p, addresses, out_bytes);
-        for (int i = 0; well && i<AGAIN && * out_bytes> enough; i++) {
+        well = try_order(p, addresses, &best);
+        for (int i = 0; well && i < AGAIN && best > enough && is_near(best, enough); i++) {
             favour_high(p, enough, p->order + p->count);
-            well = try_order(p, addresses, out_bytes);
+            well = try_order(p, addresses, &best);
         }
     }
+    *out_bytes = best;
     if (well)
         *out_peak = peak_of(p, p->order);
     for (int s = 0; p != NULL && s < SLOTS; s++)

@@ -18,7 +18,7 @@ enum {
     ALIGN = 64,
     AHEAD = 8,         /* steps that tasks of the default schedule run ahead */
     WEIGHTS_AHEAD = 3, /* steps that weights come ahead in the baseline: fits published latencies
-                          best; the first try of the default schedule */
+                          best; the default schedule begins with twice that */
 };
 
 typedef struct schedule_work {
@@ -183,7 +183,8 @@ static void find_tight(schedule_work *w, uint64_t *needs, cyg_npu_schedule_repor
 
 typedef struct one_try {
     cyg_npu_order_options options;
-    bool fits;
+    int64_t bound; /* an order that takes more cycles than this is given up */
+    bool fits, hopeless;
     int64_t cycles;
     uint64_t peak;
 } one_try;
@@ -203,15 +204,19 @@ static cyg_status attempt(cyg_ctx *ctx, const schedule_work *w, one_try *t, cyg_
     memcpy(addresses, w->swap, (size_t)w->tasks->buffer_count * sizeof *addresses);
     CYG_DO(
         cyg_npu_order_make(ctx, w->m, w->tasks, &w->depend, &w->load, &t->options, arena, &order));
+    t->fits = false;
+    t->cycles = INT64_MAX;
+    t->hopeless = order.cycles > t->bound; /* less memory makes it no faster */
+    if (t->hopeless)
+        return CYG_OK;
     CYG_DO(cyg_npu_place_ocm(ctx, w->tasks, &w->depend, &w->load, &order, ocm, arena, addresses,
                              &bytes, &t->peak));
     t->fits = bytes <= ocm;
-    t->cycles = INT64_MAX;
     if (!t->fits) {
         /* what the places need beyond what lives at once is promised no more */
         const uint64_t over = bytes - ocm;
-        t->options.capacity = t->options.capacity > over + over / 2 + ALIGN
-                                  ? t->options.capacity - over - over / 2 - ALIGN
+        t->options.capacity = t->options.capacity > over + over / 4 + ALIGN
+                                  ? t->options.capacity - over - over / 4 - ALIGN
                                   : 0;
         return CYG_OK;
     }
@@ -234,7 +239,7 @@ static cyg_status attempt_to_fit(cyg_ctx *ctx, const schedule_work *w, one_try *
             t->options.capacity = 0;
         cyg_arena_reset(arena);
         CYG_DO(attempt(ctx, w, t, arena, arena, program));
-        if (t->fits || promised == 0)
+        if (t->fits || t->hopeless || promised == 0)
             break;
     }
     return CYG_OK;
@@ -247,8 +252,8 @@ static cyg_npu_order_options vary(const cyg_npu_machine *m, const cyg_npu_order_
 {
     static const struct {
         uint32_t share, weights_ahead, by_tail, slope;
-    } first[] = {{8, 6, 0, 8}, {16, 40, 0, 8},  {8, 1000, 0, 8}, {4, 4, 0, 8},
-                 {8, 4, 0, 8}, {16, 16, 0, 12}, {4, 1000, 0, 8}, {8, 8, 1, 8}};
+    } first[] = {{16, 6, 0, 8}, {16, 40, 0, 8},  {8, 1000, 0, 8}, {4, 3, 0, 8},
+                 {8, 4, 0, 8},  {16, 16, 0, 12}, {4, 1000, 0, 8}, {8, 8, 1, 8}};
     const uint64_t ocm = (uint64_t)m->ocm_bytes;
     cyg_npu_order_options o = *best;
     o.capacity = ocm;
@@ -332,7 +337,8 @@ static cyg_status search(cyg_ctx *ctx, const schedule_work *w, uint32_t tries, o
     for (uint32_t k = 0; status == CYG_OK && best->fits && k < tries; k += ROUND) {
         const uint32_t count = tries - k < ROUND ? tries - k : ROUND;
         for (uint32_t i = 0; i < count; i++)
-            r->tries[i] = (one_try){.options = vary(w->m, &best->options, k + i)};
+            r->tries[i] = (one_try){.options = vary(w->m, &best->options, k + i),
+                                    .bound = best->cycles + best->cycles / 64};
         cyg_pool_for(ctx->pool, count, 1, run_tries, r);
         for (uint32_t i = 0; i < count && status == CYG_OK; i++) {
             if (r->status[i] != CYG_OK)
@@ -362,10 +368,11 @@ static cyg_status schedule(cyg_ctx *ctx, schedule_work *w, const cyg_npu_schedul
                            cyg_arena *scratch, cyg_arena *arena, cyg_npu_program *program,
                            cyg_npu_schedule_report *report)
 {
-    one_try best = {.options = {.capacity = (uint64_t)w->m->ocm_bytes,
-                                .reserve = (uint64_t)w->m->ocm_bytes / 4,
+    one_try best = {.bound = INT64_MAX,
+                    .options = {.capacity = (uint64_t)w->m->ocm_bytes,
+                                .reserve = (uint64_t)w->m->ocm_bytes / (w->barrier ? 4 : 8),
                                 .ahead = AHEAD,
-                                .weights_ahead = WEIGHTS_AHEAD,
+                                .weights_ahead = w->barrier ? WEIGHTS_AHEAD : 2 * WEIGHTS_AHEAD,
                                 .slope = 8,
                                 .barrier = w->barrier}};
     CYG_DO(prepare(ctx, w, options->needs, scratch, &program->swap_bytes, report));
