@@ -40,7 +40,8 @@ typedef struct cyg_build_file {
 typedef struct cyg_build_input {
     const char *name;
     cyg_config_input config;
-    bool is_image;
+    bool is_image;    /* its samples are pictures, or arrays of normalised pixels: */
+    bool from_arrays; /* the package gets pixels and normalises them */
     cyg_preprocess preprocess;
     const char *const *labels; /* from the preprocessor file; NULL = none */
     size_t label_count;

@@ -135,11 +135,6 @@ static cyg_status check_source(cyg_build *b, const cyg_build_input *in)
                         "input \"%s\": src_format %s makes three channels, the model takes one",
                         in->name, cyg_yuv_name(video_of(c->src_format)));
     if (!in->is_image && c->mean.count + c->std.count > 0) {
-        if (in->config.quant.calibration_format != CYG_CONFIG_FORMAT_Image)
-            return CYG_FAIL(ctx, CYG_E_UNSUPPORTED,
-                            "input \"%s\": mean and std with calibration data that are arrays are "
-                            "not built yet: calibrate on pictures, or feed what the model takes",
-                            in->name);
         cyg_note(ctx,
                  "input \"%s\": with several inputs the package takes what the model takes: "
                  "normalise outside",

@@ -105,6 +105,35 @@ static void take_numbers(const cyg_float_list *list, float out[3])
         out[i] = (float)list->items[list->count == 1 ? 0 : i < list->count ? i : list->count - 1];
 }
 
+/* Arrays of what the model takes, and a package that normalises: mean and std of input_processors
+ * say what was done to the pixels that the arrays came from. */
+static cyg_status resolve_arrays(cyg_build *b, cyg_build_input *in, const cyg_value *v)
+{
+    const cyg_config_input_processor *c = &in->config.processor;
+    cyg_preprocess *p = &in->preprocess;
+    if (c->mean.count + c->std.count == 0 || b->graph->input_count != 1)
+        return CYG_OK;
+    if (v->rank != 4 || v->dims[0] != 1 || (v->dims[1] != 1 && v->dims[1] != 3))
+        return CYG_FAIL(&b->app->ctx, CYG_E_CONFIG,
+                        "input \"%s\": mean and std are for pictures [1, channels, height, width]",
+                        v->name);
+    cyg_preprocess_init(p, v->dims[2], v->dims[3]);
+    p->order = v->dims[1] == 1                            ? CYG_ORDER_GRAY
+               : c->tensor_format == CYG_CONFIG_COLOR_BGR ? CYG_ORDER_BGR
+                                                          : CYG_ORDER_RGB;
+    p->normalize = true;
+    for (size_t i = 0; i < 3; i++) {
+        p->mean[i] = 0.0f;
+        p->std[i] = 1.0f;
+    }
+    if (c->mean.count > 0)
+        take_numbers(&c->mean, p->mean);
+    if (c->std.count > 0)
+        take_numbers(&c->std, p->std);
+    in->is_image = in->from_arrays = true;
+    return cyg_preprocess_check(&b->app->ctx, p);
+}
+
 static cyg_status resolve_image(cyg_build *b, cyg_build_input *in, const cyg_value *v)
 {
     cyg_ctx *ctx = &b->app->ctx;
@@ -179,6 +208,7 @@ static cyg_status open_set(cyg_build *b, sample_sets *sets, uint32_t i, int64_t 
                            .key = in->name,
                            .rank = v->rank};
     memcpy(spec.dims, v->dims, sizeof spec.dims);
+    CYG_DO(resolve_arrays(b, in, v));
     CYG_DO(cyg_array_set_open(ctx, q->calibration_dataset, &spec, limit, &sets->arrays[i]));
     sets->sources[i] = cyg_array_set_source(sets->arrays[i]);
     return CYG_OK;
@@ -288,7 +318,7 @@ cyg_status cyg_build_open_data(cyg_build *b)
                 "while opening the calibration data of input \"%s\"", b->inputs[i].name);
     if (n == 1) {
         b->samples = sets->sources[0];
-        if (b->inputs[0].is_image)
+        if (b->inputs[0].is_image && !b->inputs[0].from_arrays)
             CYG_DO(warn_of_blank_pictures(b, sets->images[0]));
     } else {
         CYG_DO(cyg_joint_open(ctx, sets->sources, n, limit, &sets->joint));

@@ -60,13 +60,11 @@ cyg_status cyg_build_feed_sample(cyg_build_feed *f, size_t sample, void *const *
 {
     cyg_build *b = f->build;
     cyg_ctx *ctx = &b->app->ctx;
-    if (f->pixels != NULL) { /* then there is one input */
+    if (f->pixels != NULL && !b->inputs[0].from_arrays) { /* then there is one input */
         CYG_DO(cyg_build_pixels(b, sample, f->pixels));
         cyg_meta_feed_pixels(&f->meta, f->pixels, inputs[0]);
         return CYG_OK;
     }
     CYG_DO(b->samples.get(ctx, b->samples.self, sample, f->tensors));
-    for (uint32_t i = 0; i < b->input_count; i++)
-        CYG_DO(feed_array(b, i, &f->tensors[i], inputs[i]));
-    return CYG_OK;
+    return cyg_build_feed_values(f, f->tensors, inputs);
 }

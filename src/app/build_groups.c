@@ -236,7 +236,7 @@ static cyg_status check_group(group_check *c, const cyg_model *model)
 
 cyg_status cyg_build_check_groups(cyg_build *b, const cyg_model *model)
 {
-    if (b->group_count > 0 && !b->inputs[0].is_image) {
+    if (b->group_count > 0 && (!b->inputs[0].is_image || b->inputs[0].from_arrays)) {
         cyg_warn(&b->app->ctx, "size groups are not checked against float: calibration data are "
                                "arrays of the original size");
         return CYG_OK;

@@ -155,9 +155,10 @@ static cyg_status check_fit(cyg_ctx *ctx, const cyg_config_build *c, size_t i)
                                "has no effect without padding");
     if (p->padding.count + p->slicing.count == 0)
         return CYG_OK;
-    if (c->model_type != CYG_CONFIG_MODEL_ONNX)
-        return cyg_config_fail(ctx, CYG_E_UNSUPPORTED, at, path,
-                               "is not built yet for models that bring their scales");
+    if (c->model_type == CYG_CONFIG_MODEL_QuantAxModel)
+        return cyg_config_fail(
+            ctx, CYG_E_CONFIG, at, path,
+            "has no effect with model_type QuantAxModel: the back end alone runs");
     if (p->src_extra_shapes.count > 0)
         return cyg_config_fail(ctx, CYG_E_UNSUPPORTED, at, path,
                                "is not built yet beside src_extra_shapes");

@@ -270,6 +270,45 @@ static void channels_last(void **state)
     free(last);
 }
 
+/* Arrays of normalised pixels, and a package that normalises: bytes go in. */
+static void arrays_of_pixels(void **state)
+{
+    (void)state;
+    static float x[3 * 32 * 32];
+    static uint8_t pixels[3 * 32 * 32];
+    static const char *const names[] = {"normalised/a.bin", "normalised/b.bin", "normalised/c.bin"};
+    size_t size;
+    for (int k = 0; k < 3; k++) {
+        for (size_t i = 0; i < CYG_COUNT(x); i++) {
+            pixels[i] = (uint8_t)((i * 89 + (size_t)k * 31) % 256);
+            x[i] = ((float)pixels[i] - 120.0f) / 60.0f;
+        }
+        fixture_write(names[k], x, sizeof x);
+    }
+    fixture_text(
+        "n.json",
+        "{\"input\": \"p.onnx\", \"output_dir\": \"n\", \"target_hardware\": \"CPU\",\n"
+        " \"quant\": {\"input_configs\": [{\"tensor_name\": \"DEFAULT\",\n"
+        "   \"calibration_dataset\": \"normalised\", \"calibration_format\": \"Binary\"}]},\n"
+        " \"input_processors\": [{\"tensor_name\": \"x\", \"src_dtype\": \"U8\", "
+        "\"mean\": 120, \"std\": 60}]}\n");
+    e2e_cygnet(&result, (e2e_how){0}, "build --config n.json --json");
+    e2e_expect(&result, 0);
+    assert_true(e2e_number(&result, "sqnr_db") > 30);
+    fixture_write("fed/x.bin", pixels, sizeof pixels);
+    e2e_cygnet(&result, (e2e_how){0}, "run --model n/compiled.cyg --input_dir fed --output_dir r");
+    e2e_expect(&result, 0);
+    fixture_write("floats/x.bin", x, sizeof x);
+    e2e_cygnet(&result, (e2e_how){0}, "run --model p.onnx --input_dir floats --output_dir f");
+    e2e_expect(&result, 0);
+    char *a = fixture_read(e2e_path("r/y.bin"), &size),
+         *b = fixture_read(e2e_path("f/y.bin"), &size);
+    for (size_t i = 0; i < size / sizeof(float); i++)
+        assert_true(fabsf(((float *)(void *)a)[i] - ((float *)(void *)b)[i]) < 0.1f);
+    free(a);
+    free(b);
+}
+
 static void frontend_dump(void **state)
 {
     (void)state;
@@ -449,12 +488,19 @@ static void wrong_shapes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(another_order), cmocka_unit_test(another_shape),
-        cmocka_unit_test(cut_pixels),    cmocka_unit_test(wrong_shapes),
-        cmocka_unit_test(codes),         cmocka_unit_test(constants),
-        cmocka_unit_test(shapes),        cmocka_unit_test(refused),
-        cmocka_unit_test(frontend_dump), cmocka_unit_test(attributes),
-        cmocka_unit_test(channels_last), cmocka_unit_test(quantised_attributes),
+        cmocka_unit_test(another_order),
+        cmocka_unit_test(another_shape),
+        cmocka_unit_test(cut_pixels),
+        cmocka_unit_test(wrong_shapes),
+        cmocka_unit_test(codes),
+        cmocka_unit_test(constants),
+        cmocka_unit_test(shapes),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(frontend_dump),
+        cmocka_unit_test(attributes),
+        cmocka_unit_test(channels_last),
+        cmocka_unit_test(arrays_of_pixels),
+        cmocka_unit_test(quantised_attributes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
