@@ -192,14 +192,12 @@ static cyg_status prepare_channels(cyg_scheme *s)
     return CYG_OK;
 }
 
-static cyg_status run_sample(cyg_scheme *s, cyg_interp *interp, const cyg_sample_source *samples,
-                             size_t i)
+/* tensors, bufs: room for one of each input. */
+static cyg_status run_sample(const cyg_scheme *s, cyg_interp *interp,
+                             const cyg_sample_source *samples, size_t i, cyg_sample_tensor *tensors,
+                             cyg_kbuf *bufs)
 {
     const cyg_graph *g = s->g;
-    cyg_sample_tensor *tensors = CYG_NEW_ARRAY(s->arena, cyg_sample_tensor, samples->input_count);
-    cyg_kbuf *bufs = CYG_NEW_ARRAY(s->arena, cyg_kbuf, g->input_count + 1);
-    if (tensors == NULL || bufs == NULL)
-        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     CYG_DO(samples->get(s->ctx, samples->self, i, tensors));
     for (uint32_t k = 0; k < g->input_count; k++) {
         const cyg_value *v = cyg_val(g, g->inputs[k]);
@@ -259,46 +257,59 @@ static void warn_about_data(const cyg_scheme *s)
                  zeros, first);
 }
 
-static cyg_status choose_kernels(cyg_scheme *s)
+/* Runs the float graph on the samples in their order. */
+static cyg_status run_samples(cyg_scheme *s, const cyg_sample_source *samples, size_t count,
+                              cyg_observer observer, const char *stage)
 {
+    cyg_ctx *ctx = s->ctx;
+    const cyg_interp_options options = {.observer = observer, .user = s};
+    cyg_sample_tensor *tensors =
+        CYG_NEW_ARRAY(s->arena, cyg_sample_tensor, samples->input_count + 1);
+    cyg_kbuf *bufs = CYG_NEW_ARRAY(s->arena, cyg_kbuf, s->g->input_count + 1);
+    cyg_interp *interp;
     cyg_cpu_level_id level;
-    CYG_DO(cyg_cpu_level(s->ctx, &level));
+    if (tensors == NULL || bufs == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    CYG_DO(cyg_cpu_level(ctx, &level));
     s->isa = cyg_kernels_for((int)level);
+    CYG_DO(cyg_interp_create(ctx, s->g, &options, &interp));
+    cyg_status status = CYG_OK;
+    for (size_t i = 0; status == CYG_OK && i < count; i++) {
+        cyg_progress(ctx, stage, (int64_t)i, (int64_t)count);
+        s->sample = i;
+        status = run_sample(s, interp, samples, i, tensors, bufs);
+        if (status != CYG_OK && status != CYG_E_CANCELLED)
+            status = CYG_FAIL(ctx, status, "while running sample %zu, \"%.200s\"", i,
+                              samples->name(samples->self, i));
+    }
+    if (status == CYG_OK)
+        cyg_progress(ctx, stage, (int64_t)count, (int64_t)count);
+    cyg_interp_destroy(interp);
+    return status;
+}
+
+static cyg_status count_samples(cyg_ctx *ctx, const cyg_graph *g, const cyg_sample_source *samples,
+                                const cyg_quant_options *options, size_t *out_count)
+{
+    const size_t limit = options->max_samples;
+    if (samples->input_count != g->input_count)
+        return CYG_FAIL(ctx, CYG_E_CONFIG, "the model has %u inputs, the calibration data %zu",
+                        g->input_count, samples->input_count);
+    *out_count = limit > 0 && limit < samples->count ? limit : samples->count;
     return CYG_OK;
 }
 
 cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples, size_t *out_samples)
 {
-    if (samples->input_count != s->g->input_count)
-        return CYG_FAIL(s->ctx, CYG_E_CONFIG, "the model has %u inputs, the calibration data %zu",
-                        s->g->input_count, samples->input_count);
-    const size_t limit = s->options->max_samples;
-    const size_t count = limit > 0 && limit < samples->count ? limit : samples->count;
-    if (count == 0)
+    CYG_DO(count_samples(s->ctx, s->g, samples, s->options, out_samples));
+    if (*out_samples == 0)
         return CYG_FAIL(s->ctx, CYG_E_CONFIG, "there are no calibration samples");
-    CYG_DO(choose_kernels(s));
     CYG_DO(prepare_channels(s));
     CYG_DO(cyg_quant_methods_prepare(s));
-    CYG_DO(cyg_quant_rows_prepare(s, count));
-    const cyg_interp_options options = {.observer = observe, .user = s};
-    cyg_interp *interp;
-    CYG_DO(cyg_interp_create(s->ctx, s->g, &options, &interp));
-    cyg_status status = CYG_OK;
-    for (size_t i = 0; status == CYG_OK && i < count; i++) {
-        cyg_progress(s->ctx, "calibrate", (int64_t)i, (int64_t)count);
-        s->sample = i;
-        status = run_sample(s, interp, samples, i);
-        if (status != CYG_OK && status != CYG_E_CANCELLED)
-            status = CYG_FAIL(s->ctx, status, "while calibrating with sample %zu, \"%.200s\"", i,
-                              samples->name(samples->self, i));
-    }
-    if (status == CYG_OK) {
-        cyg_progress(s->ctx, "calibrate", (int64_t)count, (int64_t)count);
-        warn_about_data(s);
-    }
-    cyg_interp_destroy(interp);
-    *out_samples = count;
-    return status;
+    CYG_DO(cyg_quant_rows_prepare(s, *out_samples));
+    CYG_DO(run_samples(s, samples, *out_samples, observe, "calibrate"));
+    warn_about_data(s);
+    return CYG_OK;
 }
 
 cyg_status cyg_quant_run_samples(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_source *samples,
@@ -306,26 +317,11 @@ cyg_status cyg_quant_run_samples(cyg_ctx *ctx, cyg_graph *g, const cyg_sample_so
                                  size_t *out_samples)
 {
     cyg_arena arena;
-    cyg_interp *interp = NULL;
-    if (samples->input_count != g->input_count)
-        return CYG_FAIL(ctx, CYG_E_CONFIG, "the model has %u inputs, the samples %zu",
-                        g->input_count, samples->input_count);
+    CYG_DO(count_samples(ctx, g, samples, options, out_samples));
     cyg_arena_init(&arena);
     cyg_scheme s = {.ctx = ctx, .g = g, .arena = &arena, .options = options, .observed = observed};
-    const cyg_interp_options how = {.observer = observed != NULL ? observe : NULL, .user = &s};
-    const size_t limit = options->max_samples;
-    const size_t count = limit > 0 && limit < samples->count ? limit : samples->count;
-    cyg_status status = choose_kernels(&s);
-    if (status == CYG_OK)
-        status = cyg_interp_create(ctx, g, &how, &interp);
-    for (size_t i = 0; status == CYG_OK && i < count; i++) {
-        cyg_progress(ctx, "run", (int64_t)i, (int64_t)count);
-        status = run_sample(&s, interp, samples, i);
-        if (status != CYG_OK && status != CYG_E_CANCELLED)
-            status = CYG_FAIL(ctx, status, "while running sample %zu", i);
-    }
-    cyg_interp_destroy(interp);
+    const cyg_status status =
+        run_samples(&s, samples, *out_samples, observed != NULL ? observe : NULL, "run");
     cyg_arena_deinit(&arena);
-    *out_samples = count;
     return status;
 }
