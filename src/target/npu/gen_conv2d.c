@@ -173,6 +173,8 @@ cyg_status cyg_npu_gen_conv2d(cyg_npu_gen *g, const cyg_step *s)
     x.block = v.out_h;
     const int64_t unit =
         p->geometry.group == 1 ? g->m->conv_out : common_multiple(v.group_out, g->m->conv_out);
-    CYG_DO(cyg_npu_matrix_plan(&x, v.batch * v.out_h, 1, unit < x.n ? unit : x.n, evaluate, &v));
+    const int64_t least = p->geometry.group == 1 ? 1 : v.group_out;
+    CYG_DO(cyg_npu_matrix_plan(&x, v.batch * v.out_h, 1, unit < x.n ? unit : x.n, least, evaluate,
+                               &v));
     return cyg_npu_matrix_run(&x, v.batch * v.out_h, tile, &v);
 }

@@ -78,7 +78,7 @@ cyg_status cyg_npu_gen_rows_times_weights(cyg_npu_gen *g, const cyg_step *s,
         l.r_rows = cyg_tensor_elements(cyg_npu_tensor(g, x.residual)) / x.n;
         x.block = l.r_rows > 1 && l.r_rows < x.rows ? l.r_rows : 0;
     }
-    CYG_DO(cyg_npu_matrix_plan(&x, x.rows, 1, g->m->conv_out, evaluate, &l));
+    CYG_DO(cyg_npu_matrix_plan(&x, x.rows, 1, g->m->conv_out, 1, evaluate, &l));
     return cyg_npu_matrix_run(&x, x.rows, tile, &l);
 }
 

@@ -127,12 +127,11 @@ static void take_better(pick *p, const cyg_npu_choice *c, const verdict *v)
     *p = (pick){true, *v, c->row_tile, c->column_tile};
 }
 
-cyg_status cyg_npu_matrix_plan(cyg_npu_matrix *x, int64_t rows, int64_t row_unit,
-                               int64_t column_unit, cyg_npu_evaluate evaluate, void *user)
+static void search(const cyg_npu_matrix *x, int64_t rows, int64_t row_unit, int64_t column_unit,
+                   cyg_npu_evaluate evaluate, void *user, pick *best, pick *alike)
 {
-    cyg_npu_gen *g = x->gen;
+    const cyg_npu_gen *g = x->gen;
     const int64_t row_units = up(rows, row_unit), column_units = up(x->n, column_unit);
-    pick best = {.any = false}, alike = {.any = false};
     int64_t last_row = 0;
     for (int64_t r = 1; r <= row_units; r = next_parts(r)) {
         const int64_t row_tile = cyg_npu_tighten(g, up(row_units, r)) * row_unit;
@@ -150,15 +149,29 @@ cyg_status cyg_npu_matrix_plan(cyg_npu_matrix *x, int64_t rows, int64_t row_unit
             c.column_tiles = up(x->n, column_tile);
             evaluate(x, user, &c);
             const verdict v = judge(x, &c);
-            take_better(&best, &c, &v);
+            take_better(best, &c, &v);
             if (column_tile == cyg_npu_cut_like(g))
-                take_better(&alike, &c, &v);
+                take_better(alike, &c, &v);
         }
+    }
+}
+
+cyg_status cyg_npu_matrix_plan(cyg_npu_matrix *x, int64_t rows, int64_t row_unit,
+                               int64_t column_unit, int64_t column_least, cyg_npu_evaluate evaluate,
+                               void *user)
+{
+    cyg_npu_gen *g = x->gen;
+    pick best = {.any = false}, alike = best;
+    for (int64_t unit = column_unit;; unit = unit / column_least / 2 * column_least) {
+        best = alike = (pick){.any = false};
+        search(x, rows, row_unit, unit, evaluate, user, &best, &alike);
+        if ((best.any && best.v.fits) || unit / column_least < 2)
+            break;
     }
     if (alike.any && alike.v.fits && alike.v.cycles <= CYG_NPU_ALIKE * best.v.cycles)
         best = alike;
     if (!best.any || !best.v.fits) /* the smallest there is; the schedule says whether that fits */
-        best = (pick){true, {.columns_outer = true}, row_unit, column_unit};
+        best = (pick){true, {.columns_outer = true}, row_unit, column_least};
     x->row_tile = best.row_tile;
     x->column_tile = best.column_tile;
     x->columns_outer = best.v.columns_outer;

@@ -45,9 +45,9 @@ typedef void (*cyg_npu_evaluate)(const cyg_npu_matrix *x, void *user, cyg_npu_ch
 cyg_status cyg_npu_matrix_open(cyg_npu_matrix *x, cyg_npu_gen *g, const cyg_step *s,
                                const cyg_kp_ilinear *out) CYG_MUST_USE;
 /* Chooses among row tiles (multiples of row_unit, at most `rows`) and column tiles (multiples of
- * column_unit). */
+ * column_unit; of fewer columns, down to column_least, when nothing else fits). */
 cyg_status cyg_npu_matrix_plan(cyg_npu_matrix *x, int64_t rows, int64_t row_unit,
-                               int64_t column_unit, cyg_npu_evaluate evaluate,
+                               int64_t column_unit, int64_t column_least, cyg_npu_evaluate evaluate,
                                void *user) CYG_MUST_USE;
 /* Runs `tile` for every tile in the plan's order. */
 typedef cyg_status (*cyg_npu_matrix_tile)(cyg_npu_matrix *x, void *user, int64_t row, int64_t rows,
