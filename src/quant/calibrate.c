@@ -154,7 +154,7 @@ static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kb
         cyg_pool_for(pool, (count + ELEMENTS - 1) / ELEMENTS, 0, look_at_elements, &l);
     if (l.poison)
         return poisoned(ctx, s->g, v, buf->data, count);
-    cyg_quant_methods_observe(o, buf->data, count);
+    cyg_quant_methods_observe(o, pool, buf->data, count);
     if (s->rows != NULL)
         cyg_quant_rows_take(s, s->sample, v, buf);
     return CYG_OK;

@@ -21,14 +21,15 @@ cyg_status cyg_quant_search_ranges(cyg_scheme *s) CYG_MUST_USE;
 /* methods.c. Room for histograms, where the calibration method needs them. */
 cyg_status cyg_quant_methods_prepare(cyg_scheme *s) CYG_MUST_USE;
 /* count elements of a value whose extremes, theirs included, are in o. */
-void cyg_quant_methods_observe(cyg_observed *o, const float *x, int64_t count);
+void cyg_quant_methods_observe(cyg_observed *o, struct cyg_pool *pool, const float *x,
+                               int64_t count);
 /* Value v is no longer what was observed, but what these rows hold. */
 cyg_status cyg_quant_methods_resample(cyg_scheme *s, cyg_value_id v,
                                       const cyg_rows *rows) CYG_MUST_USE;
 /* From extremes to the method's ranges. */
-void cyg_quant_methods_apply(cyg_scheme *s);
-/* Between the two, for a class that no layer's output judges. */
-void cyg_quant_methods_widen(cyg_scheme *s, uint32_t class);
+cyg_status cyg_quant_methods_apply(cyg_scheme *s) CYG_MUST_USE;
+/* Between the two, for classes that no layer's output judges. */
+void cyg_quant_methods_widen(const cyg_scheme *s, const uint32_t *classes, uint32_t count);
 /* The stored range becomes lo..hi, as far as the extremes reach. */
 void cyg_quant_narrow(cyg_observed *o, double lo, double hi);
 

@@ -10,11 +10,12 @@
 #include "quant/histogram.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "kernels/f32/math.h"
 
-enum { STEPS = 255, CANDIDATES = 64, ROUNDS = 2, LEAST_EXPONENT = -100 };
+enum { STEPS = 255, CANDIDATES = 64, ROUNDS = 2, LEAST_EXPONENT = -100, PART = 1 << 14 };
 static const double left_out = 1e-4; /* of all elements, on each side */
 
 bool cyg_histogram_init(cyg_histogram *h, cyg_arena *arena)
@@ -63,6 +64,40 @@ void cyg_histogram_add(cyg_histogram *h, const float *x, int64_t count, int64_t 
     h->others += (uint64_t)(count * width) - zeros;
 }
 
+typedef struct adding {
+    cyg_histogram *h;
+    const float *x;
+    int64_t count;
+    pthread_mutex_t lock;
+} adding;
+
+/* Counts of a part in bins of its own, then into the shared ones. */
+static void add_part(void *arg, unsigned worker, int64_t begin, int64_t end)
+{
+    adding *job = arg;
+    uint64_t bins[CYG_HISTOGRAM_BINS] = {0};
+    cyg_histogram own = {.bins = bins, .exponent = job->h->exponent};
+    const int64_t first = begin * PART, last = end * PART < job->count ? end * PART : job->count;
+    (void)worker;
+    cyg_histogram_add(&own, job->x + first, 1, last - first, 0);
+    pthread_mutex_lock(&job->lock);
+    for (int b = 0; b < CYG_HISTOGRAM_BINS; b++)
+        job->h->bins[b] += bins[b];
+    job->h->zeros += own.zeros;
+    job->h->others += own.others;
+    pthread_mutex_unlock(&job->lock);
+}
+
+void cyg_histogram_add_all(cyg_histogram *h, cyg_pool *pool, const float *x, int64_t count)
+{
+    const int64_t parts = (count + PART - 1) / PART, threads = (int64_t)cyg_pool_threads(pool);
+    adding job = {h, x, count, PTHREAD_MUTEX_INITIALIZER};
+    if (parts < 2 || threads < 2)
+        cyg_histogram_add(h, x, 1, count, 0);
+    else
+        cyg_pool_for(pool, parts, (parts + threads - 1) / threads, add_part, &job);
+}
+
 void cyg_histogram_take(cyg_histogram *h, cyg_histogram *from)
 {
     cyg_histogram_widen(h, ldexp(CYG_HISTOGRAM_HALF - 1, from->exponent));
@@ -107,20 +142,32 @@ static cyg_span percentile(const cyg_histogram *h)
  * -----------------------------------------------------------------------------------------------------
  */
 
+static double middle_of(int bin, double width)
+{
+    return (bin - CYG_HISTOGRAM_HALF + 0.5) * width;
+}
+
+/* Only bins outside the range have errors of their own, added in their order. */
 double cyg_histogram_error(const cyg_histogram *h, cyg_span range, int power)
 {
     const double width = ldexp(1.0, h->exponent), step = (range.hi - range.lo) / STEPS;
-    const double inside = power == 2 ? step * step / 12.0 : step * step * step * step / 80.0;
-    double sum = 0.0, count = 0.0;
-    for (int b = 0; b < CYG_HISTOGRAM_BINS; b++) {
-        const double many = (double)h->bins[b], x = (b - CYG_HISTOGRAM_HALF + 0.5) * width;
-        const double off = x < range.lo ? range.lo - x : x > range.hi ? x - range.hi : 0.0;
-        if (off > 0.0)
-            sum += many * (power == 2 ? off * off : off * off * off * off);
-        else
-            count += many;
+    const double each = power == 2 ? step * step / 12.0 : step * step * step * step / 80.0;
+    double sum = 0.0;
+    uint64_t inside = 0;
+    int b = 0, above = CYG_HISTOGRAM_BINS;
+    while (above > 0 && middle_of(above - 1, width) > range.hi)
+        above--;
+    for (; b < above && middle_of(b, width) < range.lo; b++) {
+        const double off = range.lo - middle_of(b, width), square = off * off;
+        sum += (double)h->bins[b] * (power == 2 ? square : square * off * off);
     }
-    return sum + count * inside;
+    for (; b < above; b++)
+        inside += h->bins[b];
+    for (; b < CYG_HISTOGRAM_BINS; b++) {
+        const double off = middle_of(b, width) - range.hi, square = off * off;
+        sum += (double)h->bins[b] * (power == 2 ? square : square * off * off);
+    }
+    return sum + (double)inside * each;
 }
 
 static cyg_span least_squares(const cyg_histogram *h, cyg_span all, bool symmetric)

@@ -6,9 +6,14 @@
 #ifndef CYG_QUANT_HISTOGRAM_H
 #define CYG_QUANT_HISTOGRAM_H
 
+#include "base/pool.h"
 #include "quant/quant.h"
 
 enum { CYG_HISTOGRAM_HALF = 2048, CYG_HISTOGRAM_BINS = 2 * CYG_HISTOGRAM_HALF };
+
+typedef struct cyg_span {
+    double lo, hi; /* lo <= 0 <= hi */
+} cyg_span;
 
 /* Bin b counts the elements in [b - HALF, b - HALF + 1) times 2^exponent. Zeros are counted apart:
  * every scale stores them exactly. */
@@ -16,11 +21,8 @@ typedef struct cyg_histogram {
     uint64_t *bins; /* [CYG_HISTOGRAM_BINS] */
     uint64_t zeros, others;
     int exponent;
+    cyg_span start; /* methods.c: the method's range, once it is known */
 } cyg_histogram;
-
-typedef struct cyg_span {
-    double lo, hi; /* lo <= 0 <= hi */
-} cyg_span;
 
 /* Bins in the arena, empty. */
 bool cyg_histogram_init(cyg_histogram *h, cyg_arena *arena);
@@ -29,6 +31,8 @@ void cyg_histogram_widen(cyg_histogram *h, double reach);
 /* count rows of `width` elements, `stride` apart, all inside what there is room for. */
 void cyg_histogram_add(cyg_histogram *h, const float *x, int64_t count, int64_t width,
                        int64_t stride);
+/* The same of count elements without gaps, shared by threads. */
+void cyg_histogram_add_all(cyg_histogram *h, cyg_pool *pool, const float *x, int64_t count);
 /* Moves the counts of `from` over; it is empty afterwards. */
 void cyg_histogram_take(cyg_histogram *h, cyg_histogram *from);
 

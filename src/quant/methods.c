@@ -44,15 +44,16 @@ static cyg_span widened(const cyg_histogram *h, cyg_span start, cyg_span all)
     return best;
 }
 
-static cyg_span choose(const cyg_scheme *s, const cyg_histogram *h, cyg_span all, bool symmetric,
+static cyg_span choose(const cyg_scheme *s, cyg_histogram *h, cyg_span all, bool symmetric,
                        bool widen)
 {
-    const cyg_span start = cyg_histogram_range(h, s->options->method, all, symmetric);
+    if (!widen)
+        h->start = cyg_histogram_range(h, s->options->method, all, symmetric);
     if (symmetric) {
         all.hi = -all.lo > all.hi ? -all.lo : all.hi;
         all.lo = -all.hi;
     }
-    return widen && h->others > 0 ? widened(h, start, all) : start;
+    return widen && h->others > 0 ? widened(h, h->start, all) : h->start;
 }
 
 static cyg_span head_extremes(const cyg_observed *o, int64_t head)
@@ -145,21 +146,36 @@ static double reach_of(cyg_span all)
     return -all.lo > all.hi ? -all.lo : all.hi;
 }
 
-void cyg_quant_methods_observe(cyg_observed *o, const float *x, int64_t count)
+typedef struct observing {
+    cyg_observed *o;
+    const float *x;
+    int64_t count;
+} observing;
+
+static void observe_heads(void *arg, unsigned worker, int64_t begin, int64_t end)
+{
+    const observing *job = arg;
+    const cyg_observed *o = job->o;
+    (void)worker;
+    for (int64_t head = begin; head < end; head++) {
+        cyg_histogram_widen(&o->histograms[head], reach_of(head_extremes(o, head)));
+        cyg_histogram_add(&o->histograms[head], job->x + head * o->head_width,
+                          job->count / o->channels, o->head_width, o->channels);
+    }
+}
+
+void cyg_quant_methods_observe(cyg_observed *o, cyg_pool *pool, const float *x, int64_t count)
 {
     if (o->histograms == NULL)
         return;
     if (o->head_width == 0) {
         const cyg_span all = {(double)o->lo, (double)o->hi};
         cyg_histogram_widen(o->histograms, reach_of(all));
-        cyg_histogram_add(o->histograms, x, 1, count, count);
+        cyg_histogram_add_all(o->histograms, pool, x, count);
         return;
     }
-    for (int64_t head = 0; head < o->channels / o->head_width; head++) {
-        cyg_histogram_widen(&o->histograms[head], reach_of(head_extremes(o, head)));
-        cyg_histogram_add(&o->histograms[head], x + head * o->head_width, count / o->channels,
-                          o->head_width, o->channels);
-    }
+    observing job = {o, x, count};
+    cyg_pool_for(pool, o->channels / o->head_width, 1, observe_heads, &job);
 }
 
 cyg_status cyg_quant_methods_resample(cyg_scheme *s, cyg_value_id v, const cyg_rows *rows)
@@ -169,22 +185,49 @@ cyg_status cyg_quant_methods_resample(cyg_scheme *s, cyg_value_id v, const cyg_r
         return CYG_OK;
     if (!cyg_histogram_init(o->histograms, s->arena))
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
-    cyg_quant_methods_observe(o, rows->data, rows->count * rows->taps);
+    cyg_quant_methods_observe(o, s->ctx->pool, rows->data, rows->count * rows->taps);
     return CYG_OK;
 }
 
-void cyg_quant_methods_apply(cyg_scheme *s)
+typedef struct narrowing {
+    const cyg_scheme *s;
+    const uint32_t *classes;
+    bool widen;
+} narrowing;
+
+static void narrow_some(void *arg, unsigned worker, int64_t begin, int64_t end)
 {
+    const narrowing *job = arg;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++)
+        narrow(job->s, job->classes[i], job->widen);
+}
+
+/* Classes have no member in common: threads share them. */
+static void narrow_all(const cyg_scheme *s, const uint32_t *classes, uint32_t count, bool widen)
+{
+    narrowing job = {s, classes, widen};
+    cyg_pool_for(s->ctx->pool, count, 1, narrow_some, &job);
+}
+
+cyg_status cyg_quant_methods_apply(cyg_scheme *s)
+{
+    uint32_t *classes = CYG_NEW_ARRAY(s->arena, uint32_t, s->value_count + 1), count = 0;
+    if (classes == NULL)
+        return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     for (uint32_t v = 0; v < s->value_count; v++) {
         s->observed[v].least = s->observed[v].lo;
         s->observed[v].most = s->observed[v].hi;
+        if (s->class_of[v] == v)
+            classes[count++] = v;
     }
-    for (uint32_t v = 0; s->options->method != CYG_RANGE_MINMAX && v < s->value_count; v++)
-        narrow(s, v, false);
+    if (s->options->method != CYG_RANGE_MINMAX)
+        narrow_all(s, classes, count, false);
+    return CYG_OK;
 }
 
-void cyg_quant_methods_widen(cyg_scheme *s, uint32_t class)
+void cyg_quant_methods_widen(const cyg_scheme *s, const uint32_t *classes, uint32_t count)
 {
     if (s->options->method != CYG_RANGE_MINMAX)
-        narrow(s, class, true);
+        narrow_all(s, classes, count, true);
 }

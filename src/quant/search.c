@@ -232,8 +232,10 @@ static cyg_status find_classes(range_searches *all)
 {
     cyg_scheme *s = all->s;
     cyg_node_id *ids = CYG_NEW_ARRAY(all->scratch, cyg_node_id, s->g->order_count + 1);
+    uint32_t *unjudged = CYG_NEW_ARRAY(all->scratch, uint32_t, s->value_count + 1),
+             unjudged_count = 0;
     all->list = CYG_NEW_ARRAY(all->scratch, range_search, s->value_count + 1);
-    if (ids == NULL || all->list == NULL)
+    if (ids == NULL || unjudged == NULL || all->list == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     for (uint32_t v = 0; v < s->value_count; v++) {
         if (s->class_of[v] != v)
@@ -242,8 +244,9 @@ static cyg_status find_classes(range_searches *all)
         if (count > 0)
             CYG_DO(add_class(all, v, ids, count));
         else
-            cyg_quant_methods_widen(s, v);
+            unjudged[unjudged_count++] = v;
     }
+    cyg_quant_methods_widen(s, unjudged, unjudged_count);
     const int64_t threads = cyg_pool_threads(s->ctx->pool);
     all->off = CYG_NEW_ARRAY(all->scratch, float, threads *ROWS * all->most_taps + 1);
     all->result = CYG_NEW_ARRAY(all->scratch, float, threads *ROWS *JUDGED_OUTPUTS);
