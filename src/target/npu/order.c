@@ -197,17 +197,15 @@ static bool begins(const order_walk *w, uint32_t u, int64_t capacity, int64_t *m
     return true;
 }
 
-/* The tasks that go on with what u leaves in tile buffers, and those that go on with theirs: what
+/* The first task that goes on with what u leaves in tile buffers, and the first behind that: what
  * they begin must fit too, or tiles pile up in front of a task that never gets its memory. */
-static bool goers_fit(const order_walk *w, uint32_t u, int64_t capacity, int64_t *more, int depth)
+static bool goer_fits(const order_walk *w, uint32_t u, int64_t capacity, int64_t *more, int depth)
 {
     for (uint32_t i = w->depend->succ_at[u]; i < w->depend->succ_at[u + 1]; i++) {
         const uint32_t s = w->depend->succs[i];
-        if (!w->load->goes_on[s] || step_of(w, s) != step_of(w, u))
-            continue;
-        if (!begins(w, s, capacity, more) ||
-            (depth > 1 && !goers_fit(w, s, capacity, more, depth - 1)))
-            return false;
+        if (w->load->goes_on[s] && step_of(w, s) == step_of(w, u))
+            return begins(w, s, capacity, more) &&
+                   (depth == 1 || goer_fits(w, s, capacity, more, depth - 1));
     }
     return true;
 }
@@ -223,7 +221,7 @@ static bool may_by_memory(const order_walk *w, uint32_t u)
     if (!begins(w, u, capacity, &more))
         return false;
     return w->load->is_load[u] || w->load->goes_on[u] || more == 0 ||
-           goers_fit(w, u, capacity, &more, CHAIN);
+           goer_fits(w, u, capacity, &more, CHAIN);
 }
 
 static void allocate(order_walk *w, uint32_t u)
