@@ -2,6 +2,7 @@
  * runtime's tensors are the integer interpreter's, byte by byte. */
 #include "e2e.h"
 
+#include <math.h>
 #include <sys/stat.h>
 
 static e2e_result result;
@@ -116,6 +117,18 @@ static void build_and_run(void **state)
                "build --config build.json --output_dir s --quant.input_sample_dir samples");
     e2e_expect(&result, 0);
     assert_non_null(strstr(result.out, "2 samples · "));
+    /* Without the long table the float side is what calibration kept. */
+    assert_int_equal(check_folder("s/quant/debug/io/float"), 2);
+    size_t other;
+    char *a = fixture_read(e2e_path("s/quant/debug/io/float/logits.npy"), &size),
+         *b = fixture_read(e2e_path("d/quant/debug/io/float/logits.npy"), &other);
+    assert_int_equal(size, other);
+    const float *x = (const float *)(void *)(a + size) - E2E_CLASSES,
+                *y = (const float *)(void *)(b + size) - E2E_CLASSES;
+    for (int i = 0; i < E2E_CLASSES; i++) /* norms were equalised for the second */
+        assert_true(fabsf(x[i] - y[i]) < 1e-4f);
+    free(a);
+    free(b);
     e2e_cygnet(&result, (e2e_how){0},
                "build --config build.json --output_dir no --quant.input_sample_dir short");
     e2e_expect_error(&result, 4,
