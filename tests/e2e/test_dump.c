@@ -123,10 +123,10 @@ static void build_and_run(void **state)
     char *a = fixture_read(e2e_path("s/quant/debug/io/float/logits.npy"), &size),
          *b = fixture_read(e2e_path("d/quant/debug/io/float/logits.npy"), &other);
     assert_int_equal(size, other);
-    const float *x = (const float *)(void *)(a + size) - E2E_CLASSES,
-                *y = (const float *)(void *)(b + size) - E2E_CLASSES;
+    const float *first = (const float *)(void *)(a + size) - E2E_CLASSES,
+                *second = (const float *)(void *)(b + size) - E2E_CLASSES;
     for (int i = 0; i < E2E_CLASSES; i++) /* norms were equalised for the second */
-        assert_true(fabsf(x[i] - y[i]) < 1e-4f);
+        assert_true(fabsf(first[i] - second[i]) < 1e-4f);
     free(a);
     free(b);
     e2e_cygnet(&result, (e2e_how){0},
