@@ -191,6 +191,44 @@ static cyg_status fill_constants(cyg_build *b, const cyg_graph *file, const char
     return CYG_OK;
 }
 
+/* What was written down for stages that do not run here. */
+static void add_idle(const cyg_config_message *message, const void *config, const char *prefix,
+                     cyg_strbuf *out)
+{
+    for (size_t i = 0; i < message->count; i++) {
+        const cyg_config_field *field = &message->fields[i];
+        const bool set = field->type.kind == CYG_VALUE_SUBS
+                             ? cyg_config_item_count(field, config) > 0
+                             : cyg_config_mark_const(field, config)->origin != CYG_CONFIG_DEFAULT;
+        if (set && field->type.kind != CYG_VALUE_SUB)
+            cyg_strbuf_printf(out, "%s%s%s", out->len > 0 ? ", " : "", prefix, field->name);
+    }
+}
+
+static void warn_of_idle(cyg_build *b)
+{
+    const cyg_config_build *c = &b->config;
+    cyg_strbuf text = {0};
+    add_idle(&cyg_config_message_quant, &c->quant, "quant.", &text);
+    add_idle(&cyg_config_message_onnx_opt, &c->onnx_opt, "onnx_opt.", &text);
+    const struct list {
+        size_t count;
+        const char *name;
+    } lists[] = {{c->input_processors.count, "input_processors"},
+                 {c->output_processors.count, "output_processors"},
+                 {c->const_processors.count, "const_processors"},
+                 {c->op_processors.count, "op_processors"},
+                 {c->quant_op_processors.count, "quant_op_processors"}};
+    for (size_t i = 0; i < CYG_COUNT(lists); i++)
+        if (lists[i].count > 0)
+            cyg_strbuf_printf(&text, "%s%s", text.len > 0 ? ", " : "", lists[i].name);
+    if (text.len > 0 && !text.failed)
+        cyg_warn(&b->app->ctx,
+                 "no effect with model_type QuantAxModel, where the back end alone runs: %s",
+                 text.data);
+    cyg_strbuf_deinit(&text);
+}
+
 cyg_status cyg_build_read_back(cyg_build *b)
 {
     cyg_ctx *ctx = &b->app->ctx;
@@ -198,6 +236,7 @@ cyg_status cyg_build_read_back(cyg_build *b)
     char nodes[32];
     cyg_graph *file = NULL;
     cyg_build_begin(b);
+    warn_of_idle(b);
     CYG_DO(cyg_build_hash_file(b, "model", path));
     CYG_DO(cyg_onnx_import(ctx, path, NULL, &file, &b->source.info));
     const char *text = cyg_graph_meta(file, graph_key), *list = cyg_graph_meta(file, constants_key),

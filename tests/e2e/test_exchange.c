@@ -108,7 +108,14 @@ static void back_end_alone(void **state)
                    i == 2 ? " --compiler.static_batch_sizes 1 2" : "");
         e2e_expect(&result, 0);
         expect_same_files("q/compiled.cyg", "back/compiled.cyg");
+        assert_null(strstr(result.err, "no effect"));
     }
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --model_type QuantAxModel --input q/quant/quant_axmodel.onnx --output_dir "
+               "back --target_hardware CPU --quant.calibration_method MSE --quant.correct_bias 0");
+    e2e_expect(&result, 0);
+    assert_non_null(
+        strstr(result.err, "back end alone runs: quant.calibration_method, quant.correct_bias"));
 }
 
 /* A quantised file that was touched is no witness of its own graph any more. */
