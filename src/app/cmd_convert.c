@@ -273,7 +273,7 @@ cyg_status cyg_cmd_convert(cyg_app *app, int argc, const char *const *argv)
     const cyg_value_type in = {.kind = CYG_VALUE_IN_PATH}, out = {.kind = CYG_VALUE_OUT_PATH};
     const cyg_value_type yes = {.kind = CYG_VALUE_BOOL};
     const cyg_value_type text = {.kind = CYG_VALUE_STRING};
-    const cyg_value_type opset = {.kind = CYG_VALUE_INT, .valid = "13..20"};
+    const cyg_value_type opset = {.kind = CYG_VALUE_INT, .valid = "13..21"};
     const cyg_flag flags[] = {
         {"output", 'o', false, out, &job.output, NULL, NULL, NULL, "the ONNX file to write", NULL},
         {"opset", 0, false, opset, &job.opset, NULL, "17", NULL, "of the ONNX file, 13 to 21",

@@ -237,7 +237,7 @@ cyg_status cyg_cmd_simplify(cyg_app *app, int argc, const char *const *argv)
     simplify_job job = {.app = app};
     cyg_string_list words = {0};
     const cyg_value_type text = {.kind = CYG_VALUE_STRING}, yes_no = {.kind = CYG_VALUE_BOOL};
-    const cyg_value_type opset = {.kind = CYG_VALUE_INT, .valid = "13..20"};
+    const cyg_value_type opset = {.kind = CYG_VALUE_INT, .valid = "13..21"};
     const cyg_value_type size = {.kind = CYG_VALUE_INT, .valid = "1..65536"};
     const cyg_value_type share = {.kind = CYG_VALUE_FLOAT, .valid = "0..1"};
     const cyg_flag flags[] = {
