@@ -26,12 +26,13 @@ void cyg_quant_narrow(cyg_observed *o, double lo, double hi)
     o->hi = (double)o->most > hi ? (float)hi : o->most;
 }
 
-/* The range between the method's and the extremes with the least sum of fourth powers. */
+/* The range between the method's and the extremes with the least sum of fourth powers. A narrower
+ * one has to be better than the extremes by a margin. */
 static cyg_span widened(const cyg_histogram *h, cyg_span start, cyg_span all)
 {
-    cyg_span best = start;
-    double least = cyg_histogram_error(h, start, 4);
-    for (int quarter = 1; quarter <= 4; quarter++) {
+    cyg_span best = all;
+    double least = CYG_NARROW_MARGIN * cyg_histogram_error(h, all, 4);
+    for (int quarter = 3; quarter >= 0; quarter--) {
         const double way = quarter / 4.0;
         const cyg_span now = {start.lo + way * (all.lo - start.lo),
                               start.hi + way * (all.hi - start.hi)};

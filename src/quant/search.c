@@ -2,7 +2,7 @@
  * values: a narrower range rounds most of them more finely and saturates a few. What is minimised
  * is not the tensor's own error but its effect on the outputs of the linears and convolutions that
  * read it. The first half of the rows proposes a range, the second half decides between that, what
- * the calibration method started with, and the extremes.
+ * the calibration method started with (by a margin), and the extremes.
  *
  * It decides by the sum of the *squares* of the rows' errors. Saturation hits a few tokens hard,
  * and one of them is the class token, whose outliers are its own and which the result hangs on: on
@@ -163,25 +163,28 @@ static cyg_span propose(const range_search *r, cyg_span all)
     return best;
 }
 
-/* From the method's range to the best of it, of the extremes, of what was found and of what lies
- * half and a quarter of the way there. */
+/* The best of the extremes, of what was found from there and of what lies half and a quarter of the
+ * way; the method's range instead when that is better by a margin. */
 static void search(range_search *r)
 {
     const cyg_span all = r->all, found = propose(r, all), start = r->range;
     const bool clipped = start.lo > all.lo || start.hi < all.hi;
-    r->before = r->after = judge(r, start.lo, start.hi);
-    for (double way = 1.0; way >= 0.0; way = way > 0.3 ? way / 2 : way - 0.25) {
+    r->range = all;
+    r->after = r->before = judge(r, all.lo, all.hi);
+    for (double way = 1.0; way > 0.2; way /= 2) {
         const cyg_span now = {all.lo - way * (all.lo - found.lo),
                               all.hi - way * (all.hi - found.hi)};
-        if (!(now.lo > all.lo || now.hi < all.hi || clipped))
-            continue; /* where it started */
+        if (!(now.lo > all.lo || now.hi < all.hi))
+            continue;
         const double error = judge(r, now.lo, now.hi);
         if (error < r->after) {
             r->after = error;
             r->range = now;
         }
     }
-    r->found = r->after < r->before;
+    if (clipped)
+        r->before = judge(r, start.lo, start.hi);
+    r->found = clipped ? !(r->before < CYG_NARROW_MARGIN * r->after) : r->after < r->before;
 }
 
 /* What the class is to be stored in and, at least as wide, what it was seen to hold. */
@@ -278,7 +281,7 @@ cyg_status cyg_quant_search_ranges(cyg_scheme *s)
         for (uint32_t member = 0; r->found && member < s->value_count; member++)
             if (s->class_of[member] == r->class && s->observed[member].seen)
                 cyg_quant_narrow(&s->observed[member], r->range.lo, r->range.hi);
-        if (r->found)
+        if (r->found && r->after < r->before)
             cyg_quant_gains_add(s, "range", r->first_reader, r->before, r->after);
     }
     cyg_arena_deinit(&scratch);
