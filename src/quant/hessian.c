@@ -1,6 +1,6 @@
 /* Builds and factors the Hessian of hessian.h.
  *
- * H[i][j] = chain of fma over rows; to its diagonal one hundredth of its mean is added, so that
+ * H[i][j] = chain of fma over rows; to its diagonal a share of its mean is added, so that
  * directions that the sample never took are not believed to be free. L D L^T block column by block
  * column (left-looking): the block column less what the columns before it explain, one chain of fma
  * over ascending k; its diagonal block by plain loops in binary64; what lies below that times the
@@ -14,7 +14,6 @@
 #include "quant/params.h"
 
 enum { BLOCK = CYG_HESSIAN_BLOCK, DEPTH = 384, ROWS = 96, STRIP = 128, PANEL = CYG_F32_PANEL };
-static const double damping = 0.01;
 
 typedef struct factoring {
     const cyg_kernels *isa;
@@ -143,7 +142,7 @@ static void multiply(void *arg, unsigned worker, int64_t begin, int64_t end)
     }
 }
 
-static void damp(const factoring *f)
+static void damp(const factoring *f, double damping)
 {
     const cyg_hessian *h = f->h;
     double sum = 0.0;
@@ -264,7 +263,7 @@ static void decompose(factoring *f, cyg_pool *pool)
 }
 
 cyg_status cyg_hessian_make(cyg_ctx *ctx, const cyg_kernels *isa, const cyg_rows *r, int64_t rows,
-                            const cyg_quant *x, bool centred, cyg_arena *arena,
+                            const cyg_quant *x, bool centred, double damping, cyg_arena *arena,
                             cyg_hessian *out_hessian)
 {
     cyg_hessian *h = out_hessian;
@@ -284,7 +283,7 @@ cyg_status cyg_hessian_make(cyg_ctx *ctx, const cyg_kernels *isa, const cyg_rows
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for second-order rounding of %lld taps",
                         (long long)r->taps);
     cyg_pool_for(ctx->pool, size / BLOCK, 1, multiply, &f);
-    damp(&f);
+    damp(&f, damping);
     decompose(&f, ctx->pool);
     return CYG_OK;
 }

@@ -21,9 +21,10 @@ typedef struct cyg_hessian {
 } cyg_hessian;
 
 /* From the first `rows` rows of r, stored with x; centred: around their mean, which a bias takes
- * care of. Results and scratch lie in arena. */
+ * care of; damping: the share of the mean diagonal that is added to all of it. Results and scratch
+ * lie in arena. */
 cyg_status cyg_hessian_make(cyg_ctx *ctx, const cyg_kernels *isa, const cyg_rows *r, int64_t rows,
-                            const cyg_quant *x, bool centred, cyg_arena *arena,
+                            const cyg_quant *x, bool centred, double damping, cyg_arena *arena,
                             cyg_hessian *out_hessian) CYG_MUST_USE;
 
 #endif

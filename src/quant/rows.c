@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-    MOST_ROWS = 1024,
+    MOST_ROWS = 1024, /* twice as many, in twice the budget, of 16-bit inputs */
     LEAST_ROWS = 64,
     BUDGET_BYTES = 64 << 20,
     SHIFT = 61, /* from sample to sample; coprime to the usual counts of tokens */
@@ -26,10 +26,27 @@ static bool measure(const cyg_scheme *s, cyg_node_id id, int64_t *positions, int
     return *taps > 0 && *positions > 0;
 }
 
+/* Weights that meet 16-bit inputs make all of their layer's error: they are rounded with more care.
+ */
+static bool reads_wide(const cyg_scheme *s, cyg_node_id id)
+{
+    return cyg_quant_demand(s, cyg_nod(s->g, id), 0) == CYG_STORE_S16;
+}
+
+/* Rows of a sample for layers with 16-bit inputs, or for the others, which have all_taps taps. */
+static int64_t rows_each(bool wide, int64_t all_taps, size_t samples)
+{
+    const int64_t most = wide ? 2 * MOST_ROWS : MOST_ROWS,
+                  budget = wide ? 2 * BUDGET_BYTES : BUDGET_BYTES;
+    int64_t wanted = all_taps > 0 ? budget / ((int64_t)sizeof(float) * all_taps) : most;
+    wanted = wanted > most ? most : wanted < LEAST_ROWS ? LEAST_ROWS : wanted;
+    return (wanted + (int64_t)samples - 1) / (int64_t)samples;
+}
+
 cyg_status cyg_quant_rows_prepare(cyg_scheme *s, size_t samples)
 {
     const cyg_graph *g = s->g;
-    int64_t positions, taps, all_taps = 0;
+    int64_t positions, taps, all_taps[2] = {0};
     s->rows = cyg_arena_calloc(s->arena, (size_t)g->node_count + 1, sizeof *s->rows);
     s->row_reader = CYG_NEW_ARRAY(s->arena, cyg_node_id, g->value_count + 1);
     if (s->rows == NULL || s->row_reader == NULL)
@@ -38,16 +55,14 @@ cyg_status cyg_quant_rows_prepare(cyg_scheme *s, size_t samples)
         s->row_reader[v] = CYG_NO_NODE;
     for (uint32_t i = 0; i < g->order_count; i++)
         if (measure(s, g->order[i], &positions, &taps))
-            all_taps += taps;
-    if (all_taps == 0)
-        return CYG_OK;
-    int64_t wanted = BUDGET_BYTES / ((int64_t)sizeof(float) * all_taps);
-    wanted = wanted > MOST_ROWS ? MOST_ROWS : wanted < LEAST_ROWS ? LEAST_ROWS : wanted;
-    const int64_t each = (wanted + (int64_t)samples - 1) / (int64_t)samples;
+            all_taps[reads_wide(s, g->order[i])] += taps;
+    const int64_t rows[2] = {rows_each(false, all_taps[0], samples),
+                             rows_each(true, all_taps[1], samples)};
     for (uint32_t i = 0; i < g->order_count; i++) {
         const cyg_node_id id = g->order[i];
         if (!measure(s, id, &positions, &taps))
             continue;
+        const int64_t each = rows[reads_wide(s, id)];
         cyg_rows *r = &s->rows[id.i];
         const cyg_value_id x = cyg_nod(g, id)->in[0];
         *r = (cyg_rows){.taps = taps, .each = each < positions ? each : positions};
