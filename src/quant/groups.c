@@ -15,6 +15,7 @@ static const float shares[SHARES] = {1.0f, 0.9f, 0.8f, 0.7f};
 static const double least_energy = 0.01; /* of the mean: rows have hardly seen such a tap */
 
 typedef struct search {
+    const cyg_kernels *isa;
     const float *weights, *energy; /* [channels][taps], [taps] */
     int64_t channels, taps, groups;
     float *scales;
@@ -45,19 +46,6 @@ cyg_status cyg_quant_choose_s4(cyg_scheme *s)
     return CYG_OK;
 }
 
-static float group_error(const float *w, const float *energy, int64_t count, float step)
-{
-    float sum = 0.0f;
-    for (int64_t k = 0; k < count; k++) {
-        float q = w[k] / step;
-        q = q > (float)CYG_GROUP_LEAST ? q : (float)CYG_GROUP_LEAST;
-        q = q < (float)CYG_GROUP_MOST ? q : (float)CYG_GROUP_MOST;
-        const float off = w[k] - step * ((q + 12582912.0f) - 12582912.0f);
-        sum += energy[k] * off * off;
-    }
-    return sum;
-}
-
 static float widest(const float *w, int64_t count)
 {
     float most = 0.0f;
@@ -79,15 +67,17 @@ static double choose(const search *r, const float *w, float scale, uint8_t *out)
         const float need = widest(w + k, count) / ((float)CYG_GROUP_MOST * scale);
         const int top = need < (float)CYG_GROUP_MULTIPLIERS ? (int)need + 1 : CYG_GROUP_MULTIPLIERS,
                   bottom = need < 30.0f ? (int)(need * 0.5f) : CYG_GROUP_MULTIPLIERS;
-        float least = INFINITY;
+        double least = INFINITY;
         for (int m = top; m >= 1 && (m >= bottom || m == top); m--) {
-            const float error = group_error(w + k, r->energy + k, count, scale * (float)m);
+            const float step = scale * (float)m;
+            const cyg_f32_grid grid = {step, 1.0f / step, CYG_GROUP_LEAST, CYG_GROUP_MOST};
+            const double error = r->isa->f32_round_error(&grid, count, w + k, r->energy + k);
             if (error < least) {
                 least = error;
                 out[g] = (uint8_t)m;
             }
         }
-        sum += (double)least;
+        sum += least;
     }
     return sum;
 }
@@ -143,7 +133,8 @@ cyg_status cyg_quant_groups(cyg_scheme *s, cyg_node_id id, const cyg_quant *x, c
 {
     cyg_arena *keep = &s->g->arena, scratch;
     cyg_arena_init(&scratch);
-    search r = {.weights = weights,
+    search r = {.isa = s->isa,
+                .weights = weights,
                 .channels = channels,
                 .taps = taps,
                 .groups = (taps + CYG_GROUP_TAPS - 1) / CYG_GROUP_TAPS};
