@@ -6,7 +6,7 @@
 
 /* A calibration method's range takes the place of one that was searched from the extremes only when
  * its error is less than this share: 32 pictures hardly show what clipping costs on others. */
-#define CYG_NARROW_MARGIN 0.8
+#define CYG_NARROW_MARGIN 0.7
 
 /* Room for the gains, and kernels; the corrections below add those that they keep to s->gains. */
 cyg_status cyg_quant_gains_prepare(cyg_scheme *s) CYG_MUST_USE;

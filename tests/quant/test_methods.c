@@ -229,12 +229,45 @@ static void test_model(void **unused)
     cyg_graph_destroy(plain);
 }
 
+/* A method's clip that hardly helps on the samples leaves no trace behind a search. */
+static void test_searched(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    static tiny_samples samples;
+    tiny_samples_init(&samples);
+    cyg_graph *plain = NULL;
+    for (cyg_range_method m = CYG_RANGE_MINMAX; m <= CYG_RANGE_KL; m++) {
+        cyg_quant_options options = tiny_options(true);
+        cyg_quant_report report;
+        cyg_ctx_init(&ctx);
+        options.method = m;
+        options.search_ranges = true;
+        cyg_graph *g = tiny_graph();
+        OK(&ctx, cyg_quantise(&ctx, g, &samples.source, &options, &report));
+        if (m == CYG_RANGE_MINMAX) {
+            plain = g;
+            continue;
+        }
+        const char *const names[] = {"qkv", "h"};
+        for (size_t i = 0; i < CYG_COUNT(names); i++) {
+            const cyg_quant *q = &value_named(g, names[i])->quant,
+                            *were = &value_named(plain, names[i])->quant;
+            assert_int_equal(q->count, were->count);
+            assert_memory_equal(q->scales, were->scales, q->count * sizeof *q->scales);
+        }
+        cyg_graph_destroy(g);
+    }
+    cyg_graph_destroy(plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order),      cmocka_unit_test(test_percentile),
         cmocka_unit_test(test_mse),        cmocka_unit_test(test_kl),
         cmocka_unit_test(test_degenerate), cmocka_unit_test(test_model),
+        cmocka_unit_test(test_searched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
