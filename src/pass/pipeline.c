@@ -235,13 +235,21 @@ static cyg_status find_culprit(cyg_ctx *ctx, const cyg_graph *original,
     return status;
 }
 
-static cyg_status check_dump_name(cyg_ctx *ctx, const char *name)
+static cyg_status check_dump_name(cyg_ctx *ctx, const cyg_optimise_options *options)
 {
-    const char *names[CYG_COUNT(passes)];
+    const char *const name = options->dump_after, *names[CYG_COUNT(passes)];
+    if (name == NULL)
+        return CYG_OK;
     for (size_t i = 0; i < CYG_COUNT(passes); i++) {
         names[i] = passes[i].name;
-        if (name == NULL || strcmp(name, names[i]) == 0)
-            return CYG_OK;
+        if (strcmp(name, names[i]) != 0)
+            continue;
+        if (is_skipped(options, (unsigned char)i))
+            return CYG_FAIL(ctx, CYG_E_USAGE, "pass %s does not run %s: nothing to dump after it",
+                            name,
+                            options->channels_first ? "for a graph that keeps the layouts of ONNX"
+                                                    : "for a graph that is quantised");
+        return CYG_OK;
     }
     const int near = cyg_nearest_name(name, names, CYG_COUNT(passes));
     return CYG_FAIL(ctx, CYG_E_USAGE, "no pass is called %s%s%s%s", name,
@@ -274,7 +282,7 @@ cyg_status cyg_optimise(cyg_ctx *ctx, cyg_graph *g, const cyg_optimise_options *
     cyg_difference difference = {0};
     cyg_status status = CYG_OK;
     *out_report = (cyg_optimise_report){.nodes_before = live_nodes(g)};
-    CYG_DO(check_dump_name(ctx, options->dump_after));
+    CYG_DO(check_dump_name(ctx, options));
     if (options->verify_numerics) {
         g->alone = false;
         original = cyg_graph_clone(g);

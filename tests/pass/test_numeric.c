@@ -483,6 +483,24 @@ static void test_unknown_dump_is_an_error(void **state)
     cyg_graph_destroy(g);
 }
 
+static void test_dump_after_a_pass_that_does_not_run_is_an_error(void **state)
+{
+    (void)state;
+    static cyg_ctx ctx;
+    cyg_optimise_report report;
+    cyg_graph *g = parse(
+        &ctx, "graph \"g\" opset 18\ninput %x: f32[2]\n%y: f32[2] = relu(%x) \"r\"\noutput %y\n");
+    cyg_optimise_options options = {
+        .fuse = true, .channels_first = true, .dump_after = "channels_last", .dump_path = "unused"};
+    assert_int_equal(cyg_optimise(&ctx, g, &options, &report), CYG_E_USAGE);
+    assert_true(ctx_says(&ctx, "channels_last does not run"));
+    options.channels_first = false;
+    options.dump_after = "branches";
+    assert_int_equal(cyg_optimise(&ctx, g, &options, &report), CYG_E_USAGE);
+    assert_true(ctx_says(&ctx, "branches does not run"));
+    cyg_graph_destroy(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +517,7 @@ int main(void)
         cmocka_unit_test(test_deterministic_and_stable),
         cmocka_unit_test_setup_teardown(test_dump_after, setup_scratch, teardown_scratch),
         cmocka_unit_test(test_unknown_dump_is_an_error),
+        cmocka_unit_test(test_dump_after_a_pass_that_does_not_run_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
