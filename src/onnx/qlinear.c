@@ -158,20 +158,21 @@ static cyg_status repeat(const cyg_onnx_call *call, const char *name, const cyg_
     return define(call, name, of->type, 1, &count, data, (size_t)count * size);
 }
 
-static cyg_status value_of(const cyg_onnx_call *call, const char *name, const cyg_value **out_v)
+/* A copy, of no type where the name is absent: looking up another name may move the values. */
+static cyg_status value_of(const cyg_onnx_call *call, const char *name, cyg_value *out_v)
 {
     cyg_value_id v = CYG_NO_VALUE;
-    *out_v = NULL;
+    *out_v = (cyg_value){.type = CYG_TYPE_NONE};
     if (is_given(name))
         CYG_DO(cyg_onnx_scope_use(call->imp, call->scope, name, call->label, &v));
     if (!cyg_value_is_none(v))
-        *out_v = cyg_val(call->imp->graph, v);
+        *out_v = *cyg_val(call->imp->graph, v);
     return CYG_OK;
 }
 
 static int64_t count_of(const cyg_value *v)
 {
-    return v != NULL && v->is_const ? cyg_value_elements(v) : -1;
+    return v->is_const ? cyg_value_elements(v) : -1;
 }
 
 /* ---- DequantizeLinear ---- */
@@ -192,9 +193,9 @@ static int64_t axis_of(const rewriting *r, uint32_t i)
 static cyg_status scale_of_one(rewriting *r, uint32_t i)
 {
     const float one = 1.0f;
-    const cyg_value *zero;
+    cyg_value zero;
     CYG_DO(value_of(r->call, r->operands[i].zero, &zero));
-    const int64_t count = count_of(zero) > 1 ? count_of(zero) : 1;
+    const int64_t count = count_of(&zero) > 1 ? count_of(&zero) : 1;
     r->operands[i].scale = made_up(r->call, "scale", i);
     const cyg_value like = {.type = CYG_TYPE_F32, .data = &one};
     return count == 1 ? define(r->call, r->operands[i].scale, CYG_TYPE_F32, 0, NULL, &one, 4)
@@ -204,17 +205,17 @@ static cyg_status scale_of_one(rewriting *r, uint32_t i)
 /* As many zero points as scales, and the other way round. */
 static cyg_status pair_up(rewriting *r, operand *o, uint32_t i)
 {
-    const cyg_value *scale, *zero;
+    cyg_value scale, zero;
     CYG_DO(value_of(r->call, o->scale, &scale));
     CYG_DO(value_of(r->call, o->zero, &zero));
-    const int64_t scales = count_of(scale), zeros = count_of(zero);
+    const int64_t scales = count_of(&scale), zeros = count_of(&zero);
     if (scales > 1 && zeros == 1) {
         o->zero = made_up(r->call, "zero", i);
-        return repeat(r->call, o->zero, zero, scales);
+        return repeat(r->call, o->zero, &zero, scales);
     }
     if (zeros > 1 && scales == 1) {
         o->scale = made_up(r->call, "scale", i);
-        return repeat(r->call, o->scale, scale, zeros);
+        return repeat(r->call, o->scale, &scale, zeros);
     }
     return CYG_OK;
 }
@@ -226,10 +227,10 @@ static cyg_status dequantise(rewriting *r, uint32_t i)
         CYG_DO(scale_of_one(r, i));
     CYG_DO(pair_up(r, o, i));
     const char *in[] = {o->name, o->scale, o->zero};
-    const cyg_value *scale;
+    cyg_value scale;
     o->name = made_up(r->call, "x", i);
     CYG_DO(value_of(r->call, o->scale, &scale));
-    return scale != NULL && count_of(scale) != 1 && scale->rank != 0
+    return count_of(&scale) != 1 && scale.rank != 0
                ? emit_int(r->call, "DequantizeLinear", in, 3, o->name, "axis", axis_of(r, i))
                : emit(r->call, "DequantizeLinear", in, 3, o->name);
 }
@@ -237,7 +238,7 @@ static cyg_status dequantise(rewriting *r, uint32_t i)
 /* The product of the scales of operands 0 and 1 and alpha, under a name. */
 static cyg_status scale_product(const rewriting *r, const char **out_name, int64_t *out_count)
 {
-    const cyg_value *a, *b;
+    cyg_value a, b;
     const cyg_onnx_attr *alpha = cyg_onnx_call_attr(r->call, "alpha");
     const double factor =
         alpha != NULL && strcmp(r->row->plain, "Gemm") == 0 ? (double)alpha->f : 1;
@@ -245,16 +246,15 @@ static cyg_status scale_product(const rewriting *r, const char **out_name, int64
     CYG_DO(value_of(r->call, r->operands[1].scale, &b));
     *out_name = made_up(r->call, "bias_scale", 0);
     *out_count = 1;
-    if (a == NULL || b == NULL || a->type != CYG_TYPE_F32 || b->type != CYG_TYPE_F32 ||
-        count_of(a) != 1 || count_of(b) < 1)
+    if (a.type != CYG_TYPE_F32 || b.type != CYG_TYPE_F32 || count_of(&a) != 1 || count_of(&b) < 1)
         return cyg_onnx_call_refuse(r->call, "a bias whose scales are no constants");
-    const int64_t count = count_of(b);
+    const int64_t count = count_of(&b);
     float *product = CYG_NEW_ARRAY(&r->call->imp->scratch, float, count);
     if (product == NULL)
         return CYG_ONNX_NOMEM(r->call->imp);
     for (int64_t i = 0; i < count; i++)
         product[i] =
-            (float)((double)*(const float *)a->data * (double)((const float *)b->data)[i] * factor);
+            (float)((double)*(const float *)a.data * (double)((const float *)b.data)[i] * factor);
     *out_count = count;
     return define(r->call, *out_name, CYG_TYPE_F32, count > 1, &count, product,
                   (size_t)count * sizeof *product);

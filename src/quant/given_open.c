@@ -244,16 +244,18 @@ static cyg_status close_result(cyg_given *s, cyg_node_id id, cyg_type type, unsi
 static cyg_status close_node(cyg_given *s, cyg_node_id id, const cyg_asked *asked,
                              unsigned *out_bits)
 {
-    const cyg_node *n = cyg_nod(s->g, id);
-    const bool integer = asked->data != CYG_TYPE_NONE && asked->data != CYG_TYPE_F32;
+    /* No pointer to the node: adding pairs may move it. */
+    const bool integer = asked->data != CYG_TYPE_NONE && asked->data != CYG_TYPE_F32,
+               weighted = is_weighted(cyg_nod(s->g, id)),
+               move = cyg_quant_is_move(cyg_nod(s->g, id));
     if (asked->data == CYG_TYPE_F32) {
         s->floating[id.i] = true;
         *out_bits |= CYG_FLOAT_AS_ASKED;
     }
     CYG_DO(integer || asked->value != CYG_TYPE_NONE ? close_operands(s, id, asked, out_bits)
                                                     : CYG_OK);
-    if (is_weighted(n)) {
-        const bool open = cyg_val(s->g, n->in[1])->quant.type == CYG_TYPE_NONE;
+    if (weighted) {
+        const bool open = cyg_val(s->g, cyg_nod(s->g, id)->in[1])->quant.type == CYG_TYPE_NONE;
         const cyg_type type = asked->weight != CYG_TYPE_NONE ? asked->weight
                               : integer                      ? CYG_TYPE_S8
                                                              : CYG_TYPE_NONE;
@@ -265,9 +267,7 @@ static cyg_status close_node(cyg_given *s, cyg_node_id id, const cyg_asked *aske
     if (asked->output != CYG_TYPE_NONE && asked->output != CYG_TYPE_F32)
         return close_result(s, id, asked->output, out_bits);
     unsigned ignored = 0; /* an operator that cannot write floats needs a form for its result too */
-    return integer && !is_weighted(n) && !cyg_quant_is_move(n)
-               ? close_result(s, id, asked->data, &ignored)
-               : CYG_OK;
+    return integer && !weighted && !move ? close_result(s, id, asked->data, &ignored) : CYG_OK;
 }
 
 static cyg_status close_asked(cyg_given *s, const cyg_asked *asked)
