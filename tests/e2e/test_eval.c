@@ -118,8 +118,8 @@ static void video(void **state)
         "\"YUV420SP\", \"csc_mode\": \"FullRange\"",
         "\"YVU420SP\", \"csc_mode\": \"LimitedRange\", \"csc_standard\": \"BT709\"",
         "\"YUYV422\", \"csc_mode\": \"LimitedRange\", \"src_dtype\": \"U8\"",
-        "\"UYVY422\", \"csc_mode\": \"Matrix\", \"csc_mat\": [1, 0, 1.402, -0.7038, 1, -0.3441, "
-        "-0.7141, 0.5312, 1, 1.772, 0, -0.8895]"};
+        ("\"UYVY422\", \"csc_mode\": \"Matrix\", \"csc_mat\": [1, 0, 1.402, -0.7038, 1, -0.3441, "
+         "-0.7141, 0.5312, 1, 1.772, 0, -0.8895]")};
     for (size_t i = 0; i < CYG_COUNT(ways); i++) {
         char more[256];
         snprintf(more, sizeof more, ", \"src_format\": %s", ways[i]);

@@ -43,7 +43,7 @@ static cyg_kbuf *run(void **state, ob model, cyg_kbuf *x, cyg_interp **out_it, c
 {
     cyg_graph *g = import_ok(state, model);
     const cyg_value *v = cyg_val(g, g->inputs[0]);
-    x->type = v->type;
+    x->type = (int32_t)v->type;
     x->rank = v->rank;
     memcpy(x->dims, v->dims, sizeof x->dims);
     cyg_status status = cyg_interp_create(&test_ctx, g, NULL, out_it);
