@@ -289,6 +289,9 @@ float cyg_node_float(const cyg_node *n, cyg_attr_key key, float otherwise);
 const char *cyg_node_string(const cyg_node *n, cyg_attr_key key, const char *otherwise);
 /* Number of ints (0 when absent), *out_data lent. */
 size_t cyg_node_ints(const cyg_node *n, cyg_attr_key key, const int64_t **out_data);
+/* The same copied to out[count], `otherwise` for each when absent; false when there is another
+ * number of them. */
+bool cyg_node_list(const cyg_node *n, cyg_attr_key key, int count, int64_t otherwise, int64_t *out);
 size_t cyg_node_floats(const cyg_node *n, cyg_attr_key key, const float **out_data); /* likewise */
 /* Input i, or none when absent or beyond in_count. */
 cyg_value_id cyg_node_in(const cyg_node *n, uint32_t i);

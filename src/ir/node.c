@@ -186,6 +186,15 @@ size_t cyg_node_ints(const cyg_node *n, cyg_attr_key key, const int64_t **out_da
     return a->u.ints.count;
 }
 
+bool cyg_node_list(const cyg_node *n, cyg_attr_key key, int count, int64_t otherwise, int64_t *out)
+{
+    const int64_t *data;
+    const size_t found = cyg_node_ints(n, key, &data);
+    for (int i = 0; i < count; i++)
+        out[i] = found == (size_t)count ? data[i] : otherwise;
+    return found == 0 || found == (size_t)count;
+}
+
 size_t cyg_node_floats(const cyg_node *n, cyg_attr_key key, const float **out_data)
 {
     const cyg_attr *a = cyg_node_attr(n, key);

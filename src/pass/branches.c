@@ -28,16 +28,6 @@ typedef struct branch {
 
 /* ---- reading ---- */
 
-static bool read_list(const cyg_node *n, cyg_attr_key key, int count, int64_t otherwise,
-                      int64_t *out)
-{
-    const int64_t *data;
-    const size_t found = cyg_node_ints(n, key, &data);
-    for (int i = 0; i < count; i++)
-        out[i] = found == (size_t)count ? data[i] : otherwise;
-    return found == 0 || found == (size_t)count;
-}
-
 static bool read_conv(const cyg_rw *rw, cyg_node_id id, branch *b)
 {
     const cyg_node *n = cyg_nod(rw->g, id);
@@ -55,9 +45,9 @@ static bool read_conv(const cyg_rw *rw, cyg_node_id id, branch *b)
     b->group = cyg_node_int(n, CYG_ATTR_group, 1);
     memcpy(b->kernel, w->dims + 2, (size_t)b->spatial * sizeof *b->kernel);
     return b->group >= 1 && w->dims[0] % b->group == 0 &&
-           read_list(n, CYG_ATTR_strides, b->spatial, 1, b->strides) &&
-           read_list(n, CYG_ATTR_dilations, b->spatial, 1, b->dilations) &&
-           read_list(n, CYG_ATTR_pads, 2 * b->spatial, 0, b->pads);
+           cyg_node_list(n, CYG_ATTR_strides, b->spatial, 1, b->strides) &&
+           cyg_node_list(n, CYG_ATTR_dilations, b->spatial, 1, b->dilations) &&
+           cyg_node_list(n, CYG_ATTR_pads, 2 * b->spatial, 0, b->pads);
 }
 
 /* v as a branch over x; x none: as a convolution over anything. */

@@ -20,25 +20,14 @@ typedef struct window {
     bool padded, dilated;
 } window;
 
-/* The attribute's numbers, or `otherwise` for each when it is absent. */
-static bool read_list(const cyg_node *n, cyg_attr_key key, int count, int64_t otherwise,
-                      int64_t *out)
-{
-    const int64_t *data;
-    const size_t found = cyg_node_ints(n, key, &data);
-    for (int i = 0; i < count; i++)
-        out[i] = found == (size_t)count ? data[i] : otherwise;
-    return found == 0 || found == (size_t)count;
-}
-
 static bool read_window(const cyg_rw *rw, const cyg_node *n, int rank, window *w)
 {
     int64_t dilations[CYG_MAX_RANK];
     *w = (window){.spatial = rank - 2};
     if (rank < 3 || strcmp(cyg_node_string(n, CYG_ATTR_auto_pad, "NOTSET"), "NOTSET") != 0 ||
-        !read_list(n, CYG_ATTR_kernel_shape, w->spatial, -1, w->extent) ||
-        !read_list(n, CYG_ATTR_dilations, w->spatial, 1, dilations) ||
-        !read_list(n, CYG_ATTR_pads, 2 * w->spatial, 0, w->pads))
+        !cyg_node_list(n, CYG_ATTR_kernel_shape, w->spatial, -1, w->extent) ||
+        !cyg_node_list(n, CYG_ATTR_dilations, w->spatial, 1, dilations) ||
+        !cyg_node_list(n, CYG_ATTR_pads, 2 * w->spatial, 0, w->pads))
         return false;
     if (n->op == CYG_OP_conv && w->extent[0] < 0) {
         const cyg_value *weight = cyg_val(rw->g, n->in[1]);
