@@ -163,21 +163,27 @@ static void conv(const char *name, bool last, int64_t c, int64_t o, int64_t hw, 
     }
 }
 
+/* masked: a quarter of the pairs, as in the windows at a shifted picture's edge. */
 static void attention(const char *name, int64_t entries, int64_t heads, int64_t tokens, int64_t d,
-                      int level)
+                      bool masked, int level)
 {
     const int64_t c = heads * d, rows = entries * tokens;
-    const cyg_kp_attention p = {.heads = heads,
-                                .head_dim = d,
-                                .tokens = tokens,
-                                .entries = entries,
-                                .images = 1,
-                                .q_stride = c,
-                                .k_stride = c,
-                                .v_stride = c,
-                                .tables = 1,
-                                .scale = 0.1f};
+    const cyg_kp_fattention p = {.at = {.heads = heads,
+                                        .head_dim = d,
+                                        .tokens = tokens,
+                                        .entries = entries,
+                                        .images = 1,
+                                        .q_stride = c,
+                                        .k_stride = c,
+                                        .v_stride = c,
+                                        .tables = 1,
+                                        .scale = 0.1f},
+                                 .keys = tokens,
+                                 .value_dim = d};
     const cyg_kbuf in[4] = {T(rows, c), T(rows, c), T(rows, c), T(1, heads, tokens, tokens)};
+    float *bias = in[3].data;
+    for (int64_t i = 0; masked && i < heads * tokens * tokens; i++)
+        bias[i] -= i % 4 == 0 ? 100.0f : 0.0f;
     report(name, CYG_KOP_f_attention, &p, 4, in, T(rows, c), level,
            4.0 * (double)(entries * heads * tokens * tokens * d));
 }
@@ -208,8 +214,9 @@ int main(int argc, char **argv)
     conv("patch 4x4 3x224 nhwc", true, 3, 96, 224, 4, 4, 1, level);
     conv("depthwise 3x3 192x56 nchw", false, 192, 192, 56, 3, 1, 192, level);
     conv("depthwise 3x3 192x56 nhwc", true, 192, 192, 56, 3, 1, 192, level);
-    attention("swin-t window 64x3x49x32", 64, 3, 49, 32, level);
-    attention("deit-s 1x6x197x64", 1, 6, 197, 64, level);
+    attention("swin-t window 64x3x49x32", 64, 3, 49, 32, false, level);
+    attention("the same, masked with -100", 64, 3, 49, 32, true, level);
+    attention("deit-s 1x6x197x64", 1, 6, 197, 64, false, level);
     const cyg_kp_layernorm ln = {.channels = 96, .inner = 1, .epsilon = 1e-5f};
     const cyg_kbuf ln_in[3] = {T(3136, 96), T(96), T(96)};
     report("layernorm 3136x96 (8 flop an element)", CYG_KOP_f_layernorm, &ln, 3, ln_in, T(3136, 96),

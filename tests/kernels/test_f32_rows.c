@@ -117,6 +117,33 @@ static void test_softmax(void **state)
     }
 }
 
+/* A share of less than exp(-87) is zero and not a denormal; a NaN spoils its row only. */
+static void test_softmax_without_denormals(void **state)
+{
+    static const float row[] = {3.0f,   3.0f - 86.9f, 3.0f - 87.1f, 3.0f - 95.0f,
+                                -97.0f, -1000.0f,     -INFINITY,    2.0f};
+    (void)state;
+    const cyg_kp_softmax p = {.axis = 1};
+    const int64_t n = (int64_t)CYG_COUNT(row);
+    kh_call c;
+    kh_begin(&c, CYG_KOP_f_softmax, &p, sizeof p);
+    float *x = kh_in(&c, CYG_TYPE_F32, 0, KH_DIMS(2, n));
+    const float *y = kh_out(&c, CYG_TYPE_F32, KH_DIMS(2, n));
+    for (int64_t i = 0; i < n; i++)
+        x[i] = x[n + i] = row[i];
+    x[n] = NAN;
+    kh_run(&c);
+    const double sum = 1.0 + exp(-1.0);
+    assert_float_equal(y[0], (float)(1.0 / sum), 1e-6f);
+    assert_float_equal(y[1] * 1e38f, (float)(exp(-86.9) / sum * 1e38), 1e-5f);
+    for (int64_t i = 2; i < 7; i++)
+        assert_true(y[i] >= 0.0f && y[i] <= 0.0f);
+    assert_float_equal(y[7], (float)(exp(-1.0) / sum), 1e-6f);
+    for (int64_t i = 0; i < n; i++)
+        assert_true(isnan(y[n + i]));
+    kh_end(&c);
+}
+
 static double reduce_step(int fn, double acc, double v)
 {
     switch (fn) {
@@ -522,11 +549,12 @@ static void test_where_clip_cast(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layernorm), cmocka_unit_test(test_rms_and_axes),
-        cmocka_unit_test(test_softmax),   cmocka_unit_test(test_reduce),
-        cmocka_unit_test(test_sum_order), cmocka_unit_test(test_argmax),
-        cmocka_unit_test(test_pool),      cmocka_unit_test(test_batchnorm),
-        cmocka_unit_test(test_binary),    cmocka_unit_test(test_where_clip_cast),
+        cmocka_unit_test(test_layernorm),       cmocka_unit_test(test_rms_and_axes),
+        cmocka_unit_test(test_softmax),         cmocka_unit_test(test_softmax_without_denormals),
+        cmocka_unit_test(test_reduce),          cmocka_unit_test(test_sum_order),
+        cmocka_unit_test(test_argmax),          cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_batchnorm),       cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_where_clip_cast),
     };
     return CYG_TEST_MAIN(tests);
 }

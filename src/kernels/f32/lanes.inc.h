@@ -271,6 +271,16 @@ void CYG_LANES(cyg_f32_layernorm)(int64_t n, const float *x, const float *gamma,
             y[i] = ((x[i] - mean) * scale) * gamma[i];
 }
 
+/* exp(d), d <= 0, where it is a share of a sum of at least 1: below exp(-87), which is where
+ * denormals begin, it is zero. Window attention masks with -100; every product with a denormal
+ * would cost a hundred cycles, and none of them could change a sum. A NaN stays. */
+CYG_INLINE float softmax_share(float d)
+{
+    const float least = -87.0f;
+    const float e = cyg_expf(d < least ? least : d);
+    return d < least ? 0.0f : e;
+}
+
 void CYG_LANES(cyg_f32_softmax)(int64_t n, const float *x, float c, const float *bias,
                                 int32_t is_log, float *y)
 {
@@ -281,13 +291,13 @@ void CYG_LANES(cyg_f32_softmax)(int64_t n, const float *x, float c, const float 
         CYG_MAP(n, y, v, x, v * c);
     const float top = row_max(n, y);
     if (is_log != 0) {
-        CYG_PARTIALS(part, 0.0f, n, y, p + cyg_expf(v - top));
+        CYG_PARTIALS(part, 0.0f, n, y, p + softmax_share(v - top));
         CYG_FOLD(part, CYG_OP_ADD);
         const float shift = cyg_logf(part[0]);
         CYG_MAP(n, y, v, y, (v - top) - shift);
         return;
     }
-    CYG_MAP(n, y, v, y, cyg_expf(v - top));
+    CYG_MAP(n, y, v, y, softmax_share(v - top));
     const float scale = 1.0f / row_sum(n, y);
     CYG_MAP(n, y, v, y, v * scale);
 }
