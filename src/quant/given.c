@@ -21,6 +21,8 @@
  * read the same input twice (given_weights.c). */
 #include "quant/given.h"
 
+#include <math.h>
+
 #include "interp/interp.h"
 #include "quant/params.h"
 
@@ -128,7 +130,8 @@ static void take_result(cyg_given *s, cyg_node_id node, cyg_node_id r)
     cyg_node_merge_sources(g, node, r);
 }
 
-/* The requants that read v, all of one form, become one. */
+/* The requants that read v, all of one form, become one. A result of the model keeps its name and a
+ * conversion of its own, of what that one gives. */
 static void join_requants(cyg_given *s, cyg_value_id v, cyg_node_id *io_r)
 {
     for (uint32_t u = s->uses.first[v.i]; u < s->uses.first[v.i + 1]; u++) {
@@ -136,8 +139,10 @@ static void join_requants(cyg_given *s, cyg_value_id v, cyg_node_id *io_r)
         if (cyg_nod(s->g, id)->op != CYG_OP_requant || id.i == io_r->i)
             continue;
         const cyg_value_id twin = cyg_nod(s->g, id)->out[0], kept = cyg_nod(s->g, *io_r)->out[0];
-        if (cyg_graph_is_output(s->g, twin)) /* it keeps its name and its conversion */
+        if (cyg_graph_is_output(s->g, twin)) {
+            cyg_node_set_input(s->g, id, 0, kept);
             continue;
+        }
         cyg_graph_replace_uses(s->g, twin, kept);
         cyg_graph_remove_node(s->g, id);
     }
@@ -153,9 +158,6 @@ static cyg_status pass_movement(cyg_given *s, cyg_node_id r, bool *out_moved)
         !only_requants(s, x, &cyg_val(g, y)->quant))
         return CYG_OK;
     const cyg_quant q = cyg_val(g, y)->quant;
-    for (uint32_t i = 0; q.type == CYG_TYPE_U16 && i < cyg_nod(g, move)->in_count; i++)
-        if (is_f32(s, cyg_nod(g, move)->in[i]) && cyg_val(g, cyg_nod(g, move)->in[i])->is_const)
-            return CYG_OK; /* constants have no such form */
     join_requants(s, x, &r);
     take_result(s, move, r);
     for (uint32_t i = 0; i < cyg_nod(g, move)->in_count; i++) {
@@ -244,7 +246,8 @@ static cyg_status stay_float(cyg_given *s, cyg_node_id id)
     return CYG_OK;
 }
 
-/* A constant beside stored values: its integers in q's form, when all of them are there. */
+/* A constant beside stored values: its integers in q's form, when all of them are there, but for
+ * what binary32 makes of a product of 16 bits and a scale. */
 static cyg_status constant_as(cyg_given *s, cyg_value_id c, const cyg_quant *q, bool *out_exact,
                               cyg_value_id *out_v)
 {
@@ -252,8 +255,8 @@ static cyg_status constant_as(cyg_given *s, cyg_value_id c, const cyg_quant *q, 
     const float *x = v->data;
     *out_exact = v->type == CYG_TYPE_F32 && q->count == 1;
     for (int64_t i = 0; *out_exact && i < cyg_value_elements(v); i++) {
-        const double off = cyg_quant_stored(q, x[i]) - (double)x[i];
-        *out_exact = off <= 1e-4 * (double)q->scales[0] && off >= -1e-4 * (double)q->scales[0];
+        const double off = fabs(cyg_quant_stored(q, x[i]) - (double)x[i]);
+        *out_exact = off <= 1e-4 * (double)q->scales[0] + 0x1p-23 * fabs((double)x[i]);
     }
     if (!*out_exact || out_v == NULL)
         return CYG_OK;

@@ -97,8 +97,10 @@ double cyg_quant_stored(const cyg_quant *q, float x)
     static const struct limits {
         cyg_type type;
         double lo, hi;
-    } limits[] = {
-        {CYG_TYPE_U8, 0.0, 255.0}, {CYG_TYPE_S8, -127.0, 127.0}, {CYG_TYPE_S16, -32767.0, 32767.0}};
+    } limits[] = {{CYG_TYPE_U8, 0.0, 255.0},
+                  {CYG_TYPE_S8, -127.0, 127.0},
+                  {CYG_TYPE_U16, 0.0, 65535.0},
+                  {CYG_TYPE_S16, -32767.0, 32767.0}};
     const double scale = (double)q->scales[0], real = rint((double)x / scale) + q->zero_point;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         if (q->type == limits[i].type)
@@ -194,6 +196,9 @@ cyg_status cyg_quant_constant(cyg_scheme *s, cyg_value_id v, const cyg_quant *q,
             data[i] = (uint8_t)saturate(real + q->zero_point, 0, 255);
         } else if (q->type == CYG_TYPE_S8) {
             data[i] = (uint8_t)(int8_t)saturate(real, -127, 127);
+        } else if (q->type == CYG_TYPE_U16) {
+            const uint16_t wide = (uint16_t)saturate(real + q->zero_point, 0, 65535);
+            memcpy(data + 2 * i, &wide, 2);
         } else {
             const int16_t wide = (int16_t)saturate(real, -32767, 32767);
             memcpy(data + 2 * i, &wide, 2);

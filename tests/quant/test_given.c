@@ -317,6 +317,54 @@ static void test_movement(void **state)
     cyg_graph_destroy(o.g);
 }
 
+/* Constants that movement brings along, beside values in every form: the numbers that the file
+ * means, in integers where the form has them and in float where it has none. */
+static void test_moved_constants(void **state)
+{
+    (void)state;
+    static const struct form {
+        const char *type;
+        double scale;
+        int zero;
+    } forms[] = {{"u8", 0.02, 100},     {"s8", 0.02, -7}, {"u16", 0.0001, 30000},
+                 {"s16", 0.0001, -900}, {"s16", 0.0001, 0}};
+    for (size_t i = 0; i < CYG_COUNT(forms); i++) {
+        const struct form *f = &forms[i];
+        begin(&t);
+        add(&t, "input %%x: f32[3,4]\n");
+        pair(&t, "x", "x1", "3,4", f->type, f->scale, f->zero);
+        add(&t, "const %%c: f32[1,4] = [0, 0.2, -0.4, 1]\n"
+                "%%j: f32[4,4] = concat(%%x1, %%c) {axis = 0}\n"
+                "const %%pads: s64[4] = [0, 1, 0, 1]\nconst %%fill: f32[] = [0]\n"
+                "%%p: f32[4,6] = pad(%%j, %%pads, %%fill) {mode = \"constant\"}\n");
+        pair(&t, "p", "y", "4,6", f->type, f->scale, f->zero);
+        add(&t, "output %%y\n");
+        outcome o = run(&t, f->scale);
+        assert_close(&o);
+        cyg_graph_destroy(o.g);
+    }
+}
+
+/* Two pairs of one form behind a product, one or both of them results of the model. */
+static void test_twins(void **state)
+{
+    (void)state;
+    for (int both = 0; both < 2; both++) {
+        begin(&t);
+        add(&t, "input %%x: f32[4,6]\n");
+        pair(&t, "x", "x1", "4,6", "u8", 0.02, 100);
+        integers(&t, "wi", "s8", "6,3", 18, -127, 127);
+        add(&t, "const %%ws: f32[] = [0.01]\n%%w: f32[6,3] = dequantize_linear(%%wi, %%ws)\n"
+                "%%m: f32[4,3] = matmul(%%x1, %%w)\n");
+        pair(&t, "m", "a", "4,3", "u8", 0.05, 128);
+        pair(&t, "m", "b", "4,3", "u8", 0.05, 128);
+        add(&t, "%%n: f32[4,3] = neg(%%a)\noutput %%b\noutput %%%s\n", both ? "a" : "n");
+        outcome o = run(&t, 0.05);
+        assert_close(&o);
+        cyg_graph_destroy(o.g);
+    }
+}
+
 /* Integers that are moved before anything dequantises them, weights among them, and a product of
  * integers whose scales follow behind it. */
 static void test_moved_integers(void **state)
@@ -486,6 +534,16 @@ static void test_asked_of_open_parts(void **state)
     assert_int_equal(report.float_nodes, 1);
     cyg_graph_destroy(g);
 
+    begin(&t); /* a factor for each channel, in 16 bits */
+    add(&t, "input %%x: f32[4,6]\n%%x1: f32[4,6] = neg(%%x)\n"
+            "const %%c: f32[6] = [0.1, -0.77, 0.3333, 1.234, 0.912, 0.0071]\n"
+            "%%m: f32[4,6] = mul(%%x1, %%c)\n%%y: f32[4,6] = sin(%%m)\noutput %%y\n");
+    const cyg_asked wide = {.data = CYG_TYPE_S16};
+    g = close_open(CYG_OP_mul, &wide, &read, &report);
+    assert_int_equal(report.integer_nodes, 1);
+    assert_int_equal(report.float_nodes, 2); /* neg, sin */
+    cyg_graph_destroy(g);
+
     begin(&t); /* a linear of floats: weights, input and result */
     add(&t, "input %%x: f32[4,6]\n%%x1: f32[4,6] = neg(%%x)\n"
             "const %%w: f32[6,2] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]\n"
@@ -560,6 +618,8 @@ int main(void)
         cmocka_unit_test(test_open_parts_stay_float),
         cmocka_unit_test(test_convolutions),
         cmocka_unit_test(test_movement),
+        cmocka_unit_test(test_moved_constants),
+        cmocka_unit_test(test_twins),
         cmocka_unit_test(test_moved_integers),
         cmocka_unit_test(test_product_to_float),
         cmocka_unit_test(test_dynamic_is_calibrated),
