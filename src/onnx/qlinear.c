@@ -34,6 +34,7 @@ static const row rows[] = {
 typedef struct operand {
     char kind; /* x, d, b, p */
     const char *name, *scale, *zero;
+    const char *codes; /* of an x: its name in the file, when `name` is that of the floats */
 } operand;
 
 typedef struct rewriting {
@@ -43,6 +44,7 @@ typedef struct rewriting {
     uint32_t count;
     const char *scale, *zero; /* of the result; NULL: it is float */
     bool to_integer;          /* the result is S32 */
+    const char *refused;      /* why; NULL = not */
 } rewriting;
 
 static const row *find_row(const cyg_onnx_node *n)
@@ -228,6 +230,7 @@ static cyg_status dequantise(rewriting *r, uint32_t i)
     CYG_DO(pair_up(r, o, i));
     const char *in[] = {o->name, o->scale, o->zero};
     cyg_value scale;
+    o->codes = o->name;
     o->name = made_up(r->call, "x", i);
     CYG_DO(value_of(r->call, o->scale, &scale));
     return count_of(&scale) != 1 && scale.rank != 0
@@ -236,7 +239,7 @@ static cyg_status dequantise(rewriting *r, uint32_t i)
 }
 
 /* The product of the scales of operands 0 and 1 and alpha, under a name. */
-static cyg_status scale_product(const rewriting *r, const char **out_name, int64_t *out_count)
+static cyg_status scale_product(rewriting *r, const char **out_name, int64_t *out_count)
 {
     cyg_value a, b;
     const cyg_onnx_attr *alpha = cyg_onnx_call_attr(r->call, "alpha");
@@ -246,8 +249,10 @@ static cyg_status scale_product(const rewriting *r, const char **out_name, int64
     CYG_DO(value_of(r->call, r->operands[1].scale, &b));
     *out_name = made_up(r->call, "bias_scale", 0);
     *out_count = 1;
-    if (a.type != CYG_TYPE_F32 || b.type != CYG_TYPE_F32 || count_of(&a) != 1 || count_of(&b) < 1)
-        return cyg_onnx_call_refuse(r->call, "a bias whose scales are no constants");
+    if (a.type != CYG_TYPE_F32 || b.type != CYG_TYPE_F32 || count_of(&a) != 1 || count_of(&b) < 1) {
+        r->refused = "a bias whose scales are no constants";
+        return CYG_OK;
+    }
     const int64_t count = count_of(&b);
     float *product = CYG_NEW_ARRAY(&r->call->imp->scratch, float, count);
     if (product == NULL)
@@ -266,6 +271,8 @@ static cyg_status dequantise_bias(rewriting *r, uint32_t i)
     const char *in[2] = {o->name, NULL};
     int64_t count;
     CYG_DO(scale_product(r, &in[1], &count));
+    if (r->refused != NULL)
+        return CYG_OK;
     o->name = made_up(r->call, "bias", 0);
     return count > 1 ? emit_int(r->call, "DequantizeLinear", in, 2, o->name, "axis", -1)
                      : emit(r->call, "DequantizeLinear", in, 2, o->name);
@@ -428,12 +435,36 @@ static cyg_status emit_plain(const rewriting *r, const cyg_onnx_attr **attrs, ui
         call.opset = opset->i >= CYG_ONNX_OPSET_MIN && opset->i <= CYG_ONNX_OPSET_MAX
                          ? (int)opset->i
                          : call.opset;
+    if (strcmp(r->row->plain, "ReduceMean") == 0 && call.opset > 17) /* axes became an operand */
+        call.opset = 17;
     const bool sum = strcmp(r->row->plain, "MatMul") == 0 && r->count == 3 && is_given(in[2]);
     const char *product = sum ? made_up(r->call, "product", 0) : out;
     CYG_DO(emit_with(&call, r->row->plain, call.name, in,
                      strcmp(r->row->plain, "MatMul") == 0 ? 2 : r->count, product, attrs,
                      attr_count));
     return sum ? emit(r->call, "Add", (const char *const[]){product, in[2]}, 2, out) : CYG_OK;
+}
+
+/* A zero point of 0 for a result that has none, in the type of the operands; QuantizeLinear without
+ * one would write U8. */
+static cyg_status zero_of_result(rewriting *r)
+{
+    static const uint8_t nothing;
+    cyg_type type = CYG_TYPE_NONE;
+    for (uint32_t i = 0; type == CYG_TYPE_NONE && i < r->count; i++) {
+        cyg_value zero, x;
+        if (r->operands[i].kind != 'x')
+            continue;
+        CYG_DO(value_of(r->call, r->operands[i].zero, &zero));
+        CYG_DO(value_of(r->call, r->operands[i].codes, &x));
+        type = zero.type != CYG_TYPE_NONE ? zero.type : x.type;
+    }
+    if (cyg_type_size(type) != 1) {
+        r->refused = "a result without a zero point, of operands without";
+        return CYG_OK;
+    }
+    r->zero = made_up(r->call, "zero_of_result", 0);
+    return define(r->call, r->zero, type, 0, NULL, &nothing, 1);
 }
 
 static cyg_status emit_result(const rewriting *r, const char *from)
@@ -464,6 +495,10 @@ cyg_status cyg_onnx_emit_qlinear(cyg_onnx_call *call)
     for (uint32_t i = 0; i < r.count; i++)
         if (r.operands[i].kind == 'b' && is_given(r.operands[i].name))
             CYG_DO(dequantise_bias(&r, i));
+    if (r.scale != NULL && r.zero == NULL)
+        CYG_DO(zero_of_result(&r));
+    if (r.refused != NULL)
+        return cyg_onnx_call_refuse(call, r.refused);
     const bool rounds = r.scale != NULL || r.to_integer;
     const char *real = rounds ? made_up(call, "y", 0) : call->node->out[0];
     if (real == NULL)

@@ -271,6 +271,14 @@ static bool find_product(const cyg_graph *g, const cyg_node *mul, product *p)
     return false;
 }
 
+/* As many zero points as scales, or one for all. */
+static bool counts_match(const cyg_graph *g, cyg_value_id scale, cyg_value_id zero)
+{
+    const int64_t scales = cyg_value_elements(cyg_val(g, scale)),
+                  zeros = cyg_value_is_none(zero) ? 1 : cyg_value_elements(cyg_val(g, zero));
+    return scales == zeros || (scales == 1 && zeros > 1) || (zeros == 1 && scales > 1);
+}
+
 /* Scales and zero points of the right operand, as many of each. */
 static cyg_status match_counts(spreading *s, cyg_value_id *io_scale, cyg_value_id *io_zero)
 {
@@ -312,7 +320,8 @@ static cyg_status join_scales(spreading *s, cyg_node_id mul)
     const cyg_value_id w = cyg_nod(g, p.dq[1])->in[0];
     cyg_value_id zero = cyg_node_in(cyg_nod(g, p.dq[1]), 2), in[2];
     if (work.in_count != 2 || !cyg_val(g, w)->is_const ||
-        (!cyg_value_is_none(zero) && !cyg_val(g, zero)->is_const))
+        (!cyg_value_is_none(zero) && !cyg_val(g, zero)->is_const) ||
+        !counts_match(g, p.scale[1], zero))
         return CYG_OK;
     CYG_DO(match_counts(s, &p.scale[1], &zero));
     const int axis = work.op == CYG_OP_matmul ? cyg_val(g, w)->rank - 1 : 0;

@@ -145,6 +145,61 @@ static void test_microsoft(void **state)
     cyg_graph_destroy(graph);
 }
 
+/* Zero points that are left out are 0, and a result without one has the type of the operands. */
+static void test_no_zero_points(void **state)
+{
+    static const int8_t x[4] = {-128, -5, 77, 127}, c[4] = {-3, 9, -100, 1};
+    ob g = {0};
+    take_io(&g, "x", S8, "4", "y", S8);
+    add_scale(&g, "s", 0.5f);
+    ob_put(&g, 5, ob_tensor_raw("c", S8, "4", c, sizeof c));
+    ob_put(&g, 1, ob_node("com.microsoft", "QLinearAdd", "a", "x,s,,c,s,,s", "h", (attrs){{{0}}}));
+    ob_put(&g, 1, ob_node("com.microsoft", "QLinearMul", "b", "h,s,,c,s,,s,", "y", (attrs){{{0}}}));
+    cyg_kbuf in = {.data = (void *)(uintptr_t)x};
+    cyg_interp *it;
+    cyg_graph *graph;
+    const cyg_kbuf *y = run(state, finish(g), &in, &it, &graph);
+    assert_int_equal(y->type, CYG_TYPE_S8);
+    for (int i = 0; i < 4; i++) {
+        const int h = saturate(x[i] + c[i], -128, 127);
+        assert_int_equal(((const int8_t *)y->data)[i], saturate(0.5 * h * c[i], -128, 127));
+    }
+    cyg_interp_destroy(it);
+    cyg_graph_destroy(graph);
+
+    ob other = {0}; /* nothing in the file tells the type of h */
+    take_io(&other, "x", S8, "4", "y", S8);
+    add_scale(&other, "s", 0.5f);
+    NODE(&other, "Identity", "i", "x", "h", {0});
+    ob_put(&other, 1,
+           ob_node("com.microsoft", "QLinearSigmoid", "n", "h,s,,s", "y", (attrs){{{0}}}));
+    import_fails(state, finish(other), CYG_E_UNSUPPORTED, "QLinearSigmoid",
+                 "a result without a zero point");
+}
+
+/* Axes stay an attribute of the operator on integers, whatever ReduceMean has at this opset. */
+static void test_mean(void **state)
+{
+    static const uint8_t x[6] = {0, 10, 20, 100, 200, 255};
+    ob g = {0};
+    take_io(&g, "x", U8, "2,3", "y", U8);
+    add_scale(&g, "s", 0.5f);
+    add_zero(&g, "z", U8, 3);
+    ob_put(&g, 1,
+           ob_node("com.microsoft", "QLinearReduceMean", "m", "x,s,z,s,z", "y",
+                   (attrs){{at_ints("axes", "1"), at_int("keepdims", 0)}}));
+    ob m = ob_model(g, 18);
+    ob_put(&m, 8, ob_opset("com.microsoft", 1));
+    cyg_kbuf in = {.data = (void *)(uintptr_t)x};
+    cyg_interp *it;
+    cyg_graph *graph;
+    const cyg_kbuf *y = run(state, m, &in, &it, &graph);
+    assert_int_equal(((const uint8_t *)y->data)[0], 10);
+    assert_int_equal(((const uint8_t *)y->data)[1], 185);
+    cyg_interp_destroy(it);
+    cyg_graph_destroy(graph);
+}
+
 /* The integers of MatMulInteger behind DynamicQuantizeLinear. */
 static void test_dynamic(void **state)
 {
@@ -199,13 +254,24 @@ static void test_refusals(void **state)
                  CYG_E_GRAPH, "found 4 and 1", "\"n\"");
     import_fails(state, one_node("com.microsoft", "QLinearSigmoid", ",s,z,s,z", (attrs){{{0}}}),
                  CYG_E_GRAPH, "an operand is missing", "\"n\"");
+    ob g = {0}; /* scales that are computed, below a bias */
+    take_io(&g, "x", F32, "2,2", "y", F32);
+    const uint8_t w[4] = {1, 2, 3, 4}, b[8] = {0};
+    add_scale(&g, "s", 0.5f);
+    ob_put(&g, 5, ob_tensor_raw("w", U8, "2,2", w, sizeof w));
+    ob_put(&g, 5, ob_tensor_raw("b", S32, "2", b, sizeof b));
+    NODE(&g, "DynamicQuantizeLinear", "d", "x", "q,qs,qz", {0});
+    ob_put(&g, 1, ob_node("com.microsoft", "QGemm", "n", "q,qs,qz,w,s,,b", "y", (attrs){{{0}}}));
+    import_fails(state, finish(g), CYG_E_UNSUPPORTED, "QGemm",
+                 "a bias whose scales are no constants");
     import_fails(state, one_node("com.microsoft", "QAttention", "x,s,z,s,z", (attrs){{{0}}}),
                  CYG_E_UNSUPPORTED, "QAttention", "unknown to cygnet");
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_conv), TEST(test_microsoft), TEST(test_dynamic),
-                                       TEST(test_refusals)};
+    const struct CMUnitTest tests[] = {TEST(test_conv),           TEST(test_microsoft),
+                                       TEST(test_no_zero_points), TEST(test_mean),
+                                       TEST(test_dynamic),        TEST(test_refusals)};
     return CYG_TEST_MAIN(tests);
 }

@@ -326,8 +326,11 @@ static void test_moved_constants(void **state)
         const char *type;
         double scale;
         int zero;
-    } forms[] = {{"u8", 0.02, 100},     {"s8", 0.02, -7}, {"u16", 0.0001, 30000},
-                 {"s16", 0.0001, -900}, {"s16", 0.0001, 0}};
+    } forms[] = {{"u8", 0.02, 100},
+                 {"s8", 0.02, -7},
+                 {"u16", 0.0001, 30000},
+                 {"s16", 0.0001, -900},
+                 {"s16", 0.0001, 0}};
     for (size_t i = 0; i < CYG_COUNT(forms); i++) {
         const struct form *f = &forms[i];
         begin(&t);
@@ -580,6 +583,18 @@ static void refuses(const char *body, const char *message)
 static void test_bad_scales(void **state)
 {
     (void)state;
+    /* A product of integers whose zero points and scales are not as many. */
+    refuses("const %s: f32[] = [0.02]\nconst %z: u8[] = [100]\nconst %one: f32[] = [1]\n"
+            "%q: u8[2,3] = quantize_linear(%x, %s, %z)\n"
+            "%d: f32[2,3] = dequantize_linear(%q, %one, %z)\n"
+            "const %wi: u8[3,4] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]\n"
+            "const %o4: f32[4] = [1, 1, 1, 1]\nconst %z2: u8[2] = [1, 2]\n"
+            "const %ws: f32[4] = [0.01, 0.02, 0.03, 0.04]\n"
+            "%w: f32[3,4] = dequantize_linear(%wi, %o4, %z2) {axis = 1} \"d\"\n"
+            "%m: f32[2,4] = matmul(%d, %w)\n%i: s32[2,4] = cast(%m) {to = 6}\n"
+            "%f: f32[2,4] = cast(%i) {to = 1}\n%sc: f32[4] = mul(%s, %ws)\n"
+            "%y: f32[2,4] = mul(%f, %sc)\n",
+            "one zero point for each of 4 scales, found 2");
     static const struct bad {
         const char *scale, *zero, *message;
     } cases[] = {
