@@ -14,6 +14,7 @@
  */
 #include "onnx/import.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -304,6 +305,20 @@ static cyg_status drop_unread_outputs(cyg_onnx_importer *imp)
     return CYG_OK;
 }
 
+/* One value pads everywhere. A value for each channel, which the graph knows for pixels, is none of
+ * ONNX. */
+static cyg_status check_pad(cyg_onnx_importer *imp, cyg_node_id n)
+{
+    const cyg_value_id c = cyg_node_in(cyg_nod(imp->graph, n), 2);
+    const cyg_value *v = cyg_value_is_none(c) ? NULL : cyg_val(imp->graph, c);
+    if (v == NULL || !cyg_value_shape_known(v) || cyg_value_elements(v) == 1)
+        return CYG_OK;
+    char text[96];
+    snprintf(text, sizeof text, "constant_value: expected one element, found %lld",
+             (long long)cyg_value_elements(v));
+    return node_fail(imp, n, text);
+}
+
 cyg_status cyg_onnx_settle(cyg_onnx_importer *imp)
 {
     cyg_graph *g = imp->graph;
@@ -330,6 +345,9 @@ cyg_status cyg_onnx_settle(cyg_onnx_importer *imp)
         case CYG_OP_min:
         case CYG_OP_sum:
             CYG_DO(settle_variadic(imp, n, &again));
+            break;
+        case CYG_OP_pad:
+            CYG_DO(check_pad(imp, n));
             break;
         case CYG_OP_conv:
         case CYG_OP_max_pool:

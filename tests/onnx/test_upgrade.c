@@ -61,6 +61,26 @@ static void test_slice_split_pad(void **state)
     assert_true(*(const float *)cyg_val(g, nth(g, 0)->in[2])->data == 3.0f);
     EXPECT_DIMS(cyg_val(g, g->outputs[0]), 2, 3, 7);
     cyg_graph_destroy(g);
+
+    static const int64_t pads[6] = {0, 1, 0, 0, 1, 0};
+    static const float values[4] = {1, 2, 3, 4};
+    for (size_t count = 0; count <= 4; count += count == 0 ? 1 : 3) { /* as many as the last axis */
+        char dims[8];
+        snprintf(dims, sizeof dims, "%zu", count);
+        ob b = {0};
+        ob_put(&b, 11, ob_value("x", 1, "2,3,4"));
+        ob_put(&b, 12, ob_value("y", 1, NULL));
+        ob_put(&b, 5, ob_tensor_raw("p", 7, "6", pads, sizeof pads));
+        ob_put(&b, 5, ob_tensor_raw("c", 1, dims, values, count * sizeof *values));
+        NODE(&b, "Pad", "n", "x,p,c", "y", {0});
+        if (count == 1) {
+            cyg_graph_destroy(import_ok(state, ob_model(b, 17)));
+            continue;
+        }
+        char says[64];
+        snprintf(says, sizeof says, "constant_value: expected one element, found %zu", count);
+        import_fails(state, ob_model(b, 17), CYG_E_GRAPH, "Pad \"n\"", says);
+    }
 }
 
 static void test_clip(void **state)
