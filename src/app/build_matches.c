@@ -61,8 +61,10 @@ static unsigned unmet_of(const cyg_build *b, const cyg_build_match *m)
 {
     const unsigned outcome =
         m->node.i < b->quantised.outcome_count ? b->quantised.outcomes[m->node.i] : 0;
-    if ((m->parts & CYG_FLOAT_AS_ASKED) != 0) /* float weights, and mostly a float output */
-        return m->parts & (CYG_PART_WEIGHT | (outcome & CYG_PART_OUTPUT));
+    if ((m->parts & CYG_FLOAT_AS_ASKED) !=
+        0) /* float weights, mostly a float output; no movement */
+        return (m->parts & (CYG_PART_WEIGHT | (outcome & CYG_PART_OUTPUT))) |
+               (outcome & CYG_PART_DATA);
     const unsigned unmet = (outcome & CYG_FLOAT_AS_ASKED) != 0 ? m->parts : m->parts & outcome;
     return unmet | m->lost;
 }

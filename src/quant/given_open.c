@@ -251,6 +251,8 @@ static cyg_status close_node(cyg_given *s, cyg_node_id id, const cyg_asked *aske
     if (asked->data == CYG_TYPE_F32) {
         s->floating[id.i] = true;
         *out_bits |= CYG_FLOAT_AS_ASKED;
+        if (move && is_fixed(s->g, cyg_nod(s->g, id)->in[0]))
+            *out_bits |= CYG_PART_DATA;
     }
     CYG_DO(integer || asked->value != CYG_TYPE_NONE ? close_operands(s, id, asked, out_bits)
                                                     : CYG_OK);
@@ -266,6 +268,8 @@ static cyg_status close_node(cyg_given *s, cyg_node_id id, const cyg_asked *aske
     }
     if (asked->output != CYG_TYPE_NONE && asked->output != CYG_TYPE_F32)
         return close_result(s, id, asked->output, out_bits);
+    if (asked->output == CYG_TYPE_F32 && is_stored_behind(s->g, cyg_nod(s->g, id)->out[0]))
+        *out_bits |= CYG_PART_OUTPUT;
     unsigned ignored = 0; /* an operator that cannot write floats needs a form for its result too */
     return integer && !weighted && !move ? close_result(s, id, asked->data, &ignored) : CYG_OK;
 }

@@ -27,7 +27,7 @@ static bool reads_as_asked(const cyg_scheme *s, const cyg_node *n, uint32_t firs
 static bool data_met(const cyg_scheme *s, const cyg_node *n, bool integer, cyg_type data,
                      bool apart)
 {
-    if (data == CYG_TYPE_F32)
+    if (data == CYG_TYPE_F32 && !cyg_quant_is_move(n))
         return !integer;      /* the choice of nodes sees to that */
     if (cyg_quant_is_move(n)) /* as what it moves */
         return s->store[s->class_of[n->out[0].i]] == cyg_quant_store_of(data);

@@ -278,7 +278,7 @@ static void recorded(void)
     assert_int_equal(cyg_doc_open(&ctx, e2e_path("layers/build_context.json"), &doc), CYG_OK);
     const cyg_doc_node *entries = cyg_doc_get(cyg_doc_root(doc), "layer_configs");
     assert_non_null(entries);
-    assert_int_equal(entries->count, 4);
+    assert_int_equal(entries->count, 5);
     const cyg_doc_node *set = cyg_doc_get(entries->items[0], "sets");
     assert_int_equal(cyg_doc_as_string(&ctx, cyg_doc_get(set->items[0], "name"), &name), CYG_OK);
     assert_string_equal(name, "embed.conv");
@@ -300,7 +300,8 @@ static void layers(void **state)
                  "    \"data_type\": \"U16\", \"weight_data_type\": \"S16\"},\n"
                  "   {\"op_type\": \"Transpose\", \"data_type\": \"U8\"},\n"
                  "   {\"op_type\": \"Gemm\", \"output_data_type\": \"U8\"},\n"
-                 "   {\"op_type\": \"Softmax\", \"data_type\": \"FP32\"}],\n"
+                 "   {\"op_type\": \"Softmax\", \"data_type\": \"FP32\"},\n"
+                 "   {\"op_type\": \"Reshape\", \"data_type\": \"FP32\"}],\n"
                  "  \"input_configs\": [{\"tensor_name\": \"DEFAULT\",\n"
                  "    \"calibration_dataset\": \"calib\", \"calibration_size\": 4,\n"
                  "    \"calibration_mean\": [120, 115, 105],\n"
@@ -314,6 +315,7 @@ static void layers(void **state)
     assert_non_null(strstr(result.err, "warning: quant.layer_configs[1] has no effect on"));
     assert_non_null(strstr(result.err, "quant.layer_configs[2] (output U8) sets 1 steps"));
     assert_null(strstr(result.err, "layer_configs[2] has no effect"));
+    assert_non_null(strstr(result.err, "warning: quant.layer_configs[4] has no effect on"));
     assert_non_null(strstr(result.err, "quant.layer_configs[3] (FP32) sets 2 steps"));
     assert_non_null(strstr(result.err, "2 attention steps are split into MatMul, Softmax, MatMul"));
     assert_non_null(strstr(result.err, "float as the configuration asks: 2 Softmax"));

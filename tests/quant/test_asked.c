@@ -146,6 +146,7 @@ static void test_outcomes(void **unused)
         {"attention", {.data = CYG_TYPE_U8}, 0},
         {"patch", {.data = CYG_TYPE_S16, .weight = CYG_TYPE_S16}, 0},
         {"tokens", {.data = CYG_TYPE_U8}, CYG_PART_DATA},
+        {"tokens", {.data = CYG_TYPE_F32}, CYG_FLOAT_AS_ASKED | CYG_PART_DATA}, /* moves integers */
         {"ln1", {.output = CYG_TYPE_S16}, 0},
         {"fc1",
          {.data = CYG_TYPE_F32, .output = CYG_TYPE_U8},

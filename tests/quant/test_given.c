@@ -537,6 +537,15 @@ static void test_asked_of_open_parts(void **state)
     assert_int_equal(report.float_nodes, 1);
     cyg_graph_destroy(g);
 
+    linear_net(&t, "u8", 120, "s8", -127, 127, 0); /* the result is the file's */
+    const cyg_asked open_result = {.output = CYG_TYPE_F32};
+    g = close_open(CYG_OP_linear, &open_result, &read, &report);
+    unsigned lost = 0;
+    for (uint32_t i = 0; i < report.outcome_count; i++)
+        lost |= report.outcomes[i];
+    assert_int_equal(lost, CYG_PART_OUTPUT);
+    cyg_graph_destroy(g);
+
     begin(&t); /* a factor for each channel, in 16 bits */
     add(&t, "input %%x: f32[4,6]\n%%x1: f32[4,6] = neg(%%x)\n"
             "const %%c: f32[6] = [0.1, -0.77, 0.3333, 1.234, 0.912, 0.0071]\n"
