@@ -2,102 +2,19 @@
  * written with QuantizeLinear and DequantizeLinear and run in floats as it stands; then its scales
  * are read, it is optimised, made of integers and run again. The two may differ where a sum falls
  * on the edge between two steps, by one step. */
-#include <math.h>
-#include <stdarg.h>
+#include "given_net.h"
 
-#include "../testing.h"
+#include <math.h>
 
 #include "interp/interp.h"
 #include "lower/lower.h"
 #include "pass/pass.h"
-#include "quant/qdq.h"
-
-enum { TEXT = 1 << 16, INPUT = 512, OUTPUT = 4096 };
-
-typedef struct net {
-    char text[TEXT];
-    size_t used;
-    uint32_t seed;
-} net;
-
-CYG_PRINTF(2, 3)
-static void add(net *t, const char *fmt, ...)
-{
-    va_list list;
-    va_start(list, fmt);
-    t->used += (size_t)vsnprintf(t->text + t->used, TEXT - t->used, fmt, list);
-    va_end(list);
-    assert_true(t->used < TEXT);
-}
-
-static void begin(net *t)
-{
-    t->used = 0;
-    t->seed = 12345;
-    add(t, "graph \"given\" opset 18\n");
-}
-
-static int32_t number(net *t, int32_t lo, int32_t hi)
-{
-    t->seed = t->seed * 1664525u + 1013904223u;
-    return lo + (int32_t)((t->seed >> 8) % (uint32_t)(hi - lo + 1));
-}
-
-/* const %name: type[dims] of random integers, the two ends among them. */
-static void integers(net *t, const char *name, const char *type, const char *dims, int count,
-                     int32_t lo, int32_t hi)
-{
-    add(t, "const %%%s: %s[%s] = [", name, type, dims);
-    for (int i = 0; i < count; i++)
-        add(t, "%s%d", i > 0 ? ", " : "", i == 0 ? lo : i == 1 ? hi : number(t, lo, hi));
-    add(t, "]\n");
-}
-
-static void scales(net *t, const char *name, int count, double from)
-{
-    add(t, "const %%%s: f32[%d] = [", name, count);
-    for (int i = 0; i < count; i++)
-        add(t, "%s%.9g", i > 0 ? ", " : "", from * (1.0 + 0.1 * i));
-    add(t, "]\n");
-}
-
-/* %to = DequantizeLinear(QuantizeLinear(%from)). */
-static void pair(net *t, const char *from, const char *to, const char *dims, const char *type,
-                 double scale, int zero)
-{
-    add(t, "const %%%s_s: f32[] = [%.9g]\nconst %%%s_z: %s[] = [%d]\n", to, scale, to, type, zero);
-    add(t, "%%%s_q: %s[%s] = quantize_linear(%%%s, %%%s_s, %%%s_z)\n", to, type, dims, from, to,
-        to);
-    add(t, "%%%s: f32[%s] = dequantize_linear(%%%s_q, %%%s_s, %%%s_z)\n", to, dims, to, to, to);
-}
 
 typedef struct outcome {
     uint32_t integers, floats;
     double worst, typical; /* in steps of `step`: the largest and the mean difference */
     cyg_graph *g;
 } outcome;
-
-static void say(const cyg_ctx *ctx)
-{
-    for (size_t i = 0; i < cyg_ctx_message_count(ctx); i++)
-        print_message("  %s\n", cyg_ctx_message(ctx, i));
-}
-
-#define MUST(ctx, expr)                                                                            \
-    do {                                                                                           \
-        if ((expr) != CYG_OK) {                                                                    \
-            say(ctx);                                                                              \
-            fail_msg("%s", #expr);                                                                 \
-        }                                                                                          \
-    } while (0)
-
-static cyg_graph *parse(cyg_ctx *ctx, const net *t)
-{
-    cyg_graph *g;
-    MUST(ctx, cyg_graph_parse(ctx, "given", t->text, t->used, &g));
-    MUST(ctx, cyg_graph_infer_shapes(ctx, g));
-    return g;
-}
 
 static outcome run(net *t, double step)
 {
@@ -156,26 +73,6 @@ static void assert_close(const outcome *o)
 {
     if (!(o->worst <= 1.001) || !(o->typical < 0.05))
         fail_msg("off by %.3f steps, %.3f in the mean", o->worst, o->typical);
-}
-
-/* x -> linear with weights of `type` in lo..hi and zero point -> y. */
-static void linear_net(net *t, const char *x_type, int x_zero, const char *type, int32_t lo,
-                       int32_t hi, int zero)
-{
-    begin(t);
-    add(t, "input %%x: f32[5,12]\n");
-    pair(t, "x", "x1", "5,12", x_type, 0.02, x_zero);
-    integers(t, "wi", type, "12,6", 72, lo, hi);
-    scales(t, "ws", 6, 0.004);
-    add(t, "const %%wz: %s[6] = [%d, %d, %d, %d, %d, %d]\n", type, zero, zero, zero, zero, zero,
-        zero);
-    add(t, "%%w: f32[12,6] = dequantize_linear(%%wi, %%ws, %%wz) {axis = 1}\n");
-    integers(t, "bi", "s32", "6", 6, -9000, 9000);
-    scales(t, "bs", 6, 0.02 * 0.004);
-    add(t, "%%b: f32[6] = dequantize_linear(%%bi, %%bs) {axis = 0}\n"
-           "%%m: f32[5,6] = matmul(%%x1, %%w)\n%%a: f32[5,6] = add(%%m, %%b)\n");
-    pair(t, "a", "y", "5,6", "u8", 0.05, 110);
-    add(t, "output %%y\n");
 }
 
 static net t; /* large: one for all */
@@ -431,142 +328,6 @@ static void test_product_to_float(void **state)
     cyg_graph_destroy(o.g);
 }
 
-/* ---- what calibration data close ---- */
-
-static float samples_data[2][INPUT];
-
-static cyg_status get_sample(cyg_ctx *ctx, void *self, size_t i, cyg_sample_tensor *out)
-{
-    (void)ctx;
-    out[0] = (cyg_sample_tensor){.data = samples_data[i], .count = *(size_t *)self};
-    return CYG_OK;
-}
-
-static const char *sample_name(void *self, size_t i)
-{
-    (void)self;
-    return i == 0 ? "a" : "b";
-}
-
-/* Reads, optimises and quantises what is in t on two samples in -3..3 (asked of the first node of
- * type `op`); the quantised graph. */
-static cyg_graph *close_open(cyg_op op, const cyg_asked *wish, cyg_qdq_report *read,
-                             cyg_quant_report *report)
-{
-    static cyg_ctx ctx;
-    static cyg_asked asked[64];
-    cyg_ctx_init(&ctx);
-    cyg_graph *g = parse(&ctx, &t);
-    size_t count = (size_t)cyg_value_elements(cyg_val(g, g->inputs[0]));
-    for (size_t i = 0; i < 2 * count; i++)
-        samples_data[i / count][i % count] = (float)number(&t, -1000, 1000) * 0.003f;
-    const cyg_sample_source samples = {
-        .self = &count, .get = get_sample, .name = sample_name, .count = 2, .input_count = 1};
-    cyg_optimise_report optimised;
-    const cyg_optimise_options fuse = {.fuse = true};
-    MUST(&ctx, cyg_qdq_read(&ctx, g, true, read));
-    MUST(&ctx, cyg_optimise(&ctx, g, &fuse, &optimised));
-    memset(asked, 0, sizeof asked);
-    assert_true(g->node_count < CYG_COUNT(asked));
-    bool found = wish == NULL;
-    for (uint32_t i = 0; i < g->order_count && !found; i++)
-        if (cyg_nod(g, g->order[i])->op == op) {
-            asked[g->order[i].i] = *wish;
-            found = true;
-        }
-    assert_true(found);
-    const cyg_quant_options options = {.asked = wish != NULL ? asked : NULL};
-    MUST(&ctx, cyg_quant_given(&ctx, g, &samples, &options, report));
-    MUST(&ctx, cyg_graph_verify(&ctx, g));
-    return g;
-}
-
-/* Scales that the file computes at run time become those of the samples. */
-static void test_dynamic_is_calibrated(void **state)
-{
-    (void)state;
-    begin(&t);
-    add(&t, "input %%x: f32[4,6]\nconst %%tiny: f32[] = [0.001]\nconst %%z: u8[] = [128]\n"
-            "%%n: f32[] = reduce_max(%%x) {keepdims = 0}\n%%s: f32[] = max(%%n, %%tiny)\n"
-            "%%q: u8[4,6] = quantize_linear(%%x, %%s, %%z)\n"
-            "%%d: f32[4,6] = dequantize_linear(%%q, %%s, %%z)\n");
-    integers(&t, "wi", "s8", "6,3", 18, -127, 127);
-    add(&t, "const %%ws: f32[] = [0.01]\n%%w: f32[6,3] = dequantize_linear(%%wi, %%ws)\n"
-            "%%y: f32[4,3] = matmul(%%d, %%w)\noutput %%y\n");
-    cyg_qdq_report read;
-    cyg_quant_report report;
-    cyg_graph *g = close_open(CYG_OP_COUNT, NULL, &read, &report);
-    assert_int_equal(read.open, 1);
-    assert_int_equal(report.integer_nodes, 1);
-    assert_int_equal(report.float_nodes, 0);
-    bool found = false;
-    for (uint32_t i = 0; i < g->value_count; i++) /* -3..3 in 255 steps, nearly */
-        found = found || (g->values[i].quant.type == CYG_TYPE_U8 &&
-                          fabs((double)g->values[i].quant.scales[0] - 6.0 / 255.0) < 0.002);
-    assert_true(found);
-    cyg_graph_destroy(g);
-}
-
-/* layer_configs reach what the file leaves open, and nothing else. */
-static void test_asked_of_open_parts(void **state)
-{
-    (void)state;
-    cyg_qdq_report read;
-    cyg_quant_report report;
-    for (int fixed = 0; fixed < 2; fixed++) {
-        begin(&t);
-        add(&t, "input %%x: f32[4,6]\n");
-        if (fixed)
-            pair(&t, "x", "x1", "4,6", "u8", 0.03, 128);
-        else
-            add(&t, "%%x1: f32[4,6] = neg(%%x)\n");
-        add(&t, "%%h: f32[4,6] = sigmoid(%%x1)\n%%y: f32[4,6] = sin(%%h)\noutput %%y\n");
-        const cyg_asked wish = {.data = CYG_TYPE_S16, .insist = true};
-        cyg_graph *g = close_open(CYG_OP_sigmoid, &wish, &read, &report);
-        unsigned lost = 0;
-        for (uint32_t i = 0; i < report.outcome_count; i++)
-            lost |= report.outcomes[i];
-        assert_int_equal(lost, fixed ? CYG_PART_DATA : 0); /* its operand is the file's */
-        assert_int_equal(report.integer_nodes, 1);         /* sigmoid, by a table */
-        cyg_graph_destroy(g);
-    }
-    linear_net(&t, "u8", 120, "s8", -127, 127, 0);
-    const cyg_asked wish = {.data = CYG_TYPE_F32};
-    cyg_graph *g = close_open(CYG_OP_linear, &wish, &read, &report);
-    assert_int_equal(report.integer_nodes, 0);
-    assert_int_equal(report.float_nodes, 1);
-    cyg_graph_destroy(g);
-
-    linear_net(&t, "u8", 120, "s8", -127, 127, 0); /* the result is the file's */
-    const cyg_asked open_result = {.output = CYG_TYPE_F32};
-    g = close_open(CYG_OP_linear, &open_result, &read, &report);
-    unsigned lost = 0;
-    for (uint32_t i = 0; i < report.outcome_count; i++)
-        lost |= report.outcomes[i];
-    assert_int_equal(lost, CYG_PART_OUTPUT);
-    cyg_graph_destroy(g);
-
-    begin(&t); /* a factor for each channel, in 16 bits */
-    add(&t, "input %%x: f32[4,6]\n%%x1: f32[4,6] = neg(%%x)\n"
-            "const %%c: f32[6] = [0.1, -0.77, 0.3333, 1.234, 0.912, 0.0071]\n"
-            "%%m: f32[4,6] = mul(%%x1, %%c)\n%%y: f32[4,6] = sin(%%m)\noutput %%y\n");
-    const cyg_asked wide = {.data = CYG_TYPE_S16};
-    g = close_open(CYG_OP_mul, &wide, &read, &report);
-    assert_int_equal(report.integer_nodes, 1);
-    assert_int_equal(report.float_nodes, 2); /* neg, sin */
-    cyg_graph_destroy(g);
-
-    begin(&t); /* a linear of floats: weights, input and result */
-    add(&t, "input %%x: f32[4,6]\n%%x1: f32[4,6] = neg(%%x)\n"
-            "const %%w: f32[6,2] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]\n"
-            "%%m: f32[4,2] = matmul(%%x1, %%w)\n%%y: f32[4,2] = sin(%%m)\noutput %%y\n");
-    const cyg_asked both = {.data = CYG_TYPE_U8, .output = CYG_TYPE_S16};
-    g = close_open(CYG_OP_linear, &both, &read, &report);
-    assert_int_equal(report.integer_nodes, 1);
-    assert_int_equal(report.float_nodes, 2); /* neg, sin */
-    cyg_graph_destroy(g);
-}
-
 static void refuses(const char *body, const char *message)
 {
     static cyg_ctx ctx;
@@ -646,8 +407,6 @@ int main(void)
         cmocka_unit_test(test_twins),
         cmocka_unit_test(test_moved_integers),
         cmocka_unit_test(test_product_to_float),
-        cmocka_unit_test(test_dynamic_is_calibrated),
-        cmocka_unit_test(test_asked_of_open_parts),
         cmocka_unit_test(test_bad_scales),
     };
     return CYG_TEST_MAIN(tests);
