@@ -192,14 +192,14 @@ static cyg_status fill_constants(cyg_build *b, const cyg_graph *file, const char
 }
 
 /* What was written down for stages that do not run here. */
-static void add_idle(const cyg_config_message *message, const void *config, const char *prefix,
-                     cyg_strbuf *out)
+static void add_idle(cyg_ctx *ctx, const cyg_config_message *message, const void *config,
+                     const char *prefix, cyg_strbuf *out)
 {
     for (size_t i = 0; i < message->count; i++) {
         const cyg_config_field *field = &message->fields[i];
         const bool set = field->type.kind == CYG_VALUE_SUBS
                              ? cyg_config_item_count(field, config) > 0
-                             : cyg_config_mark_const(field, config)->origin != CYG_CONFIG_DEFAULT;
+                             : cyg_config_asks(ctx, message, config, field->name);
         if (set && field->type.kind != CYG_VALUE_SUB)
             cyg_strbuf_printf(out, "%s%s%s", out->len > 0 ? ", " : "", prefix, field->name);
     }
@@ -209,8 +209,12 @@ static void warn_of_idle(cyg_build *b)
 {
     const cyg_config_build *c = &b->config;
     cyg_strbuf text = {0};
-    add_idle(&cyg_config_message_quant, &c->quant, "quant.", &text);
-    add_idle(&cyg_config_message_onnx_opt, &c->onnx_opt, "onnx_opt.", &text);
+    cyg_ctx *ctx = &b->app->ctx;
+    add_idle(ctx, &cyg_config_message_quant, &c->quant, "quant.", &text);
+    add_idle(ctx, &cyg_config_message_onnx_opt, &c->onnx_opt, "onnx_opt.", &text);
+    add_idle(ctx, &cyg_config_message_debug, &c->debug, "debug.", &text);
+    if (cyg_config_asks(ctx, &cyg_config_message_build, c, "input_shapes"))
+        cyg_strbuf_printf(&text, "%sinput_shapes", text.len > 0 ? ", " : "");
     const struct list {
         size_t count;
         const char *name;

@@ -116,6 +116,29 @@ static void fill_normalize(cyg_build *b, const cyg_build_input *in, cyg_normaliz
                  in->name);
 }
 
+/* Settings about pictures for an input that takes what the model takes. */
+static void tell_idle(cyg_build *b, const cyg_build_input *in)
+{
+    const cyg_config_input_processor *c = &in->config.processor;
+    const bool pictures = in->config.quant.calibration_format == CYG_CONFIG_FORMAT_Image;
+    const struct idle {
+        const char *name;
+        bool acts;
+    } idle[] = {
+        {"src_format", video_of(c->src_format) != CYG_YUV_NONE},
+        {"tensor_format", pictures}, /* the calibration's own */
+        {"mean", false},
+        {"std", false},
+    };
+    for (size_t i = 0; i < CYG_COUNT(idle); i++)
+        if (!idle[i].acts &&
+            cyg_config_asks(&b->app->ctx, &cyg_config_message_input_processor, c, idle[i].name))
+            cyg_warn(&b->app->ctx, "input \"%s\": %s has no effect: %s", in->name, idle[i].name,
+                     b->input_count > 1
+                         ? "with several inputs the package takes what the model takes"
+                         : "the package takes what the model takes, for its data are arrays");
+}
+
 /* What the runtime is to feed, against what there is. */
 static cyg_status check_source(cyg_build *b, const cyg_build_input *in)
 {
@@ -134,14 +157,10 @@ static cyg_status check_source(cyg_build *b, const cyg_build_input *in)
         return CYG_FAIL(ctx, CYG_E_CONFIG,
                         "input \"%s\": src_format %s makes three channels, the model takes one",
                         in->name, cyg_yuv_name(video_of(c->src_format)));
-    if (!in->is_image && c->mean.count + c->std.count > 0) {
-        cyg_note(ctx,
-                 "input \"%s\": with several inputs the package takes what the model takes: "
-                 "normalise outside",
-                 in->name);
-    }
-    if (!in->is_image)
+    if (!in->is_image) {
+        tell_idle(b, in);
         return CYG_OK;
+    }
     if (c->src_format != CYG_CONFIG_COLOR_AutoColorSpace &&
         (c->src_format == CYG_CONFIG_COLOR_GRAY) != (in->preprocess.order == CYG_ORDER_GRAY))
         return CYG_FAIL(ctx, CYG_E_CONFIG,

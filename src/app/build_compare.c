@@ -127,7 +127,7 @@ static void on_step(void *user, uint32_t step, const char *name, double seconds)
 static cyg_status read_folder(comparison *c, size_t sample, void *const *inputs)
 {
     cyg_app *app = c->b->app;
-    for (uint32_t i = 0; i < c->b->input_count; i++) {
+    for (uint32_t i = 0; i < c->b->program.input_count; i++) {
         cyg_tensor_info info = {.struct_size = sizeof info};
         CYG_DO(cyg_app_rt(app, cyg_session_input_info(c->session, i, &info)));
         CYG_TRY(&app->ctx, cyg_sample_dir_read(app, &c->dir, sample, i, info.bytes, inputs[i]),
@@ -141,13 +141,13 @@ static cyg_status compare_sample(comparison *c, size_t sample, cyg_arena *arena)
     cyg_build *b = c->b;
     cyg_ctx *ctx = &b->app->ctx;
     const cyg_program *p = &b->program;
-    void **inputs = CYG_NEW_ARRAY(arena, void *, (size_t)b->input_count + 1);
-    cyg_kbuf *in = CYG_NEW_ARRAY(arena, cyg_kbuf, (size_t)b->input_count + 1);
+    void **inputs = CYG_NEW_ARRAY(arena, void *, (size_t)b->program.input_count + 1);
+    cyg_kbuf *in = CYG_NEW_ARRAY(arena, cyg_kbuf, (size_t)b->program.input_count + 1);
     cyg_kbuf *out = CYG_NEW_ARRAY(arena, cyg_kbuf, (size_t)p->output_count + 1);
     c->reference = CYG_NEW_ARRAY(arena, cyg_kbuf, (size_t)p->tensor_count + 1);
     if (inputs == NULL || in == NULL || out == NULL || c->reference == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    for (uint32_t i = 0; i < b->input_count; i++) {
+    for (uint32_t i = 0; i < b->program.input_count; i++) {
         const cyg_tensor *t = &p->tensors[p->inputs[i]];
         inputs[i] = cyg_session_input(c->session, i);
         in[i] = (cyg_kbuf){.data = inputs[i], .type = t->type, .rank = t->rank};
@@ -155,7 +155,7 @@ static cyg_status compare_sample(comparison *c, size_t sample, cyg_arena *arena)
     }
     CYG_DO(c->dir.folders != NULL ? read_folder(c, sample, inputs)
                                   : cyg_build_feed_sample(&c->feed, sample, inputs));
-    CYG_DO(cyg_interp_run_program(ctx, p, false, in, b->input_count, c->layers ? keep : NULL, c,
+    CYG_DO(cyg_interp_run_program(ctx, p, false, in, p->input_count, c->layers ? keep : NULL, c,
                                   arena, out));
     CYG_DO(cyg_app_rt(b->app, cyg_session_run(c->session)));
     for (uint32_t i = 0; i < p->output_count; i++) {
@@ -197,13 +197,14 @@ static cyg_status choose_samples(comparison *c)
         c->samples = b->golden.samples < MOST_SAMPLES ? b->golden.samples : MOST_SAMPLES;
         return CYG_OK;
     }
-    const char **names = CYG_NEW_ARRAY(&b->app->arena, const char *, (size_t)b->input_count + 1);
+    const char **names =
+        CYG_NEW_ARRAY(&b->app->arena, const char *, (size_t)b->program.input_count + 1);
     if (names == NULL)
         return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
-    for (uint32_t i = 0; i < b->input_count; i++)
+    for (uint32_t i = 0; i < b->program.input_count; i++)
         names[i] = b->program.tensors[b->program.inputs[i]].name;
-    CYG_DO(cyg_sample_dir_open(b->app, "compiler.input_sample_dir", root, names, b->input_count,
-                               &c->dir));
+    CYG_DO(cyg_sample_dir_open(b->app, "compiler.input_sample_dir", root, names,
+                               b->program.input_count, &c->dir));
     c->samples = c->dir.count;
     return CYG_OK;
 }
@@ -235,7 +236,8 @@ static cyg_status compare(comparison *c, const cyg_model *model)
     CYG_DO(compile_patterns(c));
     CYG_DO(choose_samples(c));
     CYG_DO(open_session(c, model));
-    CYG_DO(cyg_build_feed_open(b, model, &c->feed));
+    if (c->dir.folders == NULL)
+        CYG_DO(cyg_build_feed_open(b, model, &c->feed));
     for (size_t i = 0; i < c->samples; i++) {
         cyg_arena arena;
         cyg_arena_init(&arena);
@@ -262,10 +264,11 @@ cyg_status cyg_build_compare(cyg_build *b, const char *package_path)
     comparison c = {.b = b};
     cyg_model *model = NULL;
     const cyg_config_compiler *o = &b->config.compiler;
-    if (o->check == 0) {
-        if (o->check_mode_at.origin != CYG_CONFIG_DEFAULT || o->check_tensor_black_list.count > 0 ||
-            (o->input_sample_dir != NULL && o->input_sample_dir[0] != '\0'))
-            cyg_warn(&b->app->ctx, "compiler.check is 0: what is set beside it has no effect");
+    if (o->check == 0)
+        return CYG_OK;
+    if (b->samples.count == 0 && (o->input_sample_dir == NULL || o->input_sample_dir[0] == '\0')) {
+        cyg_warn(&b->app->ctx, "compiler.check has no effect: there are no calibration samples; "
+                               "give some as the package takes them in compiler.input_sample_dir");
         return CYG_OK;
     }
     cyg_status st = cyg_app_rt(b->app, cyg_model_open(package_path, &model));

@@ -61,9 +61,13 @@ static cyg_status keep_labels(cyg_build *b, cyg_build_input *in, const cyg_doc_n
     return keep_names(b, in, names);
 }
 
-static cyg_status read_labels(cyg_build *b, cyg_build_input *in, const char *path)
+/* Those of quant.labels, if there are any. */
+static cyg_status read_given_labels(cyg_build *b, cyg_build_input *in)
 {
+    const char *path = b->config.quant.labels;
     cyg_class_names *names = NULL;
+    if (path == NULL || path[0] == '\0')
+        return CYG_OK;
     CYG_DO(cyg_build_hash_file(b, "labels", path));
     CYG_DO(cyg_class_names_open(&b->app->ctx, path, &names));
     return keep_names(b, in, names);
@@ -131,6 +135,7 @@ static cyg_status resolve_arrays(cyg_build *b, cyg_build_input *in, const cyg_va
     if (c->std.count > 0)
         take_numbers(&c->std, p->std);
     in->is_image = in->from_arrays = true;
+    CYG_DO(read_given_labels(b, in));
     return cyg_preprocess_check(&b->app->ctx, p);
 }
 
@@ -158,8 +163,7 @@ static cyg_status resolve_image(cyg_build *b, cyg_build_input *in, const cyg_val
         cyg_preprocess_set_crop(p);
     if (b->config.quant.preprocessor != NULL && b->config.quant.preprocessor[0] != '\0')
         CYG_DO(read_preprocessor(b, in, b->config.quant.preprocessor));
-    if (b->config.quant.labels != NULL && b->config.quant.labels[0] != '\0')
-        CYG_DO(read_labels(b, in, b->config.quant.labels));
+    CYG_DO(read_given_labels(b, in));
     if (q->calibration_mean.count > 0 || q->calibration_std.count > 0) {
         p->normalize = true;
         for (size_t i = 0; i < 3; i++) {
@@ -312,7 +316,11 @@ cyg_status cyg_build_open_data(cyg_build *b)
     if (sets == NULL || sets->images == NULL || sets->arrays == NULL || sets->sources == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     b->sample_set = sets;
-    const int64_t limit = b->inputs[0].config.quant.calibration_size;
+    int64_t limit = -1; /* of samples that have a part of every input */
+    for (uint32_t i = 0; i < n; i++) {
+        const int64_t size = b->inputs[i].config.quant.calibration_size;
+        limit = limit < 0 || (size >= 0 && size < limit) ? size : limit;
+    }
     for (uint32_t i = 0; i < n; i++)
         CYG_TRY(ctx, open_set(b, sets, i, n == 1 ? limit : -1),
                 "while opening the calibration data of input \"%s\"", b->inputs[i].name);
@@ -326,6 +334,9 @@ cyg_status cyg_build_open_data(cyg_build *b)
         for (uint32_t i = 0; i < n; i++)
             b->inputs[i].is_image = false; /* several inputs are fed as the model declares them */
     }
+    if (!b->inputs[0].is_image &&
+        cyg_config_asks(ctx, &cyg_config_message_quant, &b->config.quant, "labels"))
+        cyg_warn(ctx, "quant.labels has no effect: the package takes no pictures to name");
     if (n > 1 && limit > 0 && b->samples.count < (size_t)limit) /* one set tells by itself */
         cyg_note(ctx, "calibration_size asks for %lld samples, %zu are there", (long long)limit,
                  b->samples.count);

@@ -6,32 +6,27 @@
 static void tell_idle(cyg_build *b)
 {
     const cyg_config_quant *c = &b->config.quant;
-    const struct idle {
-        const char *name;
-        const cyg_config_mark *mark;
-    } idle[] = {
-        {"calibration_method", &c->calibration_method_at},
-        {"highest_mix_precision", &c->highest_mix_precision_at},
-        {"enable_smooth_quant", &c->enable_smooth_quant_at},
-        {"search_ranges", &c->search_ranges_at},
-        {"correct_bias", &c->correct_bias_at},
-        {"round_weights", &c->round_weights_at},
-        {"transformer_opt_level", &c->transformer_opt_level_at},
-        {"target_sqnr_db", &c->target_sqnr_db_at},
-        {"target_agreement", &c->target_agreement_at},
-        {"target_cosine", &c->target_cosine_at},
-        {"smooth_quant_threshold", &c->smooth_quant_threshold_at},
-        {"smooth_quant_strength", &c->smooth_quant_strength_at},
-        {"weight_data_type", &c->weight_data_type_at},
-        {"refine_weight_threshold", &c->refine_weight_threshold_at},
-        {"disable_auto_refine_scale", &c->disable_auto_refine_scale_at},
-        {"disable_quant_optimization", &c->disable_quant_optimization_at},
-    };
+    static const char *const idle[] = {"calibration_method",
+                                       "highest_mix_precision",
+                                       "enable_smooth_quant",
+                                       "search_ranges",
+                                       "correct_bias",
+                                       "round_weights",
+                                       "transformer_opt_level",
+                                       "target_sqnr_db",
+                                       "target_agreement",
+                                       "target_cosine",
+                                       "smooth_quant_threshold",
+                                       "smooth_quant_strength",
+                                       "weight_data_type",
+                                       "refine_weight_threshold",
+                                       "disable_auto_refine_scale",
+                                       "disable_quant_optimization"};
     for (size_t i = 0; i < CYG_COUNT(idle); i++)
-        if (idle[i].mark->origin != CYG_CONFIG_DEFAULT)
+        if (cyg_config_asks(&b->app->ctx, &cyg_config_message_quant, c, idle[i]))
             cyg_warn(&b->app->ctx,
                      "quant.%s has no effect: a QuantONNX model brings its scales and weights",
-                     idle[i].name);
+                     idle[i]);
 }
 
 static uint32_t count_pairs(const cyg_graph *g)
@@ -61,7 +56,8 @@ cyg_status cyg_build_read_given(cyg_build *b)
                         "quantises it",
                         input);
     tell_idle(b);
-    CYG_TRY(ctx, cyg_qdq_read(ctx, b->graph, b->config.quant.input_configs.count > 0, &b->given), "while reading the scales of %s", input);
+    CYG_TRY(ctx, cyg_qdq_read(ctx, b->graph, b->config.quant.input_configs.count > 0, &b->given),
+            "while reading the scales of %s", input);
     cyg_note(ctx, "%u activations and %u constants keep the scales of the file", b->given.pairs,
              b->given.constants);
     if (b->given.open > 0)

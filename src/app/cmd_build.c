@@ -53,6 +53,7 @@ static cyg_status configure(cyg_build *b, int argc, const char *const *argv)
     CYG_DO(cyg_config_require(ctx, m, &b->config));
     CYG_DO(cyg_config_validate(ctx, &b->config));
     CYG_DO(cyg_config_check_supported(ctx, m, &b->config));
+    cyg_config_warn_of_idle(ctx, &b->config);
     cyg_config_settle(&b->config);
     if (cyg_build_is_npu(b))
         CYG_DO(cyg_build_npu_open(b));
@@ -321,6 +322,8 @@ static cyg_status run_stages(cyg_build *b)
         CYG_DO(cyg_build_analyse(b, package));
         CYG_DO(cyg_build_dump(b, package));
         CYG_DO(check(b, package));
+    } else {
+        CYG_DO(cyg_build_compare(b, package));
     }
     CYG_DO(compile_npu(b, package));
     CYG_DO(link_vendor_name(b));

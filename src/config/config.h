@@ -60,6 +60,8 @@ cyg_status cyg_config_check_pairs(cyg_ctx *ctx, const cyg_config_build *config) 
 /* After validation: what one setting turns off in another that was left open is off in the values
  * too, so that the merged configuration reads back as itself. */
 void cyg_config_settle(cyg_config_build *config);
+/* Warns of settings that are given and that nothing reads, since another one stands elsewhere. */
+void cyg_config_warn_of_idle(cyg_ctx *ctx, const cyg_config_build *config);
 /* Refuses all that config.def marks as not built yet, in one error that lists it; warns of what has
  * no effect. */
 cyg_status cyg_config_check_supported(cyg_ctx *ctx, const cyg_config_message *message,

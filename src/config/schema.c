@@ -243,6 +243,37 @@ cyg_status cyg_config_init(cyg_ctx *ctx, cyg_arena *arena, const cyg_config_mess
     return CYG_OK;
 }
 
+cyg_status cyg_config_is_default(cyg_ctx *ctx, cyg_arena *arena, const cyg_config_field *field,
+                                 const void *message, bool *out_same)
+{
+    cyg_value_any preset;
+    memset(&preset, 0, sizeof preset);
+    if (field->type.kind == CYG_VALUE_SUBS) {
+        *out_same = cyg_config_item_count(field, message) == 0;
+        return CYG_OK;
+    }
+    *out_same = false;
+    if (field->type.kind != CYG_VALUE_ANY)
+        CYG_DO(cyg_value_preset(ctx, arena, field->name, field->type, field->preset, &preset));
+    *out_same = cyg_value_equal(field->type, cyg_config_value_const(field, message), &preset);
+    return CYG_OK;
+}
+
+bool cyg_config_asks(cyg_ctx *ctx, const cyg_config_message *message, const void *config,
+                     const char *name)
+{
+    const int at = cyg_config_find_field(message, name);
+    cyg_arena arena;
+    bool same = false;
+    if (at < 0 || cyg_config_mark_const(&message->fields[at], config)->origin == CYG_CONFIG_DEFAULT)
+        return false;
+    cyg_arena_init(&arena);
+    const cyg_status status =
+        cyg_config_is_default(ctx, &arena, &message->fields[at], config, &same);
+    cyg_arena_deinit(&arena);
+    return status != CYG_OK || !same;
+}
+
 void cyg_config_place(const cyg_config_mark *mark, const char *path, cyg_strbuf *out)
 {
     if (mark->origin == CYG_CONFIG_FILE)

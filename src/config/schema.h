@@ -158,6 +158,12 @@ cyg_status cyg_config_init(cyg_ctx *ctx, cyg_arena *arena, const cyg_config_mess
 /* The default of one field alone. */
 cyg_status cyg_config_set_default(cyg_ctx *ctx, cyg_arena *arena, const cyg_config_field *field,
                                   void *message) CYG_MUST_USE;
+/* Whether the value is the field's default, given or not. */
+cyg_status cyg_config_is_default(cyg_ctx *ctx, cyg_arena *arena, const cyg_config_field *field,
+                                 const void *message, bool *out_same) CYG_MUST_USE;
+/* Somebody wrote the field `name` of this message, and not its default: an effect is expected. */
+bool cyg_config_asks(cyg_ctx *ctx, const cyg_config_message *message, const void *config,
+                     const char *name);
 /* "a.json:14:9: quant.check" or "--quant.check", for messages. */
 void cyg_config_place(const cyg_config_mark *mark, const char *path, cyg_strbuf *out);
 /* Fails with "<place of the mark> <text>". */

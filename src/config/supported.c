@@ -23,24 +23,6 @@ typedef struct check_state {
     size_t count;
 } check_state;
 
-/* Whether the value is the field's default. */
-static cyg_status is_default(check_state *s, const cyg_config_field *field, const void *message,
-                             bool *out_same)
-{
-    cyg_value_any preset;
-    *out_same = false;
-    memset(&preset, 0, sizeof preset);
-    if (field->type.kind == CYG_VALUE_SUBS) {
-        *out_same = cyg_config_item_count(field, message) == 0;
-        return CYG_OK;
-    }
-    if (field->type.kind != CYG_VALUE_ANY)
-        CYG_DO(
-            cyg_value_preset(s->ctx, s->arena, field->name, field->type, field->preset, &preset));
-    *out_same = cyg_value_equal(field->type, cyg_config_value_const(field, message), &preset);
-    return CYG_OK;
-}
-
 static void refuse(check_state *s, const cyg_config_field *field, const char *path,
                    const void *message)
 {
@@ -87,7 +69,7 @@ static cyg_status check_field(check_state *s, const char *prefix, const cyg_conf
     }
     const bool set = cyg_config_mark_const(field, config)->origin != CYG_CONFIG_DEFAULT;
     bool same = true;
-    CYG_DO(is_default(s, field, config, &same));
+    CYG_DO(cyg_config_is_default(s->ctx, s->arena, field, config, &same));
     if (field->category == CYG_CATEGORY_E) {
         if (set && !same)
             refuse(s, field, path, config);

@@ -336,6 +336,60 @@ static void test_names(void **state)
     fixture_deinit(&f);
 }
 
+/* ---- what is given and acts on nothing ---- */
+
+static void test_idle(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *field, *why; /* why NULL: nothing is said of the field */
+    } cases[] = {
+        {"quant: {smooth_quant_strength: 0.9}", "quant.smooth_quant_strength", "searched layer"},
+        {"quant: {smooth_quant_threshold: 0.9, enable_smooth_quant: false}",
+         "quant.smooth_quant_threshold", "nothing is equalised"},
+        {"quant: {smooth_quant_strength: 0.9, enable_smooth_quant: true}", "smooth_quant", NULL},
+        {"quant: {smooth_quant_strength: 0.6}", "smooth_quant", NULL}, /* the default */
+        {"compiler: {check_mode: CheckPerLayer}", "compiler.check_mode", "compiler.check is 0"},
+        {"compiler: {check_tensor_black_list: a}", "compiler.check_tensor_black_list", "is 0"},
+        {"compiler: {check: 1, check_tensor_black_list: a, check_rtol: 2}", "compiler", NULL},
+        {"compiler: {check: 2, check_rtol: 2}", "compiler.check_rtol", "check 1 has"},
+        {"compiler: {check_atol: 2}", "compiler.check_atol", "check 1 has"},
+        {"compiler: {check: 1, check_cosine_similarity: 0.5}", "compiler.check_cosine", "check 3"},
+        {"compiler: {check: 3, check_cosine_similarity: 0.5}", "compiler", NULL},
+        {"input_processors: [{tensor_name: x, csc_standard: BT709}]",
+         "input_processors[0].csc_standard", "neither FullRange nor"},
+        {"input_processors: [{tensor_name: x, src_format: YUV420SP, csc_mode: FullRange,"
+         " csc_standard: BT709}]",
+         "csc_standard", NULL},
+#define ARRAYS "input_configs: [{tensor_name: x, calibration_dataset: d, calibration_format: Numpy"
+        {"quant: {" ARRAYS ", calibration_filter: box}]}",
+         "quant.input_configs[0].calibration_filter", "only an Image is resized"},
+        {"quant: {" ARRAYS ", calibration_resize: crop}]}",
+         "quant.input_configs[0].calibration_resize", "only an Image is resized"},
+        {"quant: {calibration_resize: crop, " ARRAYS "}]}", "quant.calibration_resize",
+         "no calibration_format is Image"},
+        {"quant: {calibration_filter: box, " ARRAYS "}]}", "quant.calibration_filter",
+         "no calibration_format is Image"},
+        {"quant: {preprocessor: p, " ARRAYS "}]}", "quant.preprocessor",
+         "no calibration_format is Image"},
+        {"quant: {calibration_resize: crop, " ARRAYS
+         "}, {tensor_name: y, calibration_dataset: d}]}",
+         "quant", NULL},
+        {"model_type: QuantAxModel\nquant: {smooth_quant_strength: 0.9}", "quant", NULL},
+    };
+    for (size_t i = 0; i < CYG_COUNT(cases); i++) {
+        fixture f;
+        load_valid(&f, cases[i].text);
+        cyg_config_warn_of_idle(&f.ctx, &f.cfg);
+        const char *log = f.log.data != NULL ? f.log.data : "";
+        const char *at = strstr(log, cases[i].field);
+        const bool told = at != NULL && strstr(at, "has no effect: ") != NULL;
+        if (cases[i].why == NULL ? told : !told || strstr(at, cases[i].why) == NULL)
+            fail_msg("%s\n  said: %s", cases[i].text, log);
+        fixture_deinit(&f);
+    }
+}
+
 /* ---- what this release has ---- */
 
 static void assert_support(const char *line, const char *says)
@@ -416,7 +470,7 @@ int main(void)
         cmocka_unit_test(test_shapes),         cmocka_unit_test(test_chips),
         cmocka_unit_test(test_contradictions), cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_layer_rank),     cmocka_unit_test(test_names),
-        cmocka_unit_test(test_supported),
+        cmocka_unit_test(test_idle),           cmocka_unit_test(test_supported),
     };
     return CYG_TEST_MAIN(tests);
 }

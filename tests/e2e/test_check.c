@@ -89,6 +89,20 @@ static void samples(void **state)
           "--compiler.check_mode CheckPerLayer");
     assert_int_equal(compared(), 1);
     assert_non_null(strstr(result.err, "needs a program for a batch of 1"));
+    /* The back end alone has samples only where they are given. */
+    build("--compiler.static_batch_sizes 1 --output_dir whole");
+    e2e_expect(&result, 0);
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --model_type QuantAxModel --input whole/quant/quant_axmodel.onnx "
+               "--output_dir back --target_hardware CPU --compiler.check 2 "
+               "--compiler.check_mode CheckPerLayer --compiler.input_sample_dir folder");
+    assert_true(compared() > 10);
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --model_type QuantAxModel --input whole/quant/quant_axmodel.onnx "
+               "--output_dir back --target_hardware CPU --compiler.check 2");
+    e2e_expect(&result, 0);
+    assert_null(strstr(result.out, "check graph"));
+    assert_non_null(strstr(result.err, "compiler.check has no effect: there are no calibration"));
 }
 
 /* Section 12: model/ config/ dataset/ and the repository's own config file, one word changed. The

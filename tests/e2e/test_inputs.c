@@ -185,6 +185,22 @@ static void two_inputs(void **state)
     assert_true(compare("two_float", "two_out", "y") > 100);
     assert_true(compare("two_float", "two_out", "t") > 100);
     same_in_dicts();
+    /* the smallest calibration_size counts; what is about pictures acts on none */
+    fixture_text("few.json", "{\"input\": \"two.onnx\", \"target_hardware\": \"CPU\", \"quant\":\n"
+                             " {\"labels\": \"few.json\", \"input_configs\": [\n"
+                             "  {\"tensor_name\": \"a\", \"calibration_dataset\": \"cal_a\","
+                             " \"calibration_format\": \"Numpy\", \"calibration_size\": 3},\n"
+                             "  {\"tensor_name\": \"b\", \"calibration_dataset\": \"cal_b\","
+                             " \"calibration_format\": \"Numpy\", \"calibration_size\": 2}]},\n"
+                             " \"input_processors\": [{\"tensor_name\": \"b\", \"mean\": [1],\n"
+                             "   \"tensor_format\": \"BGR\", \"src_format\": \"RGB\"}]}\n");
+    e2e_cygnet(&result, (e2e_how){0}, "build --config few.json --output_dir few");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.out, "2 samples"));
+    assert_non_null(strstr(result.err, "input \"b\": mean has no effect: with several inputs"));
+    assert_non_null(strstr(result.err, "input \"b\": src_format has no effect"));
+    assert_non_null(strstr(result.err, "input \"b\": tensor_format has no effect"));
+    assert_non_null(strstr(result.err, "quant.labels has no effect"));
     /* an entry is missing; a set has fewer samples in common */
     fixture_text("one.json", "{\"input\": \"two.onnx\", \"target_hardware\": \"CPU\", \"quant\":\n"
                              " {\"input_configs\": [{\"tensor_name\": \"a\","
