@@ -5,13 +5,12 @@
 #include "base/bytes.h"
 #include "base/type.h"
 #include "npu/code.h"
+#include "npu/varint.h"
 
 typedef struct reader {
     cyg_ctx *ctx;
     cyg_arena *arena;
-    const uint8_t *at, *end;
-    const uint8_t *begin;
-    bool failed;
+    cyg_varint_reader in;
     const void **blocks; /* [block_count] */
     uint32_t *block_sizes;
     uint32_t block_count;
@@ -21,7 +20,7 @@ typedef struct reader {
 static cyg_status damaged(const reader *r, const char *what)
 {
     return CYG_FAIL(r->ctx, CYG_E_FORMAT, "NPU code: %s, at byte %zu of %zu", what,
-                    (size_t)(r->at - r->begin), (size_t)(r->end - r->begin));
+                    (size_t)(r->in.at - r->in.begin), (size_t)(r->in.end - r->in.begin));
 }
 
 static cyg_status no_memory(const reader *r)
@@ -29,51 +28,29 @@ static cyg_status no_memory(const reader *r)
     return CYG_FAIL(r->ctx, CYG_E_NOMEM, "out of memory for an NPU program");
 }
 
-/* One number; the flag is looked at by whoever uses a group of them. */
 static uint64_t get(reader *r)
 {
-    uint64_t v = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        if (r->at == r->end)
-            break;
-        const uint8_t byte = *r->at++;
-        if (shift == 63 && byte > 1)
-            break;
-        v |= (uint64_t)(byte & 127) << shift;
-        if (byte < 128) {
-            r->failed |= byte == 0 && shift > 0; /* one form only */
-            return v;
-        }
-    }
-    r->failed = true;
-    return 0;
+    return cyg_varint_get(&r->in);
 }
 
 static uint64_t get_limited(reader *r, uint64_t highest)
 {
-    const uint64_t v = get(r);
-    if (v > highest)
-        r->failed = true;
-    return r->failed ? 0 : v;
+    return cyg_varint_limited(&r->in, highest);
 }
 
-/* A count of things of at least `least` bytes each. */
 static uint32_t get_count(reader *r, uint64_t highest, size_t least)
 {
-    const uint64_t v = get_limited(r, highest);
-    if (v > (uint64_t)(r->end - r->at) / least)
-        r->failed = true;
-    return r->failed ? 0 : (uint32_t)v;
+    return cyg_varint_count(&r->in, highest, least);
 }
 
 static const uint8_t *get_bytes(reader *r, uint64_t size)
 {
-    const uint8_t *bytes = r->at;
-    if (r->failed || size > (uint64_t)(r->end - r->at)) {
-        r->failed = true;
+    const uint8_t *bytes = r->in.at;
+    if (r->in.failed || size > (uint64_t)(r->in.end - r->in.at)) {
+        r->in.failed = true;
         return NULL;
     }
-    r->at += size;
+    r->in.at += size;
     return bytes;
 }
 
@@ -83,7 +60,7 @@ static const char *get_string(reader *r)
     const uint64_t size = get(r);
     const uint8_t *bytes = get_bytes(r, size);
     if (bytes == NULL || memchr(bytes, 0, (size_t)size) != NULL) {
-        r->failed = true;
+        r->in.failed = true;
         return NULL;
     }
     return cyg_arena_strndup(r->arena, (const char *)bytes, (size_t)size);
@@ -97,14 +74,14 @@ static cyg_status read_head(reader *r)
     p->chip = get_string(r);
     p->mode = get_string(r);
     const uint8_t *hash = get_bytes(r, 8);
-    if (r->failed)
+    if (r->in.failed)
         return damaged(r, "no name of a chip and its mode");
     p->machine_hash = cyg_load_u64(hash);
     p->ocm_bytes = get(r);
     p->swap_bytes = get(r);
     const uint64_t param_bytes = get(r);
     p->macs = (int64_t)get_limited(r, INT64_MAX);
-    if (r->failed || param_bytes != p->param_bytes)
+    if (r->in.failed || param_bytes != p->param_bytes)
         return damaged(r, "sizes of memories that are not those of its parameters");
     return p->chip == NULL || p->mode == NULL ? no_memory(r) : CYG_OK;
 }
@@ -121,7 +98,7 @@ static cyg_status read_tensors(reader *r)
         io[i].bytes = get(r);
         io[i].tensor = (uint32_t)get_limited(r, UINT32_MAX);
         io[i].is_output = get_limited(r, 1) != 0;
-        if (r->failed)
+        if (r->in.failed)
             return damaged(r, "a tensor's record");
         if (io[i].name == NULL)
             return no_memory(r);
@@ -133,13 +110,13 @@ static cyg_status read_tensors(reader *r)
         return no_memory(r);
     for (uint32_t i = 0; i < p->step_count; i++) {
         names[i] = get_string(r);
-        if (r->failed)
+        if (r->in.failed)
             return damaged(r, "a step's name");
         if (names[i] == NULL)
             return no_memory(r);
     }
     p->step_names = names;
-    return r->failed ? damaged(r, "more tensors or steps than there are bytes for") : CYG_OK;
+    return r->in.failed ? damaged(r, "more tensors or steps than there are bytes for") : CYG_OK;
 }
 
 static cyg_status read_blocks(reader *r)
@@ -168,7 +145,7 @@ static cyg_status read_blocks(reader *r)
         memcpy(block, bytes, r->block_sizes[i]);
         r->blocks[i] = block;
     }
-    return r->failed ? damaged(r, "more parameter blocks than there are bytes for") : CYG_OK;
+    return r->in.failed ? damaged(r, "more parameter blocks than there are bytes for") : CYG_OK;
 }
 
 static void read_view(reader *r, cyg_npu_view *v)
@@ -182,7 +159,7 @@ static void read_view(reader *r, cyg_npu_view *v)
     v->rank = head & 15;
     if (v->rank > CYG_NPU_RANK || v->space >= CYG_NPU_SPACES) {
         v->rank = 0;
-        r->failed = true;
+        r->in.failed = true;
         return;
     }
     if (v->space == CYG_NPU_IO)
@@ -197,7 +174,7 @@ static void read_view(reader *r, cyg_npu_view *v)
     for (unsigned i = v->rank; dense && i-- > 0;) {
         v->strides[i] = stride;
         if (__builtin_mul_overflow(stride, v->dims[i] > 0 ? v->dims[i] : 1, &stride))
-            r->failed = true;
+            r->in.failed = true;
     }
 }
 
@@ -230,7 +207,7 @@ static cyg_status read_instr(reader *r, cyg_npu_instr *instr)
     for (uint32_t i = 0; i < operands; i++)
         read_view(r, &views[i]);
     instr->operands = views;
-    return r->failed ? damaged(r, "an instruction") : CYG_OK;
+    return r->in.failed ? damaged(r, "an instruction") : CYG_OK;
 }
 
 cyg_status cyg_npu_decode(cyg_ctx *ctx, const void *data, size_t size, const uint8_t *params,
@@ -241,16 +218,14 @@ cyg_status cyg_npu_decode(cyg_ctx *ctx, const void *data, size_t size, const uin
     out_program->param_bytes = param_bytes;
     reader r = {.ctx = ctx,
                 .arena = arena,
-                .at = data,
-                .begin = data,
-                .end = (const uint8_t *)data + size,
+                .in = {.at = data, .end = (const uint8_t *)data + size, .begin = data},
                 .p = out_program};
     CYG_DO(read_head(&r));
     CYG_DO(read_tensors(&r));
     CYG_DO(read_blocks(&r));
     /* The shortest instruction: eight numbers. */
     const uint32_t count = get_count(&r, CYG_NPU_MOST_INSTRS, 8);
-    if (r.failed)
+    if (r.in.failed)
         return damaged(&r, "more instructions than there are bytes for");
     cyg_npu_instr *instrs = CYG_NEW_ARRAY(arena, cyg_npu_instr, (size_t)count + 1);
     if (instrs == NULL)
@@ -259,5 +234,5 @@ cyg_status cyg_npu_decode(cyg_ctx *ctx, const void *data, size_t size, const uin
     out_program->instr_count = count;
     for (uint32_t i = 0; i < count; i++)
         CYG_DO(read_instr(&r, &instrs[i]));
-    return r.at == r.end ? CYG_OK : damaged(&r, "bytes behind the last instruction");
+    return r.in.at == r.in.end ? CYG_OK : damaged(&r, "bytes behind the last instruction");
 }

@@ -7,17 +7,11 @@
 #include "base/hash.h"
 #include "base/type.h"
 #include "npu/code.h"
+#include "npu/varint.h"
 
 static void put(cyg_strbuf *s, uint64_t v)
 {
-    char bytes[10];
-    size_t n = 0;
-    do {
-        bytes[n] = (char)((v & 127) | (v > 127 ? 128 : 0));
-        n++;
-        v >>= 7;
-    } while (v != 0);
-    cyg_strbuf_add(s, bytes, n);
+    cyg_varint_put(s, v);
 }
 
 static void put_bytes(cyg_strbuf *s, const void *bytes, size_t size)
