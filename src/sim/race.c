@@ -194,47 +194,11 @@ static shadow *shadow_of(detector *d, const cyg_npu_view *v)
 static void note_operand(detector *d, uint32_t at)
 {
     const cyg_npu_instr *instr = &d->p->instrs[d->instr];
-    const cyg_npu_op_info *op = cyg_npu_op_info_of(instr->op);
-    const cyg_npu_view *v = &instr->operands[at], *index = NULL;
-    const int operand = at < instr->in_count ? (int)at : CYG_NPU_OUT((int)at - instr->in_count);
+    const cyg_npu_view *v = &instr->operands[at];
     if (v->type == CYG_TYPE_NONE || (d->memory = shadow_of(d, v)) == NULL)
         return;
     d->view = v;
-    for (unsigned k = 0; k < op->indexed_count; k++)
-        if (op->indexed[k].operand == operand)
-            index = cyg_npu_operand_of(instr, op->indexed[k].index);
-    if (index == NULL) {
-        cyg_window_walk(v, note_run, d);
-        return;
-    }
-    /* A gather that leaves rows out leaves them in its output, too. */
-    const int64_t n = cyg_npu_view_elements(index);
-    for (int64_t i = 0; i < n && !d->found && !d->no_memory; i++) {
-        const int64_t row = cyg_npu_index_at(d->p, index, i);
-        if (row >= 0)
-            cyg_window_walk_row(v, row, note_run, d);
-    }
-}
-
-/* The side of LDX, STX and GATHER that the index does not name: rows whose index is -1 are left. */
-static bool skips_rows(const detector *d, uint32_t at)
-{
-    const cyg_npu_instr *instr = &d->p->instrs[d->instr];
-    return (instr->op == CYG_NPU_OP_STX && at == 0) ||
-           ((instr->op == CYG_NPU_OP_LDX || instr->op == CYG_NPU_OP_CV_GATHER) && at == 2);
-}
-
-static void note_skipping(detector *d, uint32_t at)
-{
-    const cyg_npu_instr *instr = &d->p->instrs[d->instr];
-    const cyg_npu_view *v = &instr->operands[at], *index = &instr->operands[1];
-    if ((d->memory = shadow_of(d, v)) == NULL)
-        return;
-    d->view = v;
-    const int64_t n = cyg_npu_view_elements(index);
-    for (int64_t i = 0; i < n && !d->found && !d->no_memory; i++)
-        if (cyg_npu_index_at(d->p, index, i) >= 0)
-            cyg_window_walk_row(v, i, note_run, d);
+    cyg_window_walk_operand(d->p, instr, at, note_run, d);
 }
 
 static void forget_memo(detector *d)
@@ -254,10 +218,7 @@ static void note_instr(detector *d)
             forget_memo(d);
         if (d->found || d->no_memory)
             return;
-        if (skips_rows(d, i))
-            note_skipping(d, i);
-        else
-            note_operand(d, i);
+        note_operand(d, i);
     }
 }
 

@@ -153,3 +153,33 @@ bool cyg_window_walk_row(const cyg_npu_view *v, int64_t row,
     const pair p = join(v, v, 1);
     return p.empty || walk_pair(&p, 0, v->offset + (uint64_t)(row * v->strides[0]), visit, user);
 }
+
+/* The side of LDX, STX and GATHER that the index does not name: rows whose index is -1 are left. */
+static bool skips_rows(const cyg_npu_instr *instr, uint32_t at)
+{
+    return (instr->op == CYG_NPU_OP_STX && at == 0) ||
+           ((instr->op == CYG_NPU_OP_LDX || instr->op == CYG_NPU_OP_CV_GATHER) && at == 2);
+}
+
+bool cyg_window_walk_operand(const cyg_npu_program *p, const cyg_npu_instr *instr, uint32_t at,
+                             bool (*visit)(void *, uint64_t, uint64_t), void *user)
+{
+    const cyg_npu_op_info *op = cyg_npu_op_info_of(instr->op);
+    const cyg_npu_view *v = &instr->operands[at], *index = NULL;
+    const int operand = at < instr->in_count ? (int)at : CYG_NPU_OUT((int)at - instr->in_count);
+    const bool skips = skips_rows(instr, at);
+    for (unsigned k = 0; k < op->indexed_count; k++)
+        if (op->indexed[k].operand == operand)
+            index = cyg_npu_operand_of(instr, op->indexed[k].index);
+    if (skips)
+        index = &instr->operands[1];
+    if (index == NULL)
+        return cyg_window_walk(v, visit, user);
+    const int64_t n = cyg_npu_view_elements(index);
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t row = cyg_npu_index_at(p, index, i);
+        if (row >= 0 && !cyg_window_walk_row(v, skips ? i : row, visit, user))
+            return false;
+    }
+    return true;
+}

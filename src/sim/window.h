@@ -26,5 +26,9 @@ void cyg_window_copy_row(const cyg_npu_view *x_view, const uint8_t *x, int64_t x
 bool cyg_window_walk(const cyg_npu_view *v, bool (*visit)(void *, uint64_t, uint64_t), void *user);
 bool cyg_window_walk_row(const cyg_npu_view *v, int64_t row,
                          bool (*visit)(void *, uint64_t, uint64_t), void *user);
+/* Likewise the bytes of operand `at` that the instruction touches: of what an index table names the
+ * rows named alone, and of the other side of a move only the rows that are not left out. */
+bool cyg_window_walk_operand(const cyg_npu_program *p, const cyg_npu_instr *instr, uint32_t at,
+                             bool (*visit)(void *, uint64_t, uint64_t), void *user);
 
 #endif
