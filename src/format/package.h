@@ -24,7 +24,9 @@
     CYG_SECTION(STRINGS, 2, "strings")                                                             \
     CYG_SECTION(PROGRAM, 3, "program")                                                             \
     CYG_SECTION(WEIGHTS, 4, "weights")                                                             \
-    CYG_SECTION(SUBGRAPH, 5, "subgraph") CYG_SECTION(PARAMETERS, 6, "parameters")
+    CYG_SECTION(SUBGRAPH, 5, "subgraph")                                                           \
+    CYG_SECTION(PARAMETERS, 6, "parameters")                                                       \
+    CYG_SECTION(TAPS, 7, "taps")
 typedef enum cyg_section_kind {
 #define CYG_SECTION(id, value, name) CYG_SECTION_##id = value,
     CYG_SECTIONS(CYG_SECTION)
@@ -40,7 +42,7 @@ enum {
 
 /* A range of a program's steps that another executor than the CPU runs (rt/executor.h). The steps
  * stay in the program as a record of what is computed; their tensors that nobody else needs are of
- * kind INNER. What stands in machine, code and params is the executor's business. */
+ * kind INNER. What stands in machine, code, taps and params is the executor's business. */
 typedef struct cyg_subgraph_tensor {
     uint32_t tensor; /* of the program: no constant; an output is no view and no input */
     bool is_output;
@@ -56,6 +58,9 @@ typedef struct cyg_subgraph {
     size_t machine_size;
     const uint8_t *code;
     size_t code_size;
+    const uint8_t
+        *taps;        /* where to find the steps' outputs while it runs; nothing needs it to run */
+    size_t taps_size; /* 0 = not said */
     const uint8_t *params; /* 64-byte aligned when read: in the map; equal ones are stored once */
     size_t params_size;
 } cyg_subgraph;

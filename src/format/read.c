@@ -82,7 +82,8 @@ static cyg_status note_section(reader *r, uint32_t kind, uint32_t index, cyg_pac
 static cyg_status check_complete(const reader *r)
 {
     for (uint32_t kind = 1; kind <= CYG_PK_KINDS; kind++) {
-        const bool optional = kind == CYG_SECTION_SUBGRAPH || kind == CYG_SECTION_PARAMETERS;
+        const bool optional = kind == CYG_SECTION_SUBGRAPH || kind == CYG_SECTION_PARAMETERS ||
+                              kind == CYG_SECTION_TAPS;
         if (r->counts[kind] == 0 && !optional)
             return CYG_FAIL(r->ctx, CYG_E_FORMAT, "%s: section \"%s\" is missing", r->path,
                             section_name(kind));
@@ -434,7 +435,7 @@ static cyg_status read_programs(reader *r)
     return cyg_package_read_subgraphs(
         r->ctx, r->path, r->sections[CYG_SECTION_SUBGRAPH], r->counts[CYG_SECTION_SUBGRAPH],
         r->sections[CYG_SECTION_PARAMETERS], r->counts[CYG_SECTION_PARAMETERS],
-        r->sections[CYG_SECTION_STRINGS], r->arena, k);
+        r->sections[CYG_SECTION_TAPS], r->sections[CYG_SECTION_STRINGS], r->arena, k);
 }
 
 cyg_status cyg_package_open(cyg_ctx *ctx, const char *path, cyg_arena *arena,

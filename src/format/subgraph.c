@@ -1,5 +1,6 @@
 /* Subgraphs in packages: one record each, then what they read and write, then the executor's own
- * data. The reader proves that ranges do not overlap and that no other step uses what has no bytes.
+ * data; the taps of all in a section together. The reader proves that ranges do not overlap and
+ * that no other step uses what has no bytes.
  */
 #include "format/subgraph.h"
 
@@ -141,11 +142,35 @@ const cyg_subgraph *cyg_package_subgraph_at(const cyg_package *package, uint32_t
     return NULL;
 }
 
+/* Sizes of all, then the taps of all: they fill the section. */
+static cyg_status read_taps(const reader *r, const cyg_package_section *taps, cyg_subgraph *list,
+                            uint32_t count)
+{
+    const uint64_t head = (uint64_t)count * CYG_PK_TAPS_OF_ONE;
+    uint64_t at = head;
+    bool well = head <= taps->size;
+    for (uint32_t i = 0; well && i < count; i++) {
+        const uint64_t size = cyg_load_u64(taps->data + (size_t)i * CYG_PK_TAPS_OF_ONE);
+        well = cyg_range_ok(at, size, taps->size);
+        if (!well)
+            break;
+        list[i].taps = taps->data + at;
+        list[i].taps_size = (size_t)size;
+        at += size;
+    }
+    return well && at == taps->size
+               ? CYG_OK
+               : CYG_FAIL(r->ctx, CYG_E_FORMAT,
+                          "%s: section \"taps\": its sizes do not add up to its %zu bytes", r->path,
+                          taps->size);
+}
+
 cyg_status cyg_package_read_subgraphs(cyg_ctx *ctx, const char *path,
                                       const cyg_package_section *subgraphs, uint32_t subgraph_count,
                                       const cyg_package_section *parameters,
-                                      uint32_t parameter_count, const cyg_package_section *strings,
-                                      cyg_arena *arena, cyg_package *package)
+                                      uint32_t parameter_count, const cyg_package_section *taps,
+                                      const cyg_package_section *strings, cyg_arena *arena,
+                                      cyg_package *package)
 {
     reader r = {.ctx = ctx,
                 .path = path,
@@ -162,6 +187,8 @@ cyg_status cyg_package_read_subgraphs(cyg_ctx *ctx, const char *path,
         CYG_DO(read_subgraph(&r, &list[r.index]));
         CYG_DO(check_apart(&r, list));
     }
+    if (taps->seen)
+        CYG_DO(read_taps(&r, taps, list, subgraph_count));
     package->subgraphs = list;
     package->subgraph_count = subgraph_count;
     for (uint32_t i = 0; i < package->program_count; i++)
@@ -191,4 +218,18 @@ void cyg_package_encode_subgraph(const cyg_subgraph *g, uint32_t executor, uint3
     }
     cyg_strbuf_add(out, g->machine, g->machine_size);
     cyg_strbuf_add(out, (const char *)g->code, g->code_size);
+}
+
+void cyg_package_encode_taps(const cyg_subgraph *list, uint32_t count, cyg_strbuf *out)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < count; i++)
+        any = any || list[i].taps_size > 0;
+    for (uint32_t i = 0; any && i < count; i++) {
+        char size[CYG_PK_TAPS_OF_ONE];
+        cyg_store_u64(size, list[i].taps_size);
+        cyg_strbuf_add(out, size, sizeof size);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        cyg_strbuf_add(out, (const char *)list[i].taps, list[i].taps_size);
 }

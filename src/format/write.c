@@ -36,6 +36,7 @@ typedef struct encoder {
     const cyg_subgraph *subgraphs;
     uint32_t subgraph_count;
     cyg_strbuf *subgraph_bytes;      /* by subgraph */
+    cyg_strbuf taps;                 /* of all */
     const cyg_subgraph **parameters; /* the first subgraph with these */
     uint32_t parameter_count;
     /* the program that is being encoded */
@@ -267,7 +268,8 @@ static void put_row(uint8_t *head, uint32_t i, const section_row *row)
 static cyg_status write_sections(cyg_ctx *ctx, cyg_writer *w, const encoder *e, const char *meta)
 {
     uint8_t head[CYG_PK_HEADER + CYG_PK_MOST_SECTIONS * CYG_PK_ROW] = {0};
-    const uint32_t count = 3 + e->program_count + e->subgraph_count + e->parameter_count;
+    const uint32_t count =
+        3 + e->program_count + e->subgraph_count + e->parameter_count + (e->taps.len > 0);
     const size_t size = CYG_PK_HEADER + (size_t)count * CYG_PK_ROW;
     uint32_t n = 0;
     cyg_writer_write(w, head, size);
@@ -289,6 +291,10 @@ static cyg_status write_sections(cyg_ctx *ctx, cyg_writer *w, const encoder *e, 
     for (uint32_t i = 0; i < e->parameter_count; i++) {
         row = write_small(w, CYG_SECTION_PARAMETERS, i, e->parameters[i]->params,
                           e->parameters[i]->params_size);
+        put_row(head, n++, &row);
+    }
+    if (e->taps.len > 0) {
+        row = write_small(w, CYG_SECTION_TAPS, 0, e->taps.data, e->taps.len);
         put_row(head, n++, &row);
     }
     memcpy(head, CYG_PK_MAGIC, 8);
@@ -329,7 +335,10 @@ static cyg_status encode_subgraphs(cyg_ctx *ctx, encoder *e)
                                     &e->subgraph_bytes[i]);
         fits = fits && !e->subgraph_bytes[i].failed;
     }
-    return fits ? CYG_OK : CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while encoding the package");
+    cyg_package_encode_taps(e->subgraphs, e->subgraph_count, &e->taps);
+    return fits && !e->taps.failed
+               ? CYG_OK
+               : CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while encoding the package");
 }
 
 static cyg_status encode_programs(cyg_ctx *ctx, encoder *e)
@@ -365,6 +374,7 @@ static void close_encoder(encoder *e)
         cyg_strbuf_deinit(&e->encoded[i]);
     for (uint32_t i = 0; e->subgraph_bytes != NULL && i < e->subgraph_count; i++)
         cyg_strbuf_deinit(&e->subgraph_bytes[i]);
+    cyg_strbuf_deinit(&e->taps);
     free(e->slots);
     free(e->weight_slot);
     free(e->encoded);

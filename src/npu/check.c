@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/type.h"
+#include "npu/tap.h"
 
 typedef struct checker {
     cyg_ctx *ctx;
@@ -281,5 +282,5 @@ cyg_status cyg_npu_program_check(cyg_ctx *ctx, const cyg_npu_machine *m, const c
                         (long long)m->ocm_bytes);
     for (; c.at < p->instr_count; c.at++)
         CYG_DO(check_instr(&c));
-    return CYG_OK;
+    return cyg_npu_taps_check(ctx, p);
 }

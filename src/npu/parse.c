@@ -24,7 +24,10 @@ typedef struct parser {
     cyg_npu_io *io;
     const char **steps;
     cyg_npu_instr *instrs;
-    uint32_t io_count, step_count, instr_count; /* filled so far */
+    cyg_npu_tap *taps;
+    uint32_t *tap_of;                                      /* by instruction */
+    uint32_t io_count, step_count, instr_count, tap_count; /* filled so far */
+    uint32_t tap_total;
     uint8_t *code, *params;
     uint64_t code_at, param_at;
 } parser;
@@ -331,7 +334,7 @@ static cyg_status block(parser *r, cyg_npu_instr *instr)
     return CYG_OK;
 }
 
-/* ENGINE OP step S tile T [wait ENGINE N, ..] [: IN; ..] -> OUT; .. [{PARAMS}] */
+/* ENGINE OP step S tile T [tap N] [wait ENGINE N, ..] [: IN; ..] -> OUT; .. [{PARAMS}] */
 static cyg_status instruction(parser *r)
 {
     cyg_npu_instr *instr = &r->instrs[r->instr_count++];
@@ -350,6 +353,12 @@ static cyg_status instruction(parser *r)
     instr->step = (uint32_t)n;
     CYG_DO(keyed(r, "tile", UINT32_MAX, &n));
     instr->tile = (uint32_t)n;
+    if (accept(r, "tap")) {
+        CYG_DO(number(r, UINT32_MAX, &n));
+        if (n >= r->tap_total)
+            return wrong(r, "the number of a line \"tap\"");
+        r->tap_of[r->instr_count - 1] = (uint32_t)n + 1;
+    }
     if (accept(r, "wait"))
         CYG_DO(waits(r, instr));
     if (accept_char(r, ':'))
@@ -414,6 +423,30 @@ static cyg_status tensor(parser *r)
     return line_end(r);
 }
 
+/* tap step S output O at MEMORY[OFFSET] bytes N */
+static cyg_status tap(parser *r)
+{
+    cyg_npu_tap *t = &r->taps[r->tap_count++];
+    cyg_npu_view place = {0};
+    uint64_t n = 0;
+    CYG_DO(keyed(r, "step", UINT32_MAX, &n));
+    t->step = (uint32_t)n;
+    CYG_DO(keyed(r, "output", UINT32_MAX, &n));
+    t->output = (uint32_t)n;
+    if (!accept(r, "at"))
+        return wrong(r, "at and a place");
+    CYG_DO(space(r, &place));
+    t->space = place.space;
+    t->buffer = place.buffer;
+    if (!accept_char(r, '['))
+        return wrong(r, "[ and an offset");
+    CYG_DO(number(r, UINT64_MAX, &t->offset));
+    if (!accept_char(r, ']'))
+        return wrong(r, "]");
+    CYG_DO(keyed(r, "bytes", UINT64_MAX, &t->bytes));
+    return line_end(r);
+}
+
 static cyg_status data(parser *r, uint8_t *to, uint64_t size, uint64_t *at)
 {
     uint64_t n = 0;
@@ -447,6 +480,7 @@ typedef enum line_kind {
     LINE_MEMORY,
     LINE_IO,
     LINE_STEP,
+    LINE_TAP,
     LINE_CODE,
     LINE_INDICES,
     LINE_PARAM,
@@ -462,6 +496,7 @@ static line_kind kind_of(parser *r)
            : accept(r, "memory")   ? LINE_MEMORY
            : accept(r, "io")       ? LINE_IO
            : accept(r, "step")     ? LINE_STEP
+           : accept(r, "tap")      ? LINE_TAP
            : accept(r, "code")     ? LINE_CODE
            : accept(r, "code.s32") ? LINE_INDICES
            : accept(r, "param")    ? LINE_PARAM
@@ -482,6 +517,8 @@ static cyg_status read_line(parser *r)
     case LINE_STEP:
         CYG_DO(string(r, &r->steps[r->step_count++]));
         return line_end(r);
+    case LINE_TAP:
+        return tap(r);
     case LINE_CODE:
         return data(r, r->code, r->p->code_bytes, &r->code_at);
     case LINE_INDICES:
@@ -518,12 +555,15 @@ cyg_status cyg_npu_parse(cyg_ctx *ctx, const cyg_npu_machine *m, const char *pat
         const line_kind kind = kind_of(&r);
         io += kind == LINE_IO;
         steps += kind == LINE_STEP;
+        r.tap_total += kind == LINE_TAP;
         instrs += kind == LINE_INSTR;
     }
     r.io = CYG_NEW_ARRAY(arena, cyg_npu_io, (size_t)io + 1);
     r.steps = CYG_NEW_ARRAY(arena, const char *, (size_t)steps + 1);
     r.instrs = CYG_NEW_ARRAY(arena, cyg_npu_instr, (size_t)instrs + 1);
-    if (r.io == NULL || r.steps == NULL || r.instrs == NULL)
+    r.taps = CYG_NEW_ARRAY(arena, cyg_npu_tap, (size_t)r.tap_total + 1);
+    r.tap_of = CYG_NEW_ARRAY(arena, uint32_t, (size_t)instrs + 1);
+    if (r.io == NULL || r.steps == NULL || r.instrs == NULL || r.taps == NULL || r.tap_of == NULL)
         return no_memory(&r);
     r.line = 0;
     at = text;
@@ -537,5 +577,8 @@ cyg_status cyg_npu_parse(cyg_ctx *ctx, const cyg_npu_machine *m, const char *pat
     out_program->step_count = r.step_count;
     out_program->instrs = r.instrs;
     out_program->instr_count = r.instr_count;
+    out_program->taps = r.taps;
+    out_program->tap_of = r.tap_total > 0 ? r.tap_of : NULL;
+    out_program->tap_count = r.tap_total;
     return CYG_OK;
 }

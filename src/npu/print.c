@@ -78,6 +78,15 @@ static void put_view(cyg_strbuf *s, const cyg_npu_view *v)
         cyg_strbuf_printf(s, "%c%" PRId64, i == 0 ? '/' : ',', v->strides[i]);
 }
 
+static void put_tap(cyg_strbuf *s, const cyg_npu_tap *t)
+{
+    cyg_strbuf_printf(s, "tap step %" PRIu32 " output %" PRIu32 " at %s", t->step, t->output,
+                      t->space < CYG_NPU_SPACES ? space_names[t->space] : "?");
+    if (t->space == CYG_NPU_IO)
+        cyg_strbuf_printf(s, "%" PRIu32, t->buffer);
+    cyg_strbuf_printf(s, "[0x%" PRIx64 "] bytes %" PRIu64 "\n", t->offset, t->bytes);
+}
+
 static void put_instr(cyg_strbuf *s, const cyg_npu_machine *m, const cyg_npu_program *p,
                       uint32_t at)
 {
@@ -86,6 +95,8 @@ static void put_instr(cyg_strbuf *s, const cyg_npu_machine *m, const cyg_npu_pro
     cyg_strbuf_printf(s, "%s %s step %" PRIu32 " tile %" PRIu32,
                       cyg_npu_engine_at(m, instr->engine).lane, info != NULL ? info->mnemonic : "?",
                       instr->step, instr->tile);
+    if (p->tap_count > 0 && p->tap_of[at] > 0)
+        cyg_strbuf_printf(s, " tap %" PRIu32, p->tap_of[at] - 1);
     for (uint32_t i = 0; i < instr->wait_count; i++)
         cyg_strbuf_printf(s, "%s%s %" PRIu32, i == 0 ? " wait " : ", ",
                           cyg_npu_engine_at(m, instr->waits[i].engine).lane, instr->waits[i].count);
@@ -128,6 +139,8 @@ void cyg_npu_print(const cyg_npu_machine *m, const cyg_npu_program *p, bool with
         put_string(out, p->step_names[i]);
         cyg_strbuf_puts(out, "\n");
     }
+    for (uint32_t i = 0; i < p->tap_count; i++)
+        put_tap(out, &p->taps[i]);
     if (with_data) {
         put_data(out, "code", p->code, p->code_bytes);
         put_data(out, "param", p->params, p->param_bytes);

@@ -72,6 +72,16 @@ typedef struct cyg_npu_io {
     bool is_output;
 } cyg_npu_io;
 
+/* Where an output of a step lies, dense, while it is there: some of the step's instructions write a
+ * piece of it each. All of it is there at the end of the step at the latest, but perhaps never at
+ * once for longer: who wants the tensor takes every piece when it is written (sim/tap.c). */
+typedef struct cyg_npu_tap {
+    uint32_t step, output; /* of the subgraph's steps; of the step's outputs */
+    uint32_t buffer;       /* IO: number of the tensor; else 0 */
+    uint8_t space;         /* OCM, SWAP or IO */
+    uint64_t offset, bytes;
+} cyg_npu_tap;
+
 typedef struct cyg_npu_program {
     const char *chip, *mode;
     uint64_t machine_hash;
@@ -86,6 +96,11 @@ typedef struct cyg_npu_program {
     uint64_t ocm_bytes; /* highest address used */
     uint64_t swap_bytes;
     int64_t macs; /* multiply-adds of the model's steps, not of padded tiles */
+    /* What the steps leave, for who looks inside; nothing executes by it. By step, then output. */
+    const cyg_npu_tap *taps;
+    const uint32_t *tap_of; /* [instr_count]: 1 + the tap that output 0 is a piece of, 0 = of none;
+                               NULL when there are no taps */
+    uint32_t tap_count;     /* 0 = not known */
 } cyg_npu_program;
 
 /* An operand (an input's number, or CYG_NPU_OUT(output)) of which the rows are named by an index
@@ -136,7 +151,8 @@ enum {
 /* Structure of any program, trusted or not: engines and ops exist and fit each other, operands lie
  * inside their memories (sizes as stated in the program), their elements do not overlap, spaces are
  * legal for the engine, indices name rows that exist, waits can be met (no deadlock: executing in
- * order never waits for what comes later). Kernels check shapes themselves. */
+ * order never waits for what comes later), taps name pieces that lie in their places. Kernels check
+ * shapes themselves. */
 cyg_status cyg_npu_program_check(cyg_ctx *ctx, const cyg_npu_machine *m,
                                  const cyg_npu_program *p) CYG_MUST_USE;
 

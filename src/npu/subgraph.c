@@ -5,18 +5,22 @@
 #include <string.h>
 
 #include "npu/code.h"
+#include "npu/tap.h"
 
 cyg_status cyg_npu_subgraph_make(cyg_ctx *ctx, const cyg_npu_machine *m, const cyg_npu_program *p,
                                  cyg_arena *arena, cyg_subgraph *out_subgraph)
 {
-    cyg_strbuf code = {0}, machine = {0};
+    cyg_strbuf code = {0}, taps = {0}, machine = {0};
     cyg_status status = cyg_npu_encode(ctx, p, &code);
+    if (status == CYG_OK)
+        status = cyg_npu_taps_encode(ctx, p, &taps);
     cyg_npu_machine_print(m, &machine);
     cyg_subgraph_tensor *tensors = CYG_NEW_ARRAY(arena, cyg_subgraph_tensor, p->io_count + 1);
     void *code_copy = cyg_arena_memdup(arena, code.data, code.len),
+         *taps_copy = cyg_arena_memdup(arena, taps.data, taps.len),
          *machine_copy = cyg_arena_memdup(arena, machine.data, machine.len);
-    if (status == CYG_OK &&
-        (machine.failed || tensors == NULL || code_copy == NULL || machine_copy == NULL))
+    if (status == CYG_OK && (machine.failed || tensors == NULL || code_copy == NULL ||
+                             taps_copy == NULL || machine_copy == NULL))
         status = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for an NPU program");
     for (uint32_t i = 0; status == CYG_OK && i < p->io_count; i++)
         tensors[i] = (cyg_subgraph_tensor){p->io[i].tensor, p->io[i].is_output};
@@ -27,9 +31,12 @@ cyg_status cyg_npu_subgraph_make(cyg_ctx *ctx, const cyg_npu_machine *m, const c
     out_subgraph->machine_size = machine.len;
     out_subgraph->code = code_copy;
     out_subgraph->code_size = code.len;
+    out_subgraph->taps = taps_copy;
+    out_subgraph->taps_size = taps.len;
     out_subgraph->params = p->params;
     out_subgraph->params_size = (size_t)p->param_bytes;
     cyg_strbuf_deinit(&code);
+    cyg_strbuf_deinit(&taps);
     cyg_strbuf_deinit(&machine);
     return status;
 }
@@ -59,5 +66,7 @@ cyg_status cyg_npu_subgraph_open(cyg_ctx *ctx, const cyg_subgraph *g, cyg_arena 
     if (!same)
         return CYG_FAIL(ctx, CYG_E_FORMAT,
                         "an NPU program's tensors are not those of its subgraph");
+    if (g->taps_size > 0)
+        CYG_DO(cyg_npu_taps_decode(ctx, g->taps, g->taps_size, arena, out_program));
     return cyg_npu_program_check(ctx, out_machine, out_program);
 }

@@ -24,7 +24,9 @@ struct cyg_sim {
     cyg_npu_timing timing;
     uint8_t *ocm, *swap, *scratch;
     size_t ocm_room, swap_room, scratch_room;
-    uint8_t **io; /* [io_count], lent */
+    uint8_t **io;                /* [io_count], lent */
+    uint8_t **taps, *tap_memory; /* [tap_count] in the memory; NULL = not wanted: tap.c */
+    size_t tap_room;
     uint32_t engine_count;
     uint32_t *queue[CYG_NPU_MAX_ENGINES]; /* instructions by engine */
     uint32_t queued[CYG_NPU_MAX_ENGINES];
@@ -71,6 +73,11 @@ void cyg_sim_prepared_close(cyg_sim *sim);
 void cyg_sim_prepared_forget(cyg_sim *sim);
 const uint8_t *cyg_sim_prepared_find(cyg_sim *sim, const cyg_npu_instr *instr, size_t size);
 uint8_t *cyg_sim_prepared_add(cyg_sim *sim, const cyg_npu_instr *instr, size_t size);
+/* Results of steps. After instruction i has written: takes what it wrote of one. */
+cyg_status cyg_sim_tap_open(cyg_ctx *ctx, cyg_sim *sim) CYG_MUST_USE;
+void cyg_sim_tap_take(const cyg_sim *sim, uint32_t i);
+void cyg_sim_tap_close(cyg_sim *sim);
+
 /* Every instruction, for each of its outputs. */
 void cyg_sim_note_write(cyg_sim *sim, const cyg_npu_view *v);
 

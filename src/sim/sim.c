@@ -123,6 +123,8 @@ static cyg_status open_sim(cyg_ctx *ctx, cyg_sim *sim)
     CYG_DO(check_instrs(ctx, sim));
     if (sim->options.check)
         CYG_DO(cyg_race_check(ctx, sim->m, sim->p));
+    if (sim->options.taps)
+        CYG_DO(cyg_sim_tap_open(ctx, sim));
     return cyg_npu_time(ctx, sim->m, sim->p, &sim->arena, &sim->timing);
 }
 
@@ -156,6 +158,7 @@ void cyg_sim_destroy(cyg_sim *sim)
         return;
     cyg_arena_deinit(&sim->arena);
     cyg_sim_prepared_close(sim);
+    cyg_sim_tap_close(sim);
     free(sim->ocm);
     free(sim->swap);
     free(sim->scratch);
@@ -176,7 +179,7 @@ const cyg_npu_timing *cyg_sim_timing(const cyg_sim *sim)
 
 size_t cyg_sim_memory(const cyg_sim *sim)
 {
-    return sim->ocm_room + sim->swap_room + sim->scratch_room + sim->ring_room +
+    return sim->ocm_room + sim->swap_room + sim->scratch_room + sim->ring_room + sim->tap_room +
            sim->written_count * sizeof *sim->written + sim->arena.used;
 }
 
@@ -271,6 +274,8 @@ static cyg_status execute(cyg_ctx *ctx, cyg_sim *sim, uint32_t i)
     }
     for (uint32_t k = 0; k < instr->out_count; k++)
         cyg_sim_note_write(sim, &instr->operands[instr->in_count + k]);
+    if (sim->taps != NULL)
+        cyg_sim_tap_take(sim, i);
     return CYG_OK;
 }
 

@@ -29,6 +29,7 @@ typedef struct cyg_sim_options {
     uint64_t seed;
     bool check; /* look for races and for reads of what was never written (race.h), fill the
                    memories with garbage before each run */
+    bool taps;  /* keep the results of all steps (npu/tap.h); a program without taps is refused */
 } cyg_sim_options;
 /* "program", "reverse", "random:SEED", "starve:SEED"; the seed may be left out. */
 cyg_status cyg_sim_order_parse(cyg_ctx *ctx, const char *text,
@@ -50,6 +51,12 @@ void cyg_sim_bind(cyg_sim *sim, uint32_t i, void *data);
 /* One run. Allocates nothing. Fails with CYG_E_CHECK when an instruction meets data that its kernel
  * refuses. */
 cyg_status cyg_sim_run(cyg_ctx *ctx, cyg_sim *sim) CYG_MUST_USE;
+/* With options.taps: output `output` of step `step` as the last run made it, dense; NULL: it has no
+ * bytes, or there is no such output, or nothing is kept. Lent. */
+const void *cyg_sim_tapped(const cyg_sim *sim, uint32_t step, uint32_t output);
+/* The instruction that writes byte `byte` of a tapped output for good; false: none does. */
+bool cyg_sim_tap_writer(const cyg_npu_program *p, uint32_t step, uint32_t output, uint64_t byte,
+                        uint32_t *out_instr);
 /* Of one run; the same every time. */
 const cyg_npu_timing *cyg_sim_timing(const cyg_sim *sim);
 size_t cyg_sim_memory(const cyg_sim *sim); /* bytes held */

@@ -14,7 +14,7 @@ void sp_linear(sp_program *s)
     sp_line(s, "memory ocm 65536 swap 0 param 13312 code 0 macs %d", ROWS * K * N);
     sp_line(s, "io in \"x\" bytes %d tensor 0", ROWS * K);
     sp_line(s, "io out \"y\" bytes %d tensor 1", ROWS * N);
-    sp_line(s, "step \"fc1\"");
+    sp_line(s, "step \"fc1\"\ntap step 0 output 0 at io1[0] bytes %d", ROWS * N);
     /* OCM: x 0, w 6144, bias 18432, M 18944, g 20480, y 52224 */
     sp_line(s, "sdma4 ld step 0 tile 0 : param[0] s8 128x96 -> ocm[6144] s8 128x96");
     sp_line(s, "sdma4 ld step 0 tile 1 : param[12288] s32 128 -> ocm[18432] s32 128");
@@ -33,8 +33,10 @@ void sp_linear(sp_program *s)
                 "teng2 teng.act step 0 tile %d wait conv%d 1 : ocm[%d] f32 %dx128 -> ocm[%d] u8 "
                 "%dx128 %s",
                 tile, tile, g, rows, y, rows, sp_block(&gelu, sizeof gelu));
-        sp_line(s, "sdma4 st step 0 tile %d wait teng2 %d : ocm[%d] u8 %dx128 -> io1[%d] u8 %dx128",
-                tile, tile + 1, y, rows, tile * 32 * N, rows);
+        sp_line(
+            s,
+            "sdma4 st step 0 tile %d tap 0 wait teng2 %d : ocm[%d] u8 %dx128 -> io1[%d] u8 %dx128",
+            tile, tile + 1, y, rows, tile * 32 * N, rows);
     }
     sp_assemble(s);
     const void *w = sp_bytes(s, N * K), *bias = sp_ints(s, N, 3000),
@@ -72,7 +74,7 @@ void sp_conv(sp_program *s)
     sp_line(s, "memory ocm 8192 swap 0 param 2048 code 0 macs %d", H * W * O * K);
     sp_line(s, "io in \"x\" bytes %d tensor 0", H * W * C);
     sp_line(s, "io out \"y\" bytes %d tensor 1", H * W * O);
-    sp_line(s, "step \"conv\"");
+    sp_line(s, "step \"conv\"\ntap step 0 output 0 at io1[0] bytes %d", H * W * O);
     /* OCM: w 0, bias 1152, M 1216, two bands in 1280 + i * 512, two out 2304 + i * 640 */
     sp_line(s, "sdma4 ld step 0 tile 0 : param[0] s8 16x3x3x8 -> ocm[0] s8 16x3x3x8");
     sp_line(s, "sdma4 ld step 0 tile 1 : param[1152] s32 16 -> ocm[1152] s32 16");
@@ -98,13 +100,15 @@ void sp_conv(sp_program *s)
                 "ocm[1152] s32 16; ocm[1216] f32 16 -> ocm[%d] u8 1x4x10x16 %s",
                 band, waits[band], x, rows, y, sp_block(&part, sizeof part));
         if (band > 0)
-            sp_line(s,
-                    "sdma4 st step 0 tile %d wait conv0 %d : ocm[%d] u8 4x10x16 -> io1[%d] u8 "
-                    "4x10x16",
-                    band - 1, band, 2304 + (band - 1) % 2 * 640, (band - 1) * BAND * W * O);
+            sp_line(
+                s,
+                "sdma4 st step 0 tile %d tap 0 wait conv0 %d : ocm[%d] u8 4x10x16 -> io1[%d] u8 "
+                "4x10x16",
+                band - 1, band, 2304 + (band - 1) % 2 * 640, (band - 1) * BAND * W * O);
     }
-    sp_line(s,
-            "sdma4 st step 0 tile 2 wait conv0 3 : ocm[2304] u8 4x10x16 -> io1[1280] u8 4x10x16");
+    sp_line(
+        s,
+        "sdma4 st step 0 tile 2 tap 0 wait conv0 3 : ocm[2304] u8 4x10x16 -> io1[1280] u8 4x10x16");
     sp_assemble(s);
     const void *w = sp_bytes(s, O * K), *bias = sp_ints(s, O, 3000),
                *m = sp_floats(s, O, 1e-5f, 8e-5f);
@@ -146,7 +150,7 @@ void sp_attention(sp_program *s)
     sp_line(s, "memory ocm 16384 swap 0 param 2688 code 320 macs %d", 2 * G * H * N * N * D);
     sp_line(s, "io in \"qkv\" bytes %d tensor 0", ROWS * STRIDE);
     sp_line(s, "io out \"y\" bytes %d tensor 1", ROWS * C);
-    sp_line(s, "step \"attention\"");
+    sp_line(s, "step \"attention\"\ntap step 0 output 0 at ocm[4480] bytes %d", ROWS * C);
     /* CODE: rows [4, 9] at 0, mask index [4] at 256 */
     for (int64_t g = 0; g < G; g++) {
         char line[128] = "code.s32";
@@ -182,11 +186,12 @@ void sp_attention(sp_program *s)
                 "-> ocm[%d] u8 4x1x9x9; ocm[%d] f32 4x1x9 %s",
                 h, h, sums, 4416 + 4 * h, 4424 + 4 * h, 1792 + h * 324, e, f,
                 sp_block(&part, sizeof part));
-        sp_line(s,
-                "conv%d conv.pv step 0 tile %d wait teng2 %d : ocm[%d] u8 4x1x9x9; ocm[%d] s8 "
-                "36x8/48,1; ocm[%d] f32 4x1x9; code[0] s32 4x9; code[0] s32 4x9 -> ocm[%d] u8 "
-                "36x8/16,1 %s",
-                h, h, h + 1, e, 2 * C + h * D, f, 4480 + h * D, sp_block(&values, sizeof values));
+        sp_line(
+            s,
+            "conv%d conv.pv step 0 tile %d tap 0 wait teng2 %d : ocm[%d] u8 4x1x9x9; ocm[%d] s8 "
+            "36x8/48,1; ocm[%d] f32 4x1x9; code[0] s32 4x9; code[0] s32 4x9 -> ocm[%d] u8 "
+            "36x8/16,1 %s",
+            h, h, h + 1, e, 2 * C + h * D, f, 4480 + h * D, sp_block(&values, sizeof values));
     }
     sp_line(s, "sdma4 st step 0 tile 0 wait conv0 2, conv1 2 : ocm[4480] u8 36x16 -> io1[0] u8 "
                "36x16");
@@ -229,6 +234,8 @@ void sp_rows(sp_program *s)
     sp_line(s, "io in \"x\" bytes %d tensor 0", ROWS * C * 2);
     sp_line(s, "io out \"y\" bytes %d tensor 1", ROWS * C);
     sp_line(s, "step \"rows\"\nstep \"add\"");
+    sp_line(s, "tap step 0 output 0 at ocm[512] bytes %d\ntap step 1 output 0 at io1[0] bytes %d",
+            ROWS * C, ROWS * C);
     sp_line(s, "code.s32 5 0 3 -1 1 2\ncode.s32 2 0 1 4 3 5");
     /* OCM: x 0 (288), gamma and beta 320 (192), y 512 (144), copy 704, sum 896 */
     sp_line(s, "cv3 cv.fill step 0 tile 0 -> ocm[0] s16 6x24 %s", sp_block(&seven, 2));
@@ -236,7 +243,7 @@ void sp_rows(sp_program *s)
                "6x24");
     sp_line(s, "sdma4 ld step 0 tile 1 : param[0] f32 2x24 -> ocm[320] f32 2x24");
     sp_line(s,
-            "teng2 teng.layernorm step 0 tile 0 wait sdma4 2 : ocm[0] s16 6x24; ocm[320] f32 "
+            "teng2 teng.layernorm step 0 tile 0 tap 0 wait sdma4 2 : ocm[0] s16 6x24; ocm[320] f32 "
             "24; ocm[416] f32 24 -> ocm[512] u8 6x24 %s",
             sp_block(&norm, sizeof norm));
     /* Columns in reverse halves, by way of the swap. */
@@ -251,8 +258,10 @@ void sp_rows(sp_program *s)
             "teng2 teng.eltwise step 1 tile 2 wait cv3 3 : ocm[896] u8 6x24; ocm[512] u8 6x24 "
             "-> ocm[896] u8 6x24 %s",
             sp_block(&add, sizeof add));
-    sp_line(s, "sdma4 stx step 1 tile 3 wait teng2 2 : ocm[896] u8 6x24; code[24] s32 6 -> io1[0] "
-               "u8 6x24");
+    sp_line(
+        s,
+        "sdma4 stx step 1 tile 3 tap 1 wait teng2 2 : ocm[896] u8 6x24; code[24] s32 6 -> io1[0] "
+        "u8 6x24");
     sp_assemble(s);
     const float *affine = sp_floats(s, 2 * C, 10.0f, 40.0f);
     sp_param(s, 0, affine, 2 * C * 4);
@@ -289,7 +298,7 @@ void sp_reload(sp_program *s)
     sp_line(s, "memory ocm 8192 swap 0 param 4608 code 0 macs %d", ROWS * K * N);
     sp_line(s, "io in \"x\" bytes %d tensor 0", ROWS * K);
     sp_line(s, "io out \"y\" bytes %d tensor 1", ROWS * N);
-    sp_line(s, "step \"fc\"");
+    sp_line(s, "step \"fc\"\ntap step 0 output 0 at ocm[4096] bytes %d", ROWS * N);
     /* OCM: x 0, w 1536, bias 3584, M 3712, y 4096 */
     sp_line(s, "sdma4 ld step 0 tile 0 : io0[0] u8 24x64 -> ocm[0] u8 24x64");
     for (int half = 0; half < 2; half++) {
@@ -299,10 +308,11 @@ void sp_reload(sp_program *s)
                 N * K + half * HALF * 4);
         sp_line(s, "sdma4 ld step 0 tile %d : param[%d] f32 32 -> ocm[3712] f32 32", half,
                 N * K + N * 4 + half * HALF * 4);
-        sp_line(s,
-                "conv0 conv.linear step 0 tile %d wait sdma4 %d : ocm[0] u8 24x64; ocm[1536] s8 "
-                "32x64; ocm[3584] s32 32; ocm[3712] f32 32 -> ocm[%d] u8 24x32/64,1 %s",
-                half, half == 0 ? 4 : 7, 4096 + half * HALF, sp_block(&p, sizeof p));
+        sp_line(
+            s,
+            "conv0 conv.linear step 0 tile %d tap 0 wait sdma4 %d : ocm[0] u8 24x64; ocm[1536] s8 "
+            "32x64; ocm[3584] s32 32; ocm[3712] f32 32 -> ocm[%d] u8 24x32/64,1 %s",
+            half, half == 0 ? 4 : 7, 4096 + half * HALF, sp_block(&p, sizeof p));
     }
     sp_line(s, "sdma4 st step 0 tile 0 wait conv0 2 : ocm[4096] u8 24x64 -> io1[0] u8 24x64");
     sp_assemble(s);
@@ -347,17 +357,27 @@ void sp_write_package(sp_program *s, const char *path, uint32_t subgraphs)
         .name = "w", .type = CYG_TYPE_S8, .rank = 1, .dims = {1000000}, .kind = CYG_TENSOR_INNER};
     const uint32_t w = cyg_program_add_tensor(&p, &s->arena, &inner);
     const uint32_t in[] = {ids[0], w};
-    const cyg_step step = {.name = "the step",
-                           .sources = "a,b",
-                           .op = CYG_KOP_i_linear,
-                           .in_count = 2,
-                           .out_count = 1,
-                           .in = in,
-                           .out = &ids[count - 1],
-                           .params = "",
-                           .params_size = 0,
-                           .macs = s->program.macs};
-    assert_true(cyg_program_add_step(&p, &s->arena, &step));
+    for (uint32_t i = 0; i < s->program.tap_count; i++) {
+        const cyg_tensor left = {.name = "left",
+                                 .type = CYG_TYPE_U8,
+                                 .rank = 1,
+                                 .dims = {(int64_t)s->program.taps[i].bytes},
+                                 .kind = CYG_TENSOR_INNER};
+        const bool is_last = i + 1 == s->program.tap_count;
+        const uint32_t out =
+            is_last ? ids[count - 1] : cyg_program_add_tensor(&p, &s->arena, &left);
+        const cyg_step step = {.name = is_last ? "the step" : "a step before",
+                               .sources = "a,b",
+                               .op = CYG_KOP_i_linear,
+                               .in_count = 2,
+                               .out_count = 1,
+                               .in = in,
+                               .out = &out,
+                               .params = "",
+                               .params_size = 0,
+                               .macs = s->program.macs};
+        assert_true(cyg_program_add_step(&p, &s->arena, &step));
+    }
     p.inputs = ids;
     p.input_count = count - 1;
     p.outputs = &ids[count - 1];
@@ -366,7 +386,7 @@ void sp_write_package(sp_program *s, const char *path, uint32_t subgraphs)
         assert_int_equal(cyg_npu_subgraph_make(&ctx, &s->machine, &s->program, &s->arena, &g[i]),
                          CYG_OK);
         g[i].name = "subgraph_npu_0";
-        g[i].step_count = 1;
+        g[i].step_count = s->program.tap_count;
     }
     const cyg_package_content content = {.programs = &p,
                                          .program_count = 1,

@@ -176,8 +176,8 @@ void sp_rows(sp_program *s);
 /* Linear in two halves of its columns, whose weights take the same place one after the other. */
 void sp_reload(sp_program *s);
 
-/* A package around a program: its tensors, one step that stands for it with weights that have no
- * bytes, `subgraphs` times the program as the subgraph of that step. */
+/* A package around a program: its tensors, for each of its taps a step with weights that have no
+ * bytes, `subgraphs` times the program as the subgraph of these steps. */
 void sp_write_package(sp_program *s, const char *path, uint32_t subgraphs);
 
 typedef void (*sp_maker)(sp_program *s);

@@ -1,6 +1,7 @@
 /* Programs as bytes and as text: both ways round, and damaged. */
 #include "programs.h"
 
+#include "npu/tap.h"
 #include "sim/sim.h"
 
 static const char *message(const cyg_ctx *ctx)
@@ -64,22 +65,31 @@ static void bytes_come_back(void **state)
         sp_program s;
         cyg_npu_program again;
         cyg_ctx ctx;
-        cyg_strbuf bytes = {0}, twice = {0};
+        cyg_strbuf bytes = {0}, twice = {0}, taps = {0}, taps_twice = {0};
         cyg_ctx_init(&ctx);
         sp_makers[k](&s);
         assert_int_equal(cyg_npu_encode(&ctx, &s.program, &bytes), CYG_OK);
+        assert_int_equal(cyg_npu_taps_encode(&ctx, &s.program, &taps), CYG_OK);
         if (cyg_npu_decode(&ctx, bytes.data, bytes.len, s.program.params, s.program.param_bytes,
-                           &s.arena, &again) != CYG_OK)
+                           &s.arena, &again) != CYG_OK ||
+            cyg_npu_taps_decode(&ctx, taps.data, taps.len, &s.arena, &again) != CYG_OK ||
+            cyg_npu_program_check(&ctx, &s.machine, &again) != CYG_OK)
             fail_msg("program %zu: %s", k, message(&ctx));
         cyg_strbuf first = text_of(&s, &s.program), second = text_of(&s, &again);
         assert_string_equal(first.data, second.data);
+        assert_non_null(strstr(first.data, "\ntap step 0 output 0 at "));
         assert_int_equal(cyg_npu_encode(&ctx, &again, &twice), CYG_OK);
+        assert_int_equal(cyg_npu_taps_encode(&ctx, &again, &taps_twice), CYG_OK);
         assert_int_equal(twice.len, bytes.len);
+        assert_int_equal(taps_twice.len, taps.len);
         assert_memory_equal(twice.data, bytes.data, bytes.len);
+        assert_memory_equal(taps_twice.data, taps.data, taps.len);
         cyg_strbuf_deinit(&first);
         cyg_strbuf_deinit(&second);
         cyg_strbuf_deinit(&bytes);
         cyg_strbuf_deinit(&twice);
+        cyg_strbuf_deinit(&taps);
+        cyg_strbuf_deinit(&taps_twice);
         sp_end(&s);
     }
 }

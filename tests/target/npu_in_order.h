@@ -214,14 +214,35 @@ static inline void subgraph_in_order(const cyg_npu_subgraph *s, uint8_t **data)
     free(m.io);
 }
 
-/* The same by the simulator, in an order of its own, which also looks for races. */
-static inline void subgraph_simulated(const cyg_npu_machine *m, const cyg_npu_subgraph *s,
-                                      uint8_t **data, cyg_sim_options options)
+/* Every output of every step as the simulator took it from inside, against the CPU's. */
+static inline void check_taps(const cyg_program *p, const cyg_npu_subgraph *s, const cyg_sim *sim,
+                              uint8_t *const *cpu)
+{
+    for (uint32_t i = s->first; i <= s->last; i++)
+        for (uint32_t k = 0; k < p->steps[i].out_count; k++) {
+            const uint32_t t = p->steps[i].out[k];
+            const size_t n = cyg_tensor_bytes(&p->tensors[t]);
+            const uint8_t *tapped = cyg_sim_tapped(sim, i - s->first, k);
+            if ((tapped == NULL) != (n == 0))
+                fail_msg("step \"%s\" has no tap of output %u", p->steps[i].name, k);
+            for (size_t b = 0; b < n; b++)
+                if (cpu[t][b] != tapped[b])
+                    fail_msg("step \"%s\", output %u as tapped differs at byte %zu of %zu",
+                             p->steps[i].name, k, b, n);
+        }
+}
+
+/* The same by the simulator, in an order of its own, which also looks for races and takes what the
+ * steps leave. */
+static inline void subgraph_simulated(const cyg_npu_machine *m, const cyg_program *p,
+                                      const cyg_npu_subgraph *s, uint8_t **data,
+                                      uint8_t *const *cpu, cyg_sim_options options)
 {
     static cyg_ctx ctx;
     cyg_sim *sim;
     cyg_cpu_level_id level;
     cyg_ctx_init(&ctx);
+    options.taps = true;
     assert_int_equal(cyg_cpu_level(NULL, &level), CYG_OK);
     if (cyg_sim_create(&ctx, m, &s->program, &options, NULL, (int)level, &sim) != CYG_OK)
         fail_msg("%s / %s", cyg_ctx_message(&ctx, 0),
@@ -231,11 +252,13 @@ static inline void subgraph_simulated(const cyg_npu_machine *m, const cyg_npu_su
     if (cyg_sim_run(&ctx, sim) != CYG_OK)
         fail_msg("%s", cyg_ctx_message(&ctx, 0));
     assert_int_equal(cyg_sim_timing(sim)->cycles, s->schedule.cycles);
+    check_taps(p, s, sim, cpu);
     cyg_sim_destroy(sim);
 }
 
 /* Runs p on the CPU and, its subgraphs, on the NPU, in order or as `order` says; every tensor that
- * both have must be equal. Inputs are filled by seed. */
+ * both have must be equal, those inside a subgraph too where the simulator runs it. Inputs are
+ * filled by seed. */
 static inline void check_same_bytes(const cyg_npu_machine *m, const cyg_program *p,
                                     const cyg_npu_result *r, uint32_t seed,
                                     const cyg_sim_options *order)
@@ -262,7 +285,7 @@ static inline void check_same_bytes(const cyg_npu_machine *m, const cyg_program 
             if (order == NULL)
                 subgraph_in_order(&r->subgraphs[next], npu);
             else
-                subgraph_simulated(m, &r->subgraphs[next], npu, *order);
+                subgraph_simulated(m, p, &r->subgraphs[next], npu, cpu, *order);
             i = r->subgraphs[next++].last;
         } else {
             step_on_cpu(p, i, npu);

@@ -101,6 +101,7 @@ static cyg_status attempt(const compiler *c, cyg_npu_subgraph *s)
         g.tile = 0;
         g.phase = 0;
         g.stored = NULL;
+        CYG_TRY(c->ctx, cyg_npu_tap_outputs(&g, step), "while tiling \"%s\"", step->name);
         CYG_TRY(c->ctx, cyg_npu_family_of(step->op)(&g, step), "while tiling \"%s\"", step->name);
         CYG_TRY(c->ctx, cyg_npu_store_outputs(&g, step), "while tiling \"%s\"", step->name);
     }

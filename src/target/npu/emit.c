@@ -191,6 +191,33 @@ static bool open_work(emit_work *w, uint64_t ocm_bytes, cyg_arena *arena)
     return true;
 }
 
+/* Taps as the program has them: places for buffers. */
+static bool emit_taps(const emit_work *w, cyg_arena *arena, cyg_npu_program *program)
+{
+    const uint32_t count = w->tasks->tap_count, n = w->tasks->task_count;
+    cyg_npu_tap *taps = CYG_NEW_ARRAY(arena, cyg_npu_tap, (size_t)count + 1);
+    uint32_t *tap_of = CYG_NEW_ARRAY(arena, uint32_t, (size_t)n + 1);
+    if (taps == NULL || tap_of == NULL)
+        return false;
+    for (uint32_t k = 0; k < count; k++) {
+        const cyg_npu_task_tap *t = &w->tasks->taps[k];
+        const cyg_npu_buffer *b = &w->tasks->buffers[t->buffer];
+        const bool placed = b->space == CYG_NPU_OCM || b->space == CYG_NPU_SWAP;
+        taps[k] = (cyg_npu_tap){.step = t->step,
+                                .output = t->output,
+                                .space = b->space,
+                                .buffer = b->space == CYG_NPU_IO ? b->io : 0,
+                                .offset = placed ? w->addresses[t->buffer] : b->address,
+                                .bytes = t->bytes};
+    }
+    for (uint32_t i = 0; i < n; i++)
+        tap_of[i] = w->tasks->tasks[w->order->sequence[i]].tap;
+    program->taps = taps;
+    program->tap_of = tap_of;
+    program->tap_count = count;
+    return true;
+}
+
 cyg_status cyg_npu_emit(cyg_ctx *ctx, const cyg_npu_machine *m, const cyg_npu_tasks *tasks,
                         const cyg_npu_depend *depend, const cyg_npu_load *load,
                         const cyg_npu_order *order, const uint64_t *addresses, bool barrier,
@@ -211,6 +238,7 @@ cyg_status cyg_npu_emit(cyg_ctx *ctx, const cyg_npu_machine *m, const cyg_npu_ta
     }
     for (uint32_t i = 0; well && i < n; i++)
         well = emit_one(w, i, barrier, arena, &instrs[i]);
+    well = well && emit_taps(w, arena, program);
     cyg_arena_deinit(&scratch);
     if (!well)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for %u instructions", n);

@@ -48,8 +48,9 @@ static bool make_operand(cyg_npu_gen *g, uint32_t buffer, const cyg_npu_view *wi
                             &out->rect_count);
 }
 
-cyg_status cyg_npu_add_move(cyg_npu_gen *g, cyg_npu_op op, uint32_t from, const cyg_npu_view *x,
-                            uint32_t to, const cyg_npu_view *y)
+/* tap: as a task has it. */
+static cyg_status add_move(cyg_npu_gen *g, cyg_npu_op op, uint32_t from, const cyg_npu_view *x,
+                           uint32_t to, const cyg_npu_view *y, uint32_t tap)
 {
     cyg_npu_operand operands[2];
     if (!make_operand(g, from, x, NULL, 0, &operands[0]) ||
@@ -61,8 +62,15 @@ cyg_status cyg_npu_add_move(cyg_npu_gen *g, cyg_npu_op op, uint32_t from, const 
                                .operands = operands,
                                .step = g->step,
                                .tile = g->tile,
-                               .phase = g->phase};
+                               .phase = g->phase,
+                               .tap = tap};
     return cyg_npu_tasks_add(&g->tasks, g->arena, &task) ? CYG_OK : cyg_npu_gen_nomem(g);
+}
+
+cyg_status cyg_npu_add_move(cyg_npu_gen *g, cyg_npu_op op, uint32_t from, const cyg_npu_view *x,
+                            uint32_t to, const cyg_npu_view *y)
+{
+    return add_move(g, op, from, x, to, y, 0);
 }
 
 /* ---- windows of tensors
@@ -281,6 +289,7 @@ void cyg_npu_call_begin(cyg_npu_call *c, cyg_npu_gen *g)
     c->gen = g;
     c->status = CYG_OK;
     c->in_count = c->out_count = c->store_count = 0;
+    c->tap = 0;
 }
 
 static void add_operand(cyg_npu_call *c, uint32_t buffer, const cyg_npu_view *window,
@@ -340,6 +349,7 @@ static void store_later(cyg_npu_call *c, const cyg_npu_operand *from, uint32_t d
 {
     cyg_npu_store *s = &c->stores[c->store_count];
     s->from = *from;
+    s->tap = 0;
     s->by_index = rows != NULL;
     if (!make_operand(c->gen, ddr, window, rows, row_count, &s->to) ||
         (rows != NULL && !make_index(c->gen, rows, 1, &row_count, &s->index)))
@@ -398,8 +408,12 @@ void cyg_npu_call_out_rows(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view 
         const cyg_npu_operand from = c->operands[c->in_count + c->out_count - 1];
         if (c->status == CYG_OK)
             store_later(c, &from, h->ddr, window, rows, row_count);
+        if (c->status == CYG_OK)
+            c->stores[c->store_count - 1].tap = cyg_npu_tap_of(g, owner);
         return;
     }
+    CYG_ASSERT(c->out_count == 0); /* taps are of output 0 */
+    c->tap = cyg_npu_tap_of(g, owner);
     add_operand(c, h->ocm, window, rows, row_count, true);
     if (c->status != CYG_OK || h->ddr == CYG_NPU_NO_BUFFER)
         return;
@@ -455,7 +469,8 @@ cyg_status cyg_npu_call_end(cyg_npu_call *c, cyg_npu_op op, const void *params, 
                          .params_size = (uint32_t)params_size,
                          .step = g->step,
                          .tile = g->tile,
-                         .phase = g->phase};
+                         .phase = g->phase,
+                         .tap = c->tap};
     if (!cyg_npu_tasks_add(&g->tasks, g->arena, &task))
         return cyg_npu_gen_nomem(g);
     for (uint32_t i = 0; i < c->store_count; i++) {
@@ -468,7 +483,8 @@ cyg_status cyg_npu_call_end(cyg_npu_call *c, cyg_npu_op op, const void *params, 
                                     .operands = operands,
                                     .step = g->step,
                                     .tile = g->tile,
-                                    .phase = g->phase};
+                                    .phase = g->phase,
+                                    .tap = c->stores[i].tap};
         if (!cyg_npu_tasks_add(&g->tasks, g->arena, &store))
             return cyg_npu_gen_nomem(g);
     }
@@ -486,6 +502,7 @@ cyg_status cyg_npu_move(cyg_npu_gen *g, uint32_t from, const cyg_npu_view *x, ui
     const uint32_t source = cyg_npu_owner(g->p, from), target = cyg_npu_owner(g->p, to);
     const bool is_const = g->p->tensors[source].kind == CYG_TENSOR_CONST;
     cyg_npu_home *h = &g->homes[target];
+    const uint32_t tap = cyg_npu_tap_of(g, target);
     uint32_t at = is_const ? CYG_NPU_NO_BUFFER : g->homes[source].ddr;
     if (is_const)
         CYG_DO(cyg_npu_stored_constant(g, from, &at));
@@ -493,18 +510,18 @@ cyg_status cyg_npu_move(cyg_npu_gen *g, uint32_t from, const cyg_npu_view *x, ui
         CYG_DO(cyg_npu_fetch_input(g, source));
         at = g->homes[source].ocm;
         if (h->ocm == CYG_NPU_NO_BUFFER)
-            CYG_DO(cyg_npu_add_move(g, CYG_NPU_OP_ST, at, x, h->ddr, y));
+            CYG_DO(add_move(g, CYG_NPU_OP_ST, at, x, h->ddr, y, tap));
         else
-            CYG_DO(cyg_npu_add_move(g, CYG_NPU_OP_CV_COPY, at, x, h->ocm, y));
+            CYG_DO(add_move(g, CYG_NPU_OP_CV_COPY, at, x, h->ocm, y, tap));
     } else if (h->ocm != CYG_NPU_NO_BUFFER) {
-        CYG_DO(cyg_npu_add_move(g, CYG_NPU_OP_LD, at, x, h->ocm, y));
+        CYG_DO(add_move(g, CYG_NPU_OP_LD, at, x, h->ocm, y, tap));
     } else {
         const uint32_t tile = tile_for(g, y, g->p->tensors[target].name);
         const cyg_npu_view dense = cyg_npu_dense(y->type, y->rank, y->dims, 0);
         if (tile == CYG_NPU_NO_BUFFER)
             return cyg_npu_gen_nomem(g);
         CYG_DO(cyg_npu_add_move(g, CYG_NPU_OP_LD, at, x, tile, &dense));
-        CYG_DO(cyg_npu_add_move(g, CYG_NPU_OP_ST, tile, &dense, h->ddr, y));
+        CYG_DO(add_move(g, CYG_NPU_OP_ST, tile, &dense, h->ddr, y, tap));
     }
     if (h->ocm != CYG_NPU_NO_BUFFER && h->ddr != CYG_NPU_NO_BUFFER) {
         if (cyg_npu_moves_whole(g))

@@ -53,6 +53,7 @@ typedef struct cyg_npu_gen {
     uint32_t io_count;
     uint32_t step, tile; /* of the task under construction; step counts from `first` */
     uint16_t phase;      /* likewise; 0 when a step begins */
+    uint32_t first_tap;  /* likewise: of the step's outputs */
 } cyg_npu_gen;
 
 /* ---- views ---- */
@@ -80,6 +81,10 @@ CYG_INLINE bool cyg_npu_is_const(const cyg_npu_gen *g, uint32_t t)
  * tensor passes the DDR in one transfer, before the step or behind it. Else tensors come and go in
  * pieces. */
 bool cyg_npu_moves_whole(const cyg_npu_gen *g);
+/* Begins a step: where its outputs lie. */
+cyg_status cyg_npu_tap_outputs(cyg_npu_gen *g, const cyg_step *s) CYG_MUST_USE;
+/* For a task that writes a piece of an output of the present step: its tap, as tasks have it. */
+uint32_t cyg_npu_tap_of(const cyg_npu_gen *g, uint32_t owner);
 /* Ends a step: the stores of whole tensors. */
 cyg_status cyg_npu_store_outputs(cyg_npu_gen *g, const cyg_step *s) CYG_MUST_USE;
 
@@ -88,6 +93,7 @@ cyg_status cyg_npu_store_outputs(cyg_npu_gen *g, const cyg_step *s) CYG_MUST_USE
 typedef struct cyg_npu_store {
     cyg_npu_operand from, to;
     cyg_npu_operand index; /* rows of `to`, by stx */
+    uint32_t tap;          /* as a task has it */
     bool by_index;
 } cyg_npu_store;
 enum { CYG_NPU_CALL_STORES = 16 };
@@ -98,6 +104,7 @@ typedef struct cyg_npu_call {
     uint32_t in_count, out_count;
     cyg_npu_store stores[CYG_NPU_CALL_STORES];
     uint32_t store_count;
+    uint32_t tap; /* of the call itself */
 } cyg_npu_call;
 
 void cyg_npu_call_begin(cyg_npu_call *c, cyg_npu_gen *g);

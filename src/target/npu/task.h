@@ -45,16 +45,26 @@ typedef struct cyg_npu_task {
     const void *params;
     uint32_t params_size;
     uint32_t step, tile;
+    uint32_t tap; /* 1 + the tap that output 0 is a piece of, 0 = of none */
 } cyg_npu_task;
+
+/* An output of a step (program.h has the same with an address), in order of steps and outputs. */
+typedef struct cyg_npu_task_tap {
+    uint32_t step, output;
+    uint32_t buffer; /* that holds all of it */
+    uint64_t bytes;
+} cyg_npu_task_tap;
 
 typedef struct cyg_npu_tasks {
     cyg_npu_buffer *buffers;
     cyg_npu_task *tasks;
-    uint32_t buffer_count, buffer_cap, task_count, task_cap;
+    cyg_npu_task_tap *taps;
+    uint32_t buffer_count, buffer_cap, task_count, task_cap, tap_count, tap_cap;
 } cyg_npu_tasks;
 
 /* Builders; everything is copied into arena. CYG_NPU_NO_BUFFER / false when out of memory. */
 uint32_t cyg_npu_tasks_add_buffer(cyg_npu_tasks *t, cyg_arena *arena, const cyg_npu_buffer *b);
 bool cyg_npu_tasks_add(cyg_npu_tasks *t, cyg_arena *arena, const cyg_npu_task *task);
+bool cyg_npu_tasks_add_tap(cyg_npu_tasks *t, cyg_arena *arena, const cyg_npu_task_tap *tap);
 
 #endif

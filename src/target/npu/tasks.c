@@ -46,3 +46,13 @@ bool cyg_npu_tasks_add(cyg_npu_tasks *t, cyg_arena *arena, const cyg_npu_task *t
     t->task_count++;
     return true;
 }
+
+bool cyg_npu_tasks_add_tap(cyg_npu_tasks *t, cyg_arena *arena, const cyg_npu_task_tap *tap)
+{
+    void *list = t->taps;
+    if (!cyg_arena_grow(arena, &list, t->tap_count, &t->tap_cap, sizeof *t->taps))
+        return false;
+    t->taps = list;
+    t->taps[t->tap_count++] = *tap;
+    return true;
+}
