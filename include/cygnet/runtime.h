@@ -91,7 +91,8 @@ CYG_RT_API int cyg_session_input_info(const cyg_session *session, uint32_t i,
 CYG_RT_API int cyg_session_output_info(const cyg_session *session, uint32_t i,
                                        cyg_tensor_info *out_info);
 /* Inside on_step, for the step that it is called for: that step's output as it stands in the arena,
- * later steps may write over it. NULL when the CPU did not run it or there is none. */
+ * later steps may write over it. NULL when there is none, or another executor than the CPU ran the
+ * step and kept nothing. */
 CYG_RT_API const void *cyg_session_step_output(const cyg_session *session, uint32_t step,
                                                uint32_t output);
 CYG_RT_API const char *cyg_session_isa(const cyg_session *session);

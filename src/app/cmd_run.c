@@ -140,7 +140,7 @@ static cyg_status run_all(run_job *job)
 static cyg_status run_model(cyg_app *app, const cyg_config_run *config)
 {
     run_job job = {.app = app, .config = config};
-    cyg_sim_options sim = {.check = config->sim_check};
+    cyg_sim_options sim = {.check = config->sim_check, .taps = config->enable_perlayer_output};
     CYG_DO(cyg_sim_order_parse(&app->ctx, config->sim_order, &sim));
     const cyg_engine_options options = {.on_tensor =
                                             config->enable_perlayer_output ? on_tensor : NULL,
@@ -150,10 +150,6 @@ static cyg_status run_model(cyg_app *app, const cyg_config_run *config)
                                         .batch = (uint32_t)config->batch_size,
                                         .group = (uint32_t)config->group_index};
     CYG_DO(cyg_engine_open(app, config->model, &options, &job.engine));
-    if (cyg_engine_npu(job.engine) != NULL && config->enable_perlayer_output)
-        cyg_warn(&app->ctx,
-                 "--enable_perlayer_output: tensors inside the NPU's subgraphs stay there; for all "
-                 "of them build with --target_hardware CPU, whose integers are the same");
     if (cyg_engine_npu(job.engine) == NULL && (config->sim_check || sim.order != CYG_SIM_PROGRAM))
         cyg_warn(&app->ctx, "--sim_order and --sim_check have no effect: %s has no NPU subgraphs",
                  config->model);

@@ -69,13 +69,10 @@ static void take_info(const cyg_tensor_info *info, cyg_engine_tensor *out)
     memcpy(out->dims, info->dims, sizeof out->dims);
 }
 
-static void on_step(void *user, uint32_t step, const char *name, double seconds)
+static void pass_outputs(cyg_engine *e, uint32_t step)
 {
-    cyg_engine *e = user;
+    const char *layer = cyg_session_step_name(e->session, step);
     const cyg_tensor *t;
-    (void)seconds;
-    if (e->session == NULL)
-        return;
     for (uint32_t k = 0;
          e->tensor_status == CYG_OK && (t = cyg_session_step_tensor(e->session, step, k)) != NULL;
          k++) {
@@ -88,8 +85,20 @@ static void on_step(void *user, uint32_t step, const char *name, double seconds)
                                   .zero_point = t->zero_point};
         memcpy(info.dims, t->dims, sizeof info.dims);
         if (data != NULL)
-            e->tensor_status = e->options->on_tensor(e->options->user, &info, name, data);
+            e->tensor_status = e->options->on_tensor(e->options->user, &info, layer, data);
     }
+}
+
+static void on_step(void *user, uint32_t step, const char *name, double seconds)
+{
+    cyg_engine *e = user;
+    (void)name;
+    (void)seconds;
+    /* The steps of a subgraph ran at once: then all of them are there. */
+    const uint32_t end =
+        e->session == NULL ? step : step + cyg_session_step_covers(e->session, step);
+    for (; e->tensor_status == CYG_OK && step < end; step++)
+        pass_outputs(e, step);
 }
 
 static cyg_status open_package(cyg_app *app, cyg_engine *e, const char *path,

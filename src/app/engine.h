@@ -26,7 +26,7 @@ typedef struct cyg_engine_options {
     void (*on_step)(void *user, uint32_t step, const char *name,
                     double seconds); /* packages only */
     /* Every tensor that is no input, right after it was made; `layer` made it. NULL = not wanted.
-     * Steps inside an NPU's subgraph have none. */
+     * Steps inside an NPU's subgraph: only with sim->taps, behind the subgraph's run. */
     cyg_status (*on_tensor)(void *user, const cyg_engine_tensor *t, const char *layer,
                             const void *data);
     void *user;

@@ -6,6 +6,29 @@
 #include "format/package.h"
 #include "npu/code.h"
 #include "npu/subgraph.h"
+#include "npu/tap.h"
+
+/* As comments: what has no tap because it never exists whole. */
+static cyg_status print_chains(cyg_app *app, const cyg_npu_program *p, cyg_strbuf *text)
+{
+    const cyg_npu_chain *chains;
+    uint32_t count;
+    CYG_DO(cyg_npu_chains_of(&app->ctx, p, &app->arena, &chains, &count));
+    for (uint32_t i = 0; i < count; i++) {
+        const cyg_npu_chain *c = &chains[i];
+        cyg_strbuf_printf(text, "# step %u: output %u of %s never exists whole: ", c->step,
+                          c->output, cyg_npu_op_info_of(c->op)->mnemonic);
+        cyg_strbuf_printf(text, "%u piece%s of up to %llu bytes ", c->pieces,
+                          c->pieces == 1 ? "" : "s",
+                          (unsigned long long)cyg_npu_view_bytes(c->largest));
+        if (c->next != 0)
+            cyg_strbuf_printf(text, "for %s, whose place", cyg_npu_op_info_of(c->next)->mnemonic);
+        else
+            cyg_strbuf_puts(text, "that nothing reads, whose place");
+        cyg_strbuf_puts(text, " is used again tile by tile\n");
+    }
+    return CYG_OK;
+}
 
 static cyg_status print_one(cyg_app *app, const cyg_subgraph *g)
 {
@@ -15,9 +38,10 @@ static cyg_status print_one(cyg_app *app, const cyg_subgraph *g)
     CYG_DO(cyg_npu_subgraph_open(&app->ctx, g, &app->arena, &machine, &program));
     cyg_strbuf_printf(&text, "# %s: program %u, steps %u to %u\n", g->name, g->program,
                       g->first_step, g->first_step + g->step_count - 1);
+    cyg_status status = print_chains(app, &program, &text);
     cyg_npu_print(&machine, &program, false, &text);
-    const cyg_status status =
-        text.failed ? CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory") : CYG_OK;
+    if (status == CYG_OK && text.failed)
+        status = CYG_FAIL(&app->ctx, CYG_E_NOMEM, "out of memory");
     if (status == CYG_OK)
         cyg_app_print_result(app, "%s", text.data);
     cyg_strbuf_deinit(&text);

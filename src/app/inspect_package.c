@@ -155,13 +155,14 @@ static void print_variants(cyg_app *app, const cyg_package *k)
 
 static void print_subgraphs(cyg_app *app, const cyg_package *k)
 {
-    char params[32];
+    char params[32], taps[32];
     for (uint32_t i = 0; i < k->subgraph_count; i++) {
         const cyg_subgraph *g = &k->subgraphs[i];
-        cyg_app_print_result(app, "  %-12s%s for %s: program %u, steps %u to %u, parameters %s\n",
-                             i == 0 ? "subgraphs" : "", g->name, g->executor, g->program,
-                             g->first_step, g->first_step + g->step_count - 1,
-                             cyg_text_bytes(g->params_size, params));
+        cyg_app_print_result(
+            app, "  %-12s%s for %s: program %u, steps %u to %u, parameters %s, taps %s\n",
+            i == 0 ? "subgraphs" : "", g->name, g->executor, g->program, g->first_step,
+            g->first_step + g->step_count - 1, cyg_text_bytes(g->params_size, params),
+            g->taps_size > 0 ? cyg_text_bytes(g->taps_size, taps) : "none");
     }
 }
 
@@ -236,6 +237,7 @@ static void write_subgraphs(cyg_json *json, const cyg_package *k)
         cyg_json_key_int(json, "steps", g->step_count);
         cyg_json_key_int(json, "code_bytes", (int64_t)g->code_size);
         cyg_json_key_int(json, "parameter_bytes", (int64_t)g->params_size);
+        cyg_json_key_int(json, "tap_bytes", (int64_t)g->taps_size);
         cyg_json_end_object(json);
     }
     cyg_json_end_array(json);

@@ -28,6 +28,9 @@ typedef struct cyg_executor {
     cyg_status (*run)(cyg_ctx *ctx, void *state); /* once; allocates nothing */
     void (*close)(void *state);
     size_t (*memory)(const void *state); /* bytes held */
+    /* Output `output` of step `step` of the subgraph as the last run made it, NULL = not kept. May
+     * be NULL itself. */
+    const void *(*output)(const void *state, uint32_t step, uint32_t output);
 } cyg_executor;
 
 #endif

@@ -17,7 +17,12 @@ int cyg_rt_report(cyg_ctx *ctx, cyg_status status);
 int cyg_rt_describe(const cyg_program *p, const uint32_t *list, uint32_t count, uint32_t i,
                     uint32_t batch, cyg_tensor_info *out_info);
 
-/* Inside on_step: the tensor that cyg_session_step_output lends, or NULL. */
+/* Inside on_step. How many steps from the one that it is called for on ran at once: those of a
+ * subgraph, else 1. */
+uint32_t cyg_session_step_covers(const cyg_session *session, uint32_t step);
+/* The name of any of them. */
+const char *cyg_session_step_name(const cyg_session *session, uint32_t step);
+/* The tensor that cyg_session_step_output lends, NULL = there is no such output. */
 const cyg_tensor *cyg_session_step_tensor(const cyg_session *session, uint32_t step,
                                           uint32_t output);
 

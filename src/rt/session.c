@@ -301,37 +301,55 @@ const void *cyg_session_output(const cyg_session *s, uint32_t i)
     return i < shown(s)->output_count ? s->outputs[i].data : NULL;
 }
 
-/* The program that step belongs to and its tensor; NULL: of a subgraph, its first step or a covered
- * one, or there is no such output. */
-static const cyg_bound_program *find_output(const cyg_session *s, uint32_t step, uint32_t output,
-                                            uint32_t *out_tensor)
+/* The program that a step belongs to and its number there; NULL: there is no such step. */
+static const cyg_bound_program *find_step(const cyg_session *s, uint32_t step, uint32_t *out_number)
 {
     for (uint32_t k = 0; k < s->binding.program_count; k++) {
         const cyg_bound_program *bp = &s->binding.programs[k];
-        if (step - bp->first_step >= bp->program->step_count) /* wraps when it is an earlier one */
-            continue;
-        const cyg_step *own = &bp->program->steps[step - bp->first_step];
-        const cyg_bound_step *bound = &bp->steps[step - bp->first_step];
-        if (output >= own->out_count || bound->executor != NULL || bound->covers == 0)
-            return NULL;
-        *out_tensor = own->out[output];
-        return bp;
+        *out_number = step - bp->first_step; /* wraps when it is an earlier one */
+        if (*out_number < bp->program->step_count)
+            return bp;
     }
     return NULL;
 }
 
 const void *cyg_session_step_output(const cyg_session *s, uint32_t step, uint32_t output)
 {
-    uint32_t tensor;
-    const cyg_bound_program *bp = find_output(s, step, output, &tensor);
-    return bp != NULL ? cyg_bound_data(&s->binding, bp->program, tensor) : NULL;
+    uint32_t i;
+    const cyg_bound_program *bp = find_step(s, step, &i);
+    if (bp == NULL || output >= bp->program->steps[i].out_count)
+        return NULL;
+    uint32_t first = i;
+    while (first > 0 && bp->steps[first].covers == 0)
+        first--;
+    const cyg_bound_step *b = &bp->steps[first];
+    if (b->executor != NULL)
+        return b->executor->output != NULL ? b->executor->output(b->state, i - first, output)
+                                           : NULL;
+    return cyg_bound_data(&s->binding, bp->program, bp->program->steps[i].out[output]);
 }
 
 const cyg_tensor *cyg_session_step_tensor(const cyg_session *s, uint32_t step, uint32_t output)
 {
-    uint32_t tensor;
-    const cyg_bound_program *bp = find_output(s, step, output, &tensor);
-    return bp != NULL ? &bp->program->tensors[tensor] : NULL;
+    uint32_t i;
+    const cyg_bound_program *bp = find_step(s, step, &i);
+    return bp != NULL && output < bp->program->steps[i].out_count
+               ? &bp->program->tensors[bp->program->steps[i].out[output]]
+               : NULL;
+}
+
+uint32_t cyg_session_step_covers(const cyg_session *s, uint32_t step)
+{
+    uint32_t i;
+    const cyg_bound_program *bp = find_step(s, step, &i);
+    return bp != NULL ? bp->steps[i].covers : 0;
+}
+
+const char *cyg_session_step_name(const cyg_session *s, uint32_t step)
+{
+    uint32_t i;
+    const cyg_bound_program *bp = find_step(s, step, &i);
+    return bp != NULL ? bp->program->steps[i].name : NULL;
 }
 
 uint32_t cyg_session_batch(const cyg_session *s)

@@ -13,6 +13,7 @@ typedef struct loaded {
     cyg_arena arena;
     cyg_npu_machine machine;
     cyg_npu_program program;
+    const cyg_program *model; /* whose steps it runs */
     cyg_sim *sim;
 } loaded;
 
@@ -56,10 +57,39 @@ static cyg_status check_tensors(cyg_ctx *ctx, const cyg_executor_job *job, const
     return CYG_OK;
 }
 
+/* Where results of steps are wanted, each has a tap of its size. */
+static cyg_status check_taps(cyg_ctx *ctx, const cyg_executor_job *job, const loaded *l)
+{
+    const cyg_subgraph *g = job->subgraph;
+    uint32_t k = 0;
+    for (uint32_t i = 0; i < g->step_count; i++) {
+        const cyg_step *s = &job->program->steps[g->first_step + i];
+        for (uint32_t o = 0; o < s->out_count; o++) {
+            const size_t bytes = cyg_tensor_bytes(&job->program->tensors[s->out[o]]);
+            if (bytes == 0)
+                continue;
+            const cyg_npu_tap *t = k < l->program.tap_count ? &l->program.taps[k] : NULL;
+            if (t == NULL || t->step != i || t->output != o || t->bytes != bytes)
+                return CYG_FAIL(ctx, CYG_E_FORMAT,
+                                "taps of an NPU program: output %u of step \"%s\" has none of its "
+                                "%zu bytes",
+                                o, s->name, bytes);
+            k++;
+        }
+    }
+    return k == l->program.tap_count
+               ? CYG_OK
+               : CYG_FAIL(ctx, CYG_E_FORMAT,
+                          "taps of an NPU program: %u for the %u outputs of its steps",
+                          l->program.tap_count, k);
+}
+
 static cyg_status open_sim(cyg_ctx *ctx, const cyg_executor_job *job, loaded *l)
 {
     CYG_DO(cyg_npu_subgraph_open(ctx, job->subgraph, &l->arena, &l->machine, &l->program));
     CYG_DO(check_tensors(ctx, job, l));
+    if (l->device->options.taps && l->program.tap_count > 0)
+        CYG_DO(check_taps(ctx, job, l));
     CYG_DO(cyg_sim_create(ctx, &l->machine, &l->program, &l->device->options, job->pool, job->level,
                           &l->sim));
     for (uint32_t i = 0; i < l->program.io_count; i++)
@@ -75,6 +105,7 @@ static cyg_status open_loaded(cyg_ctx *ctx, void *user, const cyg_executor_job *
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for a simulator");
     cyg_arena_init(&l->arena);
     l->device = user;
+    l->model = job->program;
     const cyg_status status = open_sim(ctx, job, l);
     if (status != CYG_OK) {
         close_loaded(l);
@@ -96,6 +127,15 @@ static cyg_status run_loaded(cyg_ctx *ctx, void *state)
     return cyg_sim_run(ctx, l->sim);
 }
 
+static const void *output_of(const void *state, uint32_t step, uint32_t output)
+{
+    const loaded *l = state;
+    const cyg_step *s = &l->model->steps[l->shown.subgraph->first_step + step];
+    if (l->device->options.taps && cyg_tensor_bytes(&l->model->tensors[s->out[output]]) == 0)
+        return ""; /* all of it */
+    return cyg_sim_tapped(l->sim, step, output);
+}
+
 static size_t memory_of(const void *state)
 {
     const loaded *l = state;
@@ -112,7 +152,8 @@ void cyg_sim_device_init(cyg_sim_device *device, const cyg_sim_options *options)
                                       .open = open_loaded,
                                       .run = run_loaded,
                                       .close = close_loaded,
-                                      .memory = memory_of};
+                                      .memory = memory_of,
+                                      .output = output_of};
 }
 
 cyg_sim_totals cyg_sim_device_totals(const cyg_sim_device *device)

@@ -26,11 +26,27 @@ says 'npu           subgraph_npu_0'
 # inspect: the subgraph, and its instructions.
 run 0 inspect attention.cyg
 says 'subgraph_npu_0 for npu: program 0, steps 0 to 0'
+says 'taps '
 run 0 inspect attention.cyg --json
 json 'd["subgraphs"][0]["executor"] == "npu" and [t["kind"] for t in d["tensors"]].count("inner") == 1'
 run 0 inspect --disasm attention.cyg
 says 'npu "AX650" "NPU1" machine 0x'
 says 'teng2 teng.weigh step 0 tile 1 wait conv1 1, sdma4 3'
+says 'tap step 0 output 0 at ocm[0x1180] bytes 576'
+says 'conv0 conv.pv step 0 tile 0 tap 0 wait'
+says '# step 0: output 0 of conv.qk never exists whole: 2 pieces of up to 1296 bytes for teng.weigh'
+
+# Every tensor from inside, in any order; a package that does not say where they lie is refused.
+for order in program reverse; do
+    run 0 run --model attention.cyg --input_dir in --output_dir "layers-$order" --enable_perlayer_output --sim_order $order
+    test -f "layers-$order/tensors.json" || fail "no tensors.json"
+    cmp attention.out "layers-$order/y.bin" || fail "the tensor from inside differs"
+done
+"$MAKE_NPU_PACKAGE" 3 rows || fail "cannot make a package"
+mkdir rows-in && cp rows.in rows-in/x.bin
+run 0 run --model rows.cyg --input_dir rows-in --output_dir rows-out --enable_perlayer_output --json
+test "$(wc -c <rows-out/left.bin)" = 144 || fail "the first step's tensor is missing"
+cmp rows.out rows-out/y.bin || fail "the second step's tensor differs"
 refused 2 'leave --json out' inspect --disasm --json attention.cyg
 refused 2 'no package' inspect --disasm attention.in
 

@@ -244,12 +244,57 @@ static void sub_configs(void **state)
     }
 }
 
+/* run --enable_perlayer_output: the same folder as of the CPU's package, tensors.json included,
+ * whatever machine, order, schedule, partition and batch. */
+static void same_layers(const char *cpu, const char *npu, const char *flags)
+{
+    char command[512];
+    const char *const packages[] = {cpu, npu};
+    for (size_t i = 0; i < 2; i++) {
+        e2e_cygnet(&result, (e2e_how){0},
+                   "run --model %s/compiled.cyg --input_dir %s-in --output_dir %s-layers "
+                   "--enable_perlayer_output%s %s",
+                   packages[i], cpu, packages[i], i == 0 ? " --random_input" : "", flags);
+        e2e_expect(&result, 0);
+    }
+    snprintf(command, sizeof command, "diff -r %s/%s-layers %s/%s-layers", e2e_root, cpu, e2e_root,
+             npu);
+    assert_int_equal(system(command), 0);
+    assert_true(fixture_count(e2e_path("%s-layers", npu), ".bin") > 10);
+}
+
+static void layers(void **state)
+{
+    (void)state;
+    build("l1", "--target_hardware AX650 --npu_mode NPU2");
+    e2e_expect(&result, 0);
+    same_layers("cpu", "l1", "--sim_order reverse --sim_check");
+    build("l2", "--target_hardware AX620E --compiler.schedule baseline");
+    e2e_expect(&result, 0);
+    same_layers("cpu", "l2", "--sim_order random:5");
+    with_sub_configs(
+        "{\"start_tensor_names\": [\"one.norm1\"], \"end_tensor_names\": \"one.out\"}");
+    e2e_cygnet(&result, (e2e_how){0},
+               "build --config sub.json --output_dir l3 --target_hardware AX650 --npu_mode NPU3");
+    e2e_expect(&result, 0);
+    same_layers("cpu", "l3", "--sim_order starve:2");
+    build("c2", "--target_hardware CPU --compiler.static_batch_sizes 1 2");
+    e2e_expect(&result, 0);
+    build("l4", "--target_hardware AX650 --compiler.static_batch_sizes 1 2");
+    e2e_expect(&result, 0);
+    same_layers("c2", "l4", "--batch_size 3"); /* both programs: two samples and one */
+    e2e_cygnet(&result, (e2e_how){0}, "inspect l4/compiled.cyg --json");
+    e2e_expect(&result, 0);
+    assert_non_null(strstr(result.out, "\"name\": \"taps\""));
+    assert_null(strstr(result.out, "\"tap_bytes\": 0"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modes),           cmocka_unit_test(records),  cmocka_unit_test(batches),
         cmocka_unit_test(dynamic_batches), cmocka_unit_test(pictures), cmocka_unit_test(machines),
-        cmocka_unit_test(sub_configs),
+        cmocka_unit_test(sub_configs),     cmocka_unit_test(layers),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

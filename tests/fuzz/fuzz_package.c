@@ -32,7 +32,7 @@ static bool is_small(const cyg_package *k)
     return true;
 }
 
-static void run_session(const cyg_model *model, uint32_t group, uint32_t batch)
+static void run_session(const cyg_model *model, uint32_t group, uint32_t batch, bool taps)
 {
     cyg_session *session = NULL;
     cyg_session_options options;
@@ -42,7 +42,8 @@ static void run_session(const cyg_model *model, uint32_t group, uint32_t batch)
     options.batch = batch;
     cyg_sim_device npu;
     const cyg_executor *const executors[] = {&npu.executor};
-    cyg_sim_device_init(&npu, NULL);
+    const cyg_sim_options sim = {.taps = taps};
+    cyg_sim_device_init(&npu, &sim);
     options.executors = executors;
     options.executor_count = 1;
     if (cyg_session_create(model, &options, &session) != 0) {
@@ -65,8 +66,8 @@ static void run_session(const cyg_model *model, uint32_t group, uint32_t batch)
 static void run_model(const cyg_model *model)
 {
     for (uint32_t group = 0; group < cyg_model_group_count(model); group++) {
-        run_session(model, group, 0);
-        run_session(model, group, 3);
+        run_session(model, group, 0, true);
+        run_session(model, group, 3, false);
     }
 }
 

@@ -37,7 +37,7 @@ static void sessions_run_subgraphs(void **state)
         sp_program s;
         cyg_model *model;
         cyg_sim_device device;
-        const cyg_sim_options options = {.order = CYG_SIM_REVERSE, .check = true};
+        const cyg_sim_options options = {.order = CYG_SIM_REVERSE, .check = true, .taps = true};
         sp_makers[k](&s);
         sp_write_package(&s, path, 1);
         assert_int_equal(cyg_model_open(path, &model), 0);
@@ -195,7 +195,8 @@ static void damaged_packages_are_harmless(void **state)
             refused++;
             continue;
         }
-        cyg_sim_device_init(&device, NULL);
+        const cyg_sim_options options = {.taps = round % 2 == 0};
+        cyg_sim_device_init(&device, &options);
         cyg_session *session = open_session(model, &device);
         ran += session != NULL && cyg_session_run(session) == 0;
         no_session += session == NULL;
