@@ -16,6 +16,13 @@ static const double no_noise_db = 200.0;
 
 /* ---- codes ---- */
 
+/* Threads share a tensor's channels in blocks: what they add to begins at a line, so that none waits
+ * for another's. */
+static void *by_channel(cyg_arena *arena, int64_t channels, size_t size)
+{
+    return cyg_arena_zalloc(arena, (size_t)channels * size, 64);
+}
+
 bool cyg_coding_of(const cyg_value *v, cyg_arena *arena, cyg_coding *out)
 {
     const cyg_quant *q = &v->quant;
@@ -41,7 +48,7 @@ bool cyg_coding_of(const cyg_value *v, cyg_arena *arena, cyg_coding *out)
             out->least = codes[i].least;
             out->most = codes[i].most;
         }
-    float *scale = CYG_NEW_ARRAY(arena, float, channels);
+    float *scale = by_channel(arena, channels, sizeof(float));
     if (scale == NULL || out->least == out->most)
         return false;
     for (int64_t c = 0; c < channels; c++)
@@ -86,9 +93,9 @@ void cyg_coding_store(const cyg_kernels *isa, cyg_pool *pool, const cyg_coding *
 
 static bool sums_init(cyg_sums *s, int64_t channels, cyg_arena *arena)
 {
-    s->noise = CYG_NEW_ARRAY(arena, double, channels);
-    s->cross = CYG_NEW_ARRAY(arena, double, channels);
-    s->worst = CYG_NEW_ARRAY(arena, float, channels);
+    s->noise = by_channel(arena, channels, sizeof(double));
+    s->cross = by_channel(arena, channels, sizeof(double));
+    s->worst = by_channel(arena, channels, sizeof(float));
     return s->noise != NULL && s->cross != NULL && s->worst != NULL;
 }
 
@@ -114,7 +121,7 @@ bool cyg_measure_init(cyg_measure *m, const cyg_coding *coding, cyg_arena *arena
     m->bins_high = m->high + margin;
     float **const limits[] = {&m->seen_low, &m->seen_high, &m->held_low, &m->held_high};
     for (size_t i = 0; i < CYG_COUNT(limits); i++) {
-        *limits[i] = CYG_NEW_ARRAY(arena, float, channels);
+        *limits[i] = by_channel(arena, channels, sizeof(float));
         if (*limits[i] == NULL)
             return false;
     }
@@ -123,7 +130,7 @@ bool cyg_measure_init(cyg_measure *m, const cyg_coding *coding, cyg_arena *arena
         m->seen_high[k] = -FLT_MAX;
         hold(coding, k, &m->held_low[k], &m->held_high[k]);
     }
-    m->signal = CYG_NEW_ARRAY(arena, double, channels);
+    m->signal = by_channel(arena, channels, sizeof(double));
     return m->signal != NULL && sums_init(&m->alone, channels, arena) &&
            sums_init(&m->run, channels, arena);
 }
