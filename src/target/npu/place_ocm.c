@@ -16,8 +16,19 @@ typedef struct life {
     uint64_t bytes, address;
 } life;
 
+typedef struct extent {
+    uint64_t address, end;
+} extent;
+
+/* A placed life as its slots keep it: what a comparison wants, side by side. */
+typedef struct hung {
+    int64_t birth, death;
+    extent place;
+    uint32_t first; /* slot that it hangs in */
+} hung;
+
 typedef struct slot_list {
-    uint32_t *lives;
+    hung *lives; /* by address */
     uint32_t count, cap;
 } slot_list;
 
@@ -32,8 +43,7 @@ typedef struct placing {
     uint32_t count;
     int64_t end;
     slot_list slots[SLOTS];
-    uint32_t *mark;                  /* by life: met by life - 1 */
-    uint32_t *meet, *found, *merged; /* lives, scratch of one comparison */
+    extent *meet, *found, *merged; /* scratch of one comparison */
     sort_entry *order;
 } placing;
 
@@ -58,64 +68,64 @@ static uint32_t slot_of(const placing *p, int64_t time)
     return (uint32_t)((double)time / (double)(p->end + 1) * SLOTS);
 }
 
-/* Slots keep their lives by address. */
-static bool hang(placing *p, uint32_t id)
+static bool hang(placing *p, const life *l)
 {
-    const uint32_t last = slot_of(p, p->lives[id].death - 1);
-    for (uint32_t s = slot_of(p, p->lives[id].birth); s <= last; s++) {
+    const uint32_t first = slot_of(p, l->birth), last = slot_of(p, l->death - 1);
+    const hung h = {l->birth, l->death, {l->address, l->address + l->bytes}, first};
+    for (uint32_t s = first; s <= last; s++) {
         slot_list *list = &p->slots[s];
         if (list->count == list->cap) {
             const uint32_t cap = list->cap == 0 ? 32 : list->cap * 2;
-            uint32_t *lives = realloc(list->lives, (size_t)cap * sizeof *lives);
+            hung *lives = realloc(list->lives, (size_t)cap * sizeof *lives);
             if (lives == NULL)
                 return false;
             list->lives = lives;
             list->cap = cap;
         }
         uint32_t at = list->count++;
-        for (; at > 0 && p->lives[list->lives[at - 1]].address > p->lives[id].address; at--)
+        for (; at > 0 && list->lives[at - 1].place.address > l->address; at--)
             list->lives[at] = list->lives[at - 1];
-        list->lives[at] = id;
+        list->lives[at] = h;
     }
     return true;
 }
 
 /* Two runs, each by address, to one. */
-static void merge(const placing *p, const uint32_t *a, uint32_t a_count, const uint32_t *b,
-                  uint32_t b_count, uint32_t *out)
+static void merge(const extent *a, uint32_t a_count, const extent *b, uint32_t b_count, extent *out)
 {
     uint32_t i = 0, k = 0;
     while (i < a_count && k < b_count)
-        if (p->lives[a[i]].address <= p->lives[b[k]].address)
-            *out++ = a[i++];
-        else
-            *out++ = b[k++];
+        *out++ = a[i].address <= b[k].address ? a[i++] : b[k++];
     while (i < a_count)
         *out++ = a[i++];
     while (k < b_count)
         *out++ = b[k++];
 }
 
-/* Placed lives that meet this one in time, by address, in p->meet. */
-static uint32_t neighbours(placing *p, uint32_t id)
+/* Those of slot s that meet l in time and hang in no slot from `from` to before s. */
+static uint32_t meet_slot(const slot_list *list, const life *l, uint32_t s, uint32_t from,
+                          extent *out)
 {
-    const life *l = &p->lives[id];
-    const uint32_t last = slot_of(p, l->death - 1);
     uint32_t count = 0;
-    for (uint32_t s = slot_of(p, l->birth); s <= last; s++) {
-        uint32_t found = 0;
-        for (uint32_t i = 0; i < p->slots[s].count; i++) {
-            const uint32_t other = p->slots[s].lives[i];
-            const life *o = &p->lives[other];
-            if (p->mark[other] == id + 1 || o->birth >= l->death || l->birth >= o->death)
-                continue;
-            p->mark[other] = id + 1;
-            p->found[found++] = other;
-        }
+    for (uint32_t i = 0; i < list->count; i++) {
+        const hung *o = &list->lives[i];
+        out[count] = o->place; /* there is room for one more than there are lives */
+        count += (o->birth < l->death) & (l->birth < o->death) & (s == from || o->first == s);
+    }
+    return count;
+}
+
+/* Places that meet this life in time, by address, in p->meet. */
+static uint32_t neighbours(placing *p, const life *l)
+{
+    const uint32_t first = slot_of(p, l->birth), last = slot_of(p, l->death - 1);
+    uint32_t count = meet_slot(&p->slots[first], l, first, first, p->meet);
+    for (uint32_t s = first + 1; s <= last; s++) {
+        const uint32_t found = meet_slot(&p->slots[s], l, s, first, p->found);
         if (found == 0)
             continue;
-        merge(p, p->meet, count, p->found, found, p->merged);
-        uint32_t *swap = p->meet;
+        merge(p->meet, count, p->found, found, p->merged);
+        extent *swap = p->meet;
         p->meet = p->merged;
         p->merged = swap;
         count += found;
@@ -123,18 +133,16 @@ static uint32_t neighbours(placing *p, uint32_t id)
     return count;
 }
 
-static uint64_t tightest_gap(const placing *p, uint64_t bytes, uint32_t count)
+static uint64_t tightest_gap(const extent *meet, uint32_t count, uint64_t bytes)
 {
     uint64_t cursor = 0, best = UINT64_MAX, best_size = UINT64_MAX;
     for (uint32_t i = 0; i < count; i++) {
-        const life *o = &p->lives[p->meet[i]];
-        if (o->address > cursor && o->address - cursor >= bytes &&
-            o->address - cursor < best_size) {
+        const extent o = meet[i];
+        if (o.address > cursor && o.address - cursor >= bytes && o.address - cursor < best_size) {
             best = cursor;
-            best_size = o->address - cursor;
+            best_size = o.address - cursor;
         }
-        if (o->address + o->bytes > cursor)
-            cursor = o->address + o->bytes;
+        cursor = o.end > cursor ? o.end : cursor;
     }
     return best != UINT64_MAX ? best : cursor;
 }
@@ -145,15 +153,13 @@ static uint64_t place_in_order(placing *p)
     uint64_t most = 0;
     for (int s = 0; s < SLOTS; s++)
         p->slots[s].count = 0;
-    for (uint32_t i = 0; i < p->count; i++)
-        p->mark[i] = 0;
     for (uint32_t i = 0; i < p->count; i++) {
-        const uint32_t id = p->order[i].id;
-        life *l = &p->lives[id];
-        l->address = tightest_gap(p, l->bytes, neighbours(p, id));
+        life *l = &p->lives[p->order[i].id];
+        const uint32_t count = neighbours(p, l);
+        l->address = tightest_gap(p->meet, count, l->bytes);
         if (l->address + l->bytes > most)
             most = l->address + l->bytes;
-        if (!hang(p, id))
+        if (!hang(p, l))
             return UINT64_MAX;
     }
     return most;
@@ -210,13 +216,11 @@ static bool collect(placing *p, const cyg_npu_tasks *tasks, const cyg_npu_depend
             l->death = order->end[u] > l->death ? order->end[u] : l->death;
         }
     p->end = order->cycles;
-    p->mark = CYG_NEW_ARRAY(arena, uint32_t, (size_t)p->count + 1);
     p->order = CYG_NEW_ARRAY(arena, sort_entry, 2 * (size_t)p->count + 1);
-    p->meet = CYG_NEW_ARRAY(arena, uint32_t, (size_t)p->count + 1);
-    p->found = CYG_NEW_ARRAY(arena, uint32_t, (size_t)p->count + 1);
-    p->merged = CYG_NEW_ARRAY(arena, uint32_t, (size_t)p->count + 1);
-    return p->mark != NULL && p->order != NULL && p->meet != NULL && p->found != NULL &&
-           p->merged != NULL;
+    p->meet = CYG_NEW_ARRAY(arena, extent, (size_t)p->count + 1);
+    p->found = CYG_NEW_ARRAY(arena, extent, (size_t)p->count + 1);
+    p->merged = CYG_NEW_ARRAY(arena, extent, (size_t)p->count + 1);
+    return p->order != NULL && p->meet != NULL && p->found != NULL && p->merged != NULL;
 }
 
 /* Places in the order of p->order; keeps addresses if that is the best so far. False = out of
@@ -241,18 +245,22 @@ static bool is_near(uint64_t bytes, uint64_t enough)
     return bytes - enough <= enough / 4;
 }
 
-/* Those that stick out come first, the rest as before. */
-static void favour_high(placing *p, uint64_t enough, sort_entry *scratch)
+/* Those that stick out come first, the rest as before; false: they did already. */
+static bool favour_high(placing *p, uint64_t enough, sort_entry *scratch)
 {
     uint32_t low = 0, high = 0;
+    bool changed = false;
     for (uint32_t i = 0; i < p->count; i++) {
         const life *l = &p->lives[p->order[i].id];
-        if (l->address + l->bytes > enough)
-            p->order[high++] = p->order[i];
-        else
+        if (l->address + l->bytes <= enough) {
             scratch[low++] = p->order[i];
+            continue;
+        }
+        changed |= low > 0;
+        p->order[high++] = p->order[i];
     }
     memcpy(p->order + high, scratch, low * sizeof *scratch);
+    return changed;
 }
 
 cyg_status cyg_npu_place_ocm(cyg_ctx *ctx, const cyg_npu_tasks *tasks, const cyg_npu_depend *depend,
@@ -271,7 +279,8 @@ cyg_status cyg_npu_place_ocm(cyg_ctx *ctx, const cyg_npu_tasks *tasks, const cyg
         qsort(p->order, p->count, sizeof *p->order, by_key);
         well = try_order(p, addresses, &best);
         for (int i = 0; well && i < AGAIN && best > enough && is_near(best, enough); i++) {
-            favour_high(p, enough, p->order + p->count);
+            if (!favour_high(p, enough, p->order + p->count))
+                break;
             well = try_order(p, addresses, &best);
         }
     }
