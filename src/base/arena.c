@@ -56,6 +56,18 @@ void cyg_arena_reset(cyg_arena *arena)
     arena->used = 0;
 }
 
+void cyg_arena_adopt(cyg_arena *arena, cyg_arena *from)
+{
+    cyg_arena_block **end = arena->head != NULL ? &arena->head->next : &arena->head;
+    cyg_arena_block *rest = *end;
+    *end = from->head;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = rest;
+    arena->used += from->used;
+    *from = (cyg_arena){0};
+}
+
 /* Room for size bytes at alignment align in the block, or NULL. */
 static void *take(cyg_arena_block *block, size_t size, size_t align)
 {

@@ -23,6 +23,8 @@ void cyg_arena_init(cyg_arena *arena);
 void cyg_arena_deinit(cyg_arena *arena);
 /* Forgets everything but keeps one block for reuse. */
 void cyg_arena_reset(cyg_arena *arena);
+/* Takes over everything that lives in `from`, which is empty then. */
+void cyg_arena_adopt(cyg_arena *arena, cyg_arena *from);
 /* size bytes, uninitialised / zeroed; align is a power of two (0 = 16). */
 void *cyg_arena_alloc(cyg_arena *arena, size_t size, size_t align);
 void *cyg_arena_zalloc(cyg_arena *arena, size_t size, size_t align);

@@ -136,6 +136,37 @@ static void test_arena(void **state)
     cyg_arena_deinit(&a);
 }
 
+static void test_arena_adopts(void **state)
+{
+    static const size_t counts[] = {0, 1, 3000};
+    (void)state;
+    for (size_t i = 0; i < CYG_COUNT(counts); i++)
+        for (size_t k = 0; k < CYG_COUNT(counts); k++) {
+            cyg_arena a, b;
+            char **kept = calloc(counts[k] + 1, sizeof *kept);
+            cyg_arena_init(&a);
+            cyg_arena_init(&b);
+            for (size_t n = 0; n < counts[i]; n++)
+                assert_non_null(cyg_arena_printf(&a, "a%zu", n));
+            for (size_t n = 0; n < counts[k]; n++)
+                kept[n] = cyg_arena_printf(&b, "b%zu", n);
+            const size_t used = a.used + b.used;
+            cyg_arena_adopt(&a, &b);
+            assert_int_equal(a.used, used);
+            assert_int_equal(b.used, 0);
+            cyg_arena_deinit(&b);
+            for (size_t n = 0; n < 2000; n++)
+                assert_non_null(cyg_arena_printf(&a, "later %zu", n));
+            for (size_t n = 0; n < counts[k]; n++) {
+                char want[32];
+                snprintf(want, sizeof want, "b%zu", n);
+                assert_string_equal(kept[n], want);
+            }
+            cyg_arena_deinit(&a); /* the leak checker sees that it owned all */
+            free(kept);
+        }
+}
+
 static void test_strbuf(void **state)
 {
     (void)state;
@@ -221,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_log),
         cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_arena_adopts),
         cmocka_unit_test(test_strbuf),
         cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_checked),

@@ -187,13 +187,14 @@ typedef struct one_try {
     bool fits, hopeless;
     int64_t cycles;
     uint64_t peak;
+    cyg_npu_program program; /* as the caller's, its instructions replaced */
+    cyg_arena arena;         /* where they are */
 } one_try;
 
-/* Orders, places, emits into keep and times. program: as the caller's, its instructions replaced.
- */
-static cyg_status attempt(cyg_ctx *ctx, const schedule_work *w, one_try *t, cyg_arena *arena,
-                          cyg_arena *keep, cyg_npu_program *program)
+/* Orders, places, emits and times. */
+static cyg_status attempt(cyg_ctx *ctx, const schedule_work *w, one_try *t)
 {
+    cyg_arena *arena = &t->arena;
     uint64_t *addresses = CYG_NEW_ARRAY(arena, uint64_t, (size_t)w->tasks->buffer_count + 1);
     const uint64_t ocm = (uint64_t)w->m->ocm_bytes;
     uint64_t bytes = UINT64_MAX;
@@ -220,25 +221,24 @@ static cyg_status attempt(cyg_ctx *ctx, const schedule_work *w, one_try *t, cyg_
                                   : 0;
         return CYG_OK;
     }
-    program->ocm_bytes = bytes;
+    t->program.ocm_bytes = bytes;
     CYG_DO(cyg_npu_emit(ctx, w->m, w->tasks, &w->depend, &w->load, &order, addresses, w->barrier,
-                        keep, program));
-    CYG_DO(cyg_npu_time(ctx, w->m, program, arena, &timing));
+                        arena, &t->program));
+    CYG_DO(cyg_npu_time(ctx, w->m, &t->program, arena, &timing));
     t->cycles = timing.cycles;
     return CYG_OK;
 }
 
 /* attempt with less and less memory promised until the places fit. */
-static cyg_status attempt_to_fit(cyg_ctx *ctx, const schedule_work *w, one_try *t, cyg_arena *arena,
-                                 cyg_npu_program *program)
+static cyg_status attempt_to_fit(cyg_ctx *ctx, const schedule_work *w, one_try *t)
 {
     enum { LIMIT = 6 };
     for (int i = 0; i <= LIMIT; i++) {
         const uint64_t promised = t->options.capacity;
         if (i == LIMIT)
             t->options.capacity = 0;
-        cyg_arena_reset(arena);
-        CYG_DO(attempt(ctx, w, t, arena, arena, program));
+        cyg_arena_reset(&t->arena);
+        CYG_DO(attempt(ctx, w, t));
         if (t->fits || t->hopeless || promised == 0)
             break;
     }
@@ -300,11 +300,9 @@ enum { ROUND = 8 }; /* tries that start from the same best */
 
 typedef struct search_round {
     const schedule_work *w;
-    const cyg_npu_program *blank;
     const volatile int *cancelled;
     one_try tries[ROUND];
     cyg_status status[ROUND];
-    cyg_arena scratch[ROUND]; /* by try: two threads may come to the same worker's number */
 } search_round;
 
 static void run_tries(void *arg, unsigned worker, int64_t begin, int64_t end)
@@ -313,42 +311,57 @@ static void run_tries(void *arg, unsigned worker, int64_t begin, int64_t end)
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
         cyg_ctx ctx; /* a context serves one thread */
-        cyg_npu_program program = *r->blank;
         cyg_ctx_init(&ctx);
         ctx.cancelled = r->cancelled;
         r->status[i] = cyg_ctx_check_cancelled(&ctx);
         if (r->status[i] == CYG_OK)
-            r->status[i] = attempt_to_fit(&ctx, r->w, &r->tries[i], &r->scratch[i], &program);
+            r->status[i] = attempt_to_fit(&ctx, r->w, &r->tries[i]);
     }
 }
 
+/* Makes a try of these options; its memory is that of an earlier one. */
+static void set_try(one_try *t, const cyg_npu_order_options *options, const one_try *best)
+{
+    *t = (one_try){.options = *options,
+                   .bound = best->cycles + best->cycles / 64,
+                   .program = best->program,
+                   .arena = t->arena};
+}
+
+/* The two change places, so that the better one's program and memory stay. */
+static void swap_tries(one_try *a, one_try *b)
+{
+    const one_try t = *a;
+    *a = *b;
+    *b = t;
+}
+
+/* best: the first try, then the best of all, whose memory is the caller's to free. */
 static cyg_status search(cyg_ctx *ctx, const schedule_work *w, uint32_t tries, one_try *best,
-                         const cyg_npu_program *blank, cyg_arena *arena)
+                         cyg_arena *arena)
 {
     search_round *r = CYG_NEW(arena, search_round);
     cyg_status status = CYG_OK;
     if (r == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while scheduling");
-    *r = (search_round){.w = w, .blank = blank, .cancelled = ctx->cancelled};
-    for (int i = 0; i < ROUND; i++)
-        cyg_arena_init(&r->scratch[i]);
-    cyg_npu_program program = *blank;
-    status = attempt_to_fit(ctx, w, best, &r->scratch[0], &program);
+    *r = (search_round){.w = w, .cancelled = ctx->cancelled};
+    status = attempt_to_fit(ctx, w, best);
     for (uint32_t k = 0; status == CYG_OK && best->fits && k < tries; k += ROUND) {
         const uint32_t count = tries - k < ROUND ? tries - k : ROUND;
-        for (uint32_t i = 0; i < count; i++)
-            r->tries[i] = (one_try){.options = vary(w->m, &best->options, k + i),
-                                    .bound = best->cycles + best->cycles / 64};
+        for (uint32_t i = 0; i < count; i++) {
+            const cyg_npu_order_options o = vary(w->m, &best->options, k + i);
+            set_try(&r->tries[i], &o, best);
+        }
         cyg_pool_for(ctx->pool, count, 1, run_tries, r);
         for (uint32_t i = 0; i < count && status == CYG_OK; i++) {
             if (r->status[i] != CYG_OK)
                 status = CYG_FAIL(ctx, r->status[i], "a try of the scheduler failed");
             else if (r->tries[i].fits && r->tries[i].cycles < best->cycles)
-                *best = r->tries[i];
+                swap_tries(best, &r->tries[i]);
         }
     }
     for (int i = 0; i < ROUND; i++)
-        cyg_arena_deinit(&r->scratch[i]);
+        cyg_arena_deinit(&r->tries[i].arena);
     return status;
 }
 
@@ -378,15 +391,18 @@ static cyg_status schedule(cyg_ctx *ctx, schedule_work *w, const cyg_npu_schedul
     CYG_DO(prepare(ctx, w, options->needs, scratch, &program->swap_bytes, report));
     if (w->most > (uint64_t)w->m->ocm_bytes)
         return CYG_OK;
-    CYG_DO(search(ctx, w, w->barrier ? 0 : options->tries, &best, program, scratch));
-    if (!best.fits)
-        return CYG_OK;
-    CYG_DO(attempt(ctx, w, &best, scratch, arena, program)); /* once more, to keep */
-    report->fits = true;
-    report->cycles = best.cycles;
-    report->ocm_peak_bytes = best.peak;
-    report->tries = options->tries;
-    return CYG_OK;
+    best.program = *program;
+    const cyg_status status = search(ctx, w, w->barrier ? 0 : options->tries, &best, scratch);
+    if (status == CYG_OK && best.fits) {
+        cyg_arena_adopt(arena, &best.arena);
+        *program = best.program;
+        report->fits = true;
+        report->cycles = best.cycles;
+        report->ocm_peak_bytes = best.peak;
+        report->tries = options->tries;
+    }
+    cyg_arena_deinit(&best.arena);
+    return status;
 }
 
 cyg_status cyg_npu_schedule(cyg_ctx *ctx, const cyg_npu_machine *m, const cyg_npu_tasks *tasks,
