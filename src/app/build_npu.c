@@ -187,21 +187,24 @@ static cyg_status compile_baseline(cyg_build *b)
     const cyg_npu_result *own = &b->npu->results[b->npu->shown];
     cyg_npu_options options = b->npu->options;
     cyg_npu_result r;
-    options.kind = CYG_NPU_SCHEDULE_BASELINE;
+    cyg_arena arena;
     if (b->npu->options.kind == CYG_NPU_SCHEDULE_BASELINE)
         return CYG_OK;
-    CYG_DO(cyg_target_npu_compile(&b->app->ctx, &b->programs[b->npu->shown], &options,
-                                  &b->app->arena, &r));
-    if (r.subgraph_count != own->subgraph_count)
-        return CYG_OK;
-    int64_t *cycles = CYG_NEW_ARRAY(&b->app->arena, int64_t, r.subgraph_count + 1);
+    options.kind = CYG_NPU_SCHEDULE_BASELINE;
+    int64_t *cycles = CYG_NEW_ARRAY(&b->app->arena, int64_t, own->subgraph_count + 1);
     if (cycles == NULL)
         return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
-    for (uint32_t i = 0; i < r.subgraph_count; i++)
-        cycles[i] = r.subgraphs[i].schedule.cycles;
-    b->npu->baseline = cycles;
-    b->npu->baseline_ms = r.estimated_ms;
-    return CYG_OK;
+    cyg_arena_init(&arena);
+    const cyg_status status =
+        cyg_target_npu_compile(&b->app->ctx, &b->programs[b->npu->shown], &options, &arena, &r);
+    if (status == CYG_OK && r.subgraph_count == own->subgraph_count) {
+        for (uint32_t i = 0; i < r.subgraph_count; i++)
+            cycles[i] = r.subgraphs[i].schedule.cycles;
+        b->npu->baseline = cycles;
+        b->npu->baseline_ms = r.estimated_ms;
+    }
+    cyg_arena_deinit(&arena);
+    return status;
 }
 
 /* trace.json and op_profile.csv of the program shown, one folder a subgraph. */

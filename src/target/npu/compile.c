@@ -94,6 +94,8 @@ static cyg_status attempt(const compiler *c, cyg_npu_subgraph *s)
                      .levels = c->levels,
                      .first = s->first,
                      .last = s->last};
+    if (!cyg_npu_reserve_constants(&g))
+        return nomem(c);
     CYG_DO(cyg_npu_residency(&g));
     for (uint32_t i = s->first; i <= s->last; i++) {
         const cyg_step *step = &c->p->steps[i];

@@ -147,6 +147,9 @@ typedef struct cyg_npu_piece {
     uint64_t bytes;
     uint64_t offset; /* out: in the buffer */
 } cyg_npu_piece;
+/* Room in PARAM for what the steps hold, in one go: it is as large as the model. false = out of
+ * memory. */
+bool cyg_npu_reserve_constants(cyg_npu_gen *g);
 /* Puts the pieces one after another into PARAM; *out_stored is their buffer there. */
 cyg_status cyg_npu_store_pieces(cyg_npu_gen *g, cyg_npu_piece *pieces, uint32_t count,
                                 const char *name, uint32_t *out_stored) CYG_MUST_USE;

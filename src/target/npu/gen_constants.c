@@ -84,6 +84,20 @@ bool cyg_npu_code_add(cyg_npu_gen *g, const void *data, uint64_t size, uint64_t 
     return true;
 }
 
+bool cyg_npu_reserve_constants(cyg_npu_gen *g)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = g->first; i <= g->last; i++) {
+        const cyg_step *s = &g->p->steps[i];
+        for (uint32_t k = 0; k < s->in_count; k++)
+            if (s->in[k] != CYG_NO_TENSOR && cyg_npu_is_const(g, s->in[k]))
+                bytes += cyg_tensor_bytes(&g->p->tensors[s->in[k]]);
+    }
+    g->params.cap = bytes + bytes / 16 + 65536; /* tiles are padded a little */
+    g->params.data = cyg_arena_alloc(g->arena, (size_t)g->params.cap, 64);
+    return g->params.data != NULL;
+}
+
 /* ---- constants
  * ----------------------------------------------------------------------------------------------------
  */
