@@ -36,27 +36,47 @@ static void spread(double *slices, double slice, int64_t from, int64_t to, doubl
     }
 }
 
-static void end_life(usage_work *w, cell *c)
+/* The lives of cells first..end-1 are over; they are alike. */
+static void end_lives(usage_work *w, const cell *c, uint64_t count)
 {
     if (c->written >= 0 && c->read > c->written)
-        spread(w->slices, w->slice, c->written, c->read, CELL);
-    c->written = -1;
+        spread(w->slices, w->slice, c->written, c->read, (double)(CELL * count));
+}
+
+static bool alike(const cell *a, const cell *b)
+{
+    return a->written == b->written && a->read == b->read;
+}
+
+/* Cells that lie side by side mostly live alike, so they are written run by run. */
+static void write_cells(usage_work *w, uint64_t first, uint64_t end, const cyg_npu_span *span)
+{
+    cell *cells = w->cells;
+    for (uint64_t i = first; i < end;) {
+        const cell was = cells[i];
+        const uint64_t from = i;
+        while (i < end && alike(&cells[i], &was))
+            i++;
+        if (was.written >= 0 && was.read <= was.written)
+            continue; /* another part of the same */
+        end_lives(w, &was, i - from);
+        for (uint64_t k = from; k < i; k++)
+            cells[k] = (cell){span->start, span->start};
+    }
 }
 
 static void touch_bytes(usage_work *w, uint64_t first, uint64_t bytes, bool is_write,
                         const cyg_npu_span *span)
 {
-    const uint64_t last = (first + bytes - 1) / CELL;
-    for (uint64_t i = first / CELL; i <= last && i < w->cell_count; i++) {
-        cell *c = &w->cells[i];
-        if (!is_write) {
-            c->read = span->end > c->read ? span->end : c->read;
-        } else if (c->written < 0 || c->read > c->written) { /* else another part of the same */
-            end_life(w, c);
-            c->written = span->start;
-            c->read = span->start;
-        }
+    const uint64_t last = (first + bytes - 1) / CELL,
+                   end = last < w->cell_count ? last + 1 : w->cell_count;
+    if (is_write) {
+        write_cells(w, first / CELL, end, span);
+        return;
     }
+    cell *cells = w->cells;
+    for (uint64_t i = first / CELL; i < end; i++)
+        cells[i].read = span->end > cells[i].read ? span->end : cells[i].read;
 }
 
 /* Dense inner dimensions as one run of bytes, the outer ones by counting. */
@@ -131,7 +151,7 @@ cyg_status cyg_npu_usage_of(cyg_ctx *ctx, const cyg_npu_machine *m, const cyg_np
                    (double)cost.ddr_bytes / (double)cycles / m->ddr_bytes);
     }
     for (uint64_t i = 0; i < w.cell_count; i++)
-        end_life(&w, &w.cells[i]);
+        end_lives(&w, &w.cells[i], 1);
     for (int i = 0; i < CYG_NPU_SAMPLES; i++) {
         out_usage->ocm_bytes[i] /= w.slice;
         out_usage->ddr[i] /= w.slice;
