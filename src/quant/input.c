@@ -288,6 +288,15 @@ static cyg_status pad_pixels(cyg_scheme *s, cyg_node_id id)
     return CYG_OK;
 }
 
+/* Pixels are bytes, whatever is asked of the convolution that reads them; weights of 16 bits get
+ * them widened. */
+static void keep_outcome(cyg_scheme *s, cyg_node_id id)
+{
+    const cyg_asked p = cyg_quant_asked(s, cyg_nod(s->g, id));
+    if (p.data != CYG_TYPE_NONE && p.data != CYG_TYPE_U8 && p.weight != CYG_TYPE_S16)
+        s->outcomes[id.i] |= CYG_PART_DATA;
+}
+
 /* Runs after the scheme was chosen and before parameters are assigned. */
 cyg_status cyg_quant_normalize_input(cyg_scheme *s)
 {
@@ -299,6 +308,7 @@ cyg_status cyg_quant_normalize_input(cyg_scheme *s)
     if (!find_stems(s, g->inputs[0], false, &found) || found.count == 0)
         return spell_out(s);
     for (uint32_t i = 0; i < found.count; i++) {
+        keep_outcome(s, found.conv[i]);
         CYG_DO(fold_into(s, found.conv[i]));
         store_pixels(s, cyg_nod(g, found.conv[i])->in[0]);
         CYG_DO(pad_pixels(s, found.conv[i]));

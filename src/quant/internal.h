@@ -55,6 +55,7 @@ typedef struct cyg_scheme {
     cyg_node_id *row_reader;      /* by value: the first node whose rows it gives */
     size_t sample;                /* being calibrated with */
     struct cyg_weight_memo *memo; /* of a study (study.h), or NULL */
+    uint8_t *outcomes;            /* by node: report.outcomes, to be added to */
     cyg_quant_gain *gains;        /* room for all that can be kept */
     size_t gain_count;
 } cyg_scheme;
@@ -68,7 +69,7 @@ cyg_status cyg_quant_calibrate(cyg_scheme *s, const cyg_sample_source *samples,
 /* scheme.c: decides class_of, integer, store. */
 cyg_status cyg_quant_choose(cyg_scheme *s) CYG_MUST_USE;
 /* outcome.c: what of the wishes came true. */
-cyg_status cyg_quant_outcomes(const cyg_scheme *s, cyg_quant_report *report) CYG_MUST_USE;
+cyg_status cyg_quant_outcomes(cyg_scheme *s, cyg_quant_report *report) CYG_MUST_USE;
 /* assign.c: writes parameters into the graph, quantises weights, inserts requant nodes. */
 cyg_status cyg_quant_assign(cyg_scheme *s, cyg_quant_report *report) CYG_MUST_USE;
 /* input.c: folds or spells out the normalisation of input 0. */

@@ -70,14 +70,14 @@ static uint8_t outcome_of(const cyg_scheme *s, uint32_t id)
     return (uint8_t)bits;
 }
 
-cyg_status cyg_quant_outcomes(const cyg_scheme *s, cyg_quant_report *report)
+cyg_status cyg_quant_outcomes(cyg_scheme *s, cyg_quant_report *report)
 {
     uint8_t *outcomes = CYG_NEW_ARRAY(&s->g->arena, uint8_t, s->node_count + 1);
     if (outcomes == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     for (uint32_t i = 0; i < s->g->order_count; i++)
         outcomes[s->g->order[i].i] = outcome_of(s, s->g->order[i].i);
-    report->outcomes = outcomes;
+    report->outcomes = s->outcomes = outcomes;
     report->outcome_count = s->node_count;
     return CYG_OK;
 }
