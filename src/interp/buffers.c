@@ -84,6 +84,7 @@ void cyg_buffers_put(cyg_buffers *b, void *data)
 
 void cyg_buffers_deinit(cyg_buffers *b)
 {
+    b->free = 0;
     while (b->free_list != NULL) {
         cyg_buffer_block *next = b->free_list->next;
         free(b->free_list);

@@ -15,7 +15,7 @@ typedef struct cyg_buffers {
 /* NULL = out of memory; never NULL for 0 bytes. */
 void *cyg_buffers_get(cyg_buffers *b, size_t bytes);
 void cyg_buffers_put(cyg_buffers *b, void *data); /* NULL is fine */
-/* Frees the free list: everything must have been put back. */
+/* Frees the free list; at the end everything must have been put back. */
 void cyg_buffers_deinit(cyg_buffers *b);
 
 #endif

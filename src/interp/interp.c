@@ -4,18 +4,21 @@
  * so graphs whose shapes depend on data run too. A node whose lowering did not look at run-time
  * data is lowered and its constant operands are packed once, then reused while the input shapes
  * stay. Buffers come from a free list and go back as soon as their last reader ran; views share
- * their source's buffer. What it does not do: parallelism between nodes, or anything with integers
- * (see program.c). */
+ * their source's buffer. A run may have several lanes, samples side by side: then a buffer holds a
+ * value of all of them, one after the other. What it does not do: parallelism between nodes, or
+ * anything with integers (see program.c). */
 #include "interp/interp.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/file.h"
 #include "interp/buffers.h"
 #include "interp/execute.h"
 #include "interp/node_call.h"
+#include "kernels/shape.h"
 
 enum { LARGE = 64 << 10 }; /* bytes of a constant that are worth giving back */
 
@@ -31,7 +34,8 @@ struct cyg_interp {
     cyg_arena arena;     /* lowered calls that stay */
     cyg_arena call;      /* the one at hand, when nodes run once */
     cached_node *nodes;  /* by position in order */
-    cyg_kbuf *values;    /* by value id; data NULL = not available */
+    cyg_kbuf *values;    /* by value id, of lane 0; data NULL = not available */
+    size_t *apart;       /* by value id: bytes from lane to lane, 0 for constants */
     uint32_t *root;      /* value whose buffer this one shares */
     uint32_t *uses;      /* remaining readers of a root, filled before each run */
     uint32_t *base_uses; /* by value */
@@ -41,7 +45,10 @@ struct cyg_interp {
     cyg_buffers buffers;
     cyg_scratch scratch;
     const struct cyg_kernels *isa;
-    bool saw_data; /* data_of was asked during the present inference or lowering */
+    uint32_t lanes, lane; /* of this run; the one at hand */
+    cyg_kbuf shown;       /* buf_of's, of a lane other than 0 */
+    cyg_lanes calls;      /* the node at hand, lane by lane */
+    bool saw_data;        /* data_of was asked during the present inference or lowering */
 };
 
 static const void *data_of(void *user, cyg_value_id v)
@@ -56,14 +63,16 @@ static cyg_status allocate(cyg_ctx *ctx, cyg_interp *it, const cyg_graph *origin
     const size_t values = (size_t)it->g->value_count + 1;
     it->nodes = CYG_NEW_ARRAY(&it->arena, cached_node, it->g->order_count + 1);
     it->values = CYG_NEW_ARRAY(&it->arena, cyg_kbuf, values);
+    it->apart = CYG_NEW_ARRAY(&it->arena, size_t, values);
     it->root = CYG_NEW_ARRAY(&it->arena, uint32_t, values);
     it->uses = CYG_NEW_ARRAY(&it->arena, uint32_t, values);
     it->base_uses = CYG_NEW_ARRAY(&it->arena, uint32_t, values);
     it->keep = CYG_NEW_ARRAY(&it->arena, bool, values);
     it->dynamic = CYG_NEW_ARRAY(&it->arena, bool, values);
     it->declared = CYG_NEW_ARRAY(&it->arena, cyg_value, it->g->input_count + 1);
-    if (it->nodes == NULL || it->values == NULL || it->root == NULL || it->uses == NULL ||
-        it->base_uses == NULL || it->keep == NULL || it->dynamic == NULL || it->declared == NULL)
+    if (it->nodes == NULL || it->values == NULL || it->apart == NULL || it->root == NULL ||
+        it->uses == NULL || it->base_uses == NULL || it->keep == NULL || it->dynamic == NULL ||
+        it->declared == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for an interpreter of %u nodes",
                         original->order_count);
     for (uint32_t i = 0; i < it->g->input_count; i++)
@@ -93,6 +102,7 @@ cyg_status cyg_interp_create(cyg_ctx *ctx, cyg_graph *g, const cyg_interp_option
     if (options != NULL)
         it->options = *options;
     it->buffers.lean = it->options.once;
+    it->lanes = 1;
     it->g = cyg_graph_clone(g);
     cyg_status status = it->g == NULL
                             ? CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for a copy of the graph")
@@ -137,6 +147,7 @@ void cyg_interp_destroy(cyg_interp *it)
             cyg_buffers_put(&it->buffers, it->values[i].data);
     cyg_buffers_deinit(&it->buffers);
     cyg_scratch_deinit(&it->scratch);
+    cyg_lanes_deinit(&it->calls);
     cyg_graph_destroy(it->g);
     cyg_arena_deinit(&it->arena);
     cyg_arena_deinit(&it->call);
@@ -184,6 +195,8 @@ static bool bind_input(cyg_interp *it, uint32_t i, const cyg_kbuf *buf)
                          memcmp(mine->dims, buf->dims, sizeof(int64_t) * (size_t)buf->rank) != 0;
     *mine = *buf;
     mine->is_const = 0;
+    it->apart[it->g->inputs[i].i] =
+        cyg_interp_apart((size_t)cyg_count_of(buf) * cyg_type_size((cyg_type)buf->type));
     return changed;
 }
 
@@ -258,8 +271,12 @@ static cyg_status give_output(cyg_ctx *ctx, cyg_interp *it, cyg_value_id id)
     const cyg_value *v = cyg_val(it->g, id);
     cyg_kbuf *buf = &it->values[id.i];
     cyg_node_call_shape(v, v->type, buf);
-    const int64_t elements = cyg_value_elements(v);
-    buf->data = cyg_buffers_get(&it->buffers, (size_t)elements * cyg_type_size(v->type));
+    const size_t bytes = (size_t)cyg_value_elements(v) * cyg_type_size(v->type);
+    size_t all;
+    it->apart[id.i] = cyg_interp_apart(bytes);
+    buf->data = cyg_mul_size(it->apart[id.i], it->lanes, &all)
+                    ? cyg_buffers_get(&it->buffers, it->lanes == 1 ? bytes : all)
+                    : NULL;
     if (buf->data == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory for value \"%s\"", v->name);
     return CYG_OK;
@@ -275,6 +292,7 @@ static cyg_status make_view(cyg_ctx *ctx, cyg_interp *it, cyg_value_id from, cyg
     cyg_node_call_shape(v, (cyg_type)it->values[from.i].type, &it->values[to.i]);
     it->values[to.i].data = data;
     it->values[to.i].is_const = 0;
+    it->apart[to.i] = it->apart[from.i];
     it->root[to.i] = it->root[from.i];
     it->uses[it->root[from.i]]++; /* the view is a reader of its root until it dies */
     return CYG_OK;
@@ -282,8 +300,12 @@ static cyg_status make_view(cyg_ctx *ctx, cyg_interp *it, cyg_value_id from, cyg
 
 static const cyg_kbuf *buf_of(void *user, cyg_value_id v)
 {
-    const cyg_interp *it = user;
-    return &it->values[v.i];
+    cyg_interp *it = user;
+    if (it->lane == 0)
+        return &it->values[v.i];
+    it->shown = it->values[v.i];
+    it->shown.data = (char *)it->shown.data + it->lane * it->apart[v.i];
+    return &it->shown;
 }
 
 static bool same_shape(const cyg_value *a, const cyg_value *b)
@@ -358,6 +380,22 @@ static cyg_status infer_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
     return CYG_OK;
 }
 
+/* Binds the call to each lane and runs all of them together; one that converts its operands has
+ * room for one lane's at a time. */
+static cyg_status run_call(cyg_ctx *ctx, cyg_interp *it, cyg_node_call *c)
+{
+    for (it->lane = 0; it->lane < it->lanes; it->lane++) {
+        CYG_DO(cyg_node_call_bind(ctx, c, buf_of, it, it->isa, &it->scratch));
+        if (it->lanes == 1 || c->is_widened)
+            CYG_DO(cyg_node_call_run(ctx, c, buf_of, it, &it->scratch));
+        else
+            CYG_DO(cyg_lanes_put(ctx, &it->calls, it->lane, it->lanes, &c->call));
+    }
+    it->lane = 0;
+    return it->lanes == 1 || c->is_widened ? CYG_OK
+                                           : cyg_lanes_execute(ctx, &it->calls, &it->scratch);
+}
+
 static cyg_status run_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
 {
     const cyg_node_id id = it->g->order[position];
@@ -371,14 +409,15 @@ static cyg_status run_node(cyg_ctx *ctx, cyg_interp *it, uint32_t position)
                                   data_of, it, &cached->call));
         cached->ready = true;
         cached->by_data = it->saw_data;
+        if (it->saw_data && it->lanes > 1)
+            return CYG_FAIL(ctx, CYG_E_INTERNAL, "its step follows data: lanes would differ");
     }
     if (cached->call.lowered.is_view) {
         CYG_DO(make_view(ctx, it, cached->call.lowered.in[0].value, n->out[0]));
     } else {
         for (uint32_t k = 0; k < n->out_count; k++)
             CYG_DO(give_output(ctx, it, n->out[k]));
-        CYG_DO(cyg_node_call_bind(ctx, &cached->call, buf_of, it, it->isa, &it->scratch));
-        CYG_DO(cyg_node_call_run(ctx, &cached->call, buf_of, it, &it->scratch));
+        CYG_DO(run_call(ctx, it, &cached->call));
     }
     if (cached->by_data)
         cached->ready = false;
@@ -405,15 +444,17 @@ static void release_constants(cyg_interp *it, uint32_t position)
 
 static cyg_status observe(cyg_ctx *ctx, cyg_interp *it, cyg_value_id v)
 {
+    if (it->options.lane_observer != NULL)
+        return it->options.lane_observer(ctx, it->options.user, v, &it->values[v.i], it->apart[v.i],
+                                         it->lanes);
     if (it->options.observer == NULL)
         return CYG_OK;
     return it->options.observer(ctx, it->options.user, v, &it->values[v.i]);
 }
 
-cyg_status cyg_interp_run(cyg_ctx *ctx, cyg_interp *it, const cyg_kbuf *inputs,
-                          uint32_t input_count)
+static cyg_status run(cyg_ctx *ctx, cyg_interp *it, const cyg_kbuf *inputs, uint32_t input_count)
 {
-    reset_values(it);
+    it->lane = 0;
     CYG_DO(bind_inputs(ctx, it, inputs, input_count));
     for (uint32_t i = 0; i < it->g->input_count; i++)
         CYG_DO(observe(ctx, it, it->g->inputs[i]));
@@ -442,9 +483,47 @@ cyg_status cyg_interp_run(cyg_ctx *ctx, cyg_interp *it, const cyg_kbuf *inputs,
     return CYG_OK;
 }
 
+cyg_status cyg_interp_run(cyg_ctx *ctx, cyg_interp *it, const cyg_kbuf *inputs,
+                          uint32_t input_count)
+{
+    reset_values(it);
+    it->lanes = 1;
+    return run(ctx, it, inputs, input_count);
+}
+
+cyg_status cyg_interp_run_lanes(cyg_ctx *ctx, cyg_interp *it, const cyg_kbuf *inputs,
+                                uint32_t input_count, uint32_t lanes)
+{
+    reset_values(it);
+    if (lanes > it->lanes) /* buffers of fewer lanes are of little use */
+        cyg_buffers_deinit(&it->buffers);
+    it->lanes = lanes > 0 ? lanes : 1;
+    return run(ctx, it, inputs, input_count);
+}
+
+size_t cyg_interp_apart(size_t bytes)
+{
+    return cyg_align_up(bytes, 64);
+}
+
+bool cyg_interp_is_steady(const cyg_interp *it)
+{
+    for (uint32_t i = 0; i < it->g->order_count; i++)
+        if (it->nodes[i].by_data)
+            return false;
+    return true;
+}
+
 const cyg_kbuf *cyg_interp_value(const cyg_interp *it, cyg_value_id value)
 {
     if (value.i >= it->g->value_count || it->values[value.i].data == NULL)
         return NULL;
     return &it->values[value.i];
+}
+
+const void *cyg_interp_lane_data(const cyg_interp *it, cyg_value_id value, uint32_t lane)
+{
+    const cyg_kbuf *buf = cyg_interp_value(it, value);
+    return buf == NULL || lane >= it->lanes ? NULL
+                                            : (const char *)buf->data + lane * it->apart[value.i];
 }

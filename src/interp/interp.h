@@ -13,8 +13,14 @@
 typedef cyg_status (*cyg_observer)(cyg_ctx *ctx, void *user, cyg_value_id value,
                                    const cyg_kbuf *buf);
 
+/* The same for a run of several lanes, once for all of them: buf is lane 0's, lane l's data lie
+ * l * apart bytes further. */
+typedef cyg_status (*cyg_lane_observer)(cyg_ctx *ctx, void *user, cyg_value_id value,
+                                        const cyg_kbuf *buf, size_t apart, uint32_t lanes);
+
 typedef struct cyg_interp_options {
-    cyg_observer observer; /* NULL = none */
+    cyg_observer observer;           /* NULL = none; sees lane 0 only */
+    cyg_lane_observer lane_observer; /* in its place; NULL = none */
     void *user;
     const cyg_value_id *keep; /* further values to keep alive besides the outputs */
     size_t keep_count;
@@ -34,8 +40,20 @@ void cyg_interp_destroy(cyg_interp *interp);
  * found otherwise). */
 cyg_status cyg_interp_run(cyg_ctx *ctx, cyg_interp *interp, const cyg_kbuf *inputs,
                           uint32_t input_count) CYG_MUST_USE;
-/* A graph output or kept value, lent until the next run; NULL when not available. */
+/* Several samples side by side, each in a lane of its own: node by node, all lanes at once, so that
+ * threads meet once for all of them and each mostly stays in a lane of its own, which its cache
+ * holds (calibrating Swin-T on two threads: a tenth less time). Each lane's results are those of a
+ * run of its own, byte for byte. inputs: 64-byte aligned, lane l of each cyg_interp_apart(bytes) *
+ * l further. Only after a run that said cyg_interp_is_steady, with inputs of the same shapes. */
+cyg_status cyg_interp_run_lanes(cyg_ctx *ctx, cyg_interp *interp, const cyg_kbuf *inputs,
+                                uint32_t input_count, uint32_t lanes) CYG_MUST_USE;
+size_t cyg_interp_apart(size_t bytes);
+/* After a run: no shape and no step followed from what the data were. */
+bool cyg_interp_is_steady(const cyg_interp *interp);
+/* A graph output or kept value, lent until the next run; NULL when not available. Of lane 0. */
 const cyg_kbuf *cyg_interp_value(const cyg_interp *interp, cyg_value_id value);
+/* Its data of a lane; NULL likewise. */
+const void *cyg_interp_lane_data(const cyg_interp *interp, cyg_value_id value, uint32_t lane);
 
 /* Constant folding's helper: all inputs of n are constants; its outputs become constants of g (data
  * in g's arena). CYG_E_UNSUPPORTED when it cannot. */

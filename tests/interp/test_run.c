@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "base/pool.h"
 #include "interp/interp.h"
 #include "lower/lower.h"
 
@@ -174,6 +175,95 @@ static void test_shapes_by_data(void **unused)
     cyg_graph_destroy(g);
 }
 
+enum { LANES = 5, LANE_FLOATS = 48 }; /* inputs 64-byte aligned: 48 floats hold [4,9] */
+
+typedef struct lane_sums {
+    uint32_t lanes[16], count;
+} lane_sums;
+
+static cyg_status observe_lanes(cyg_ctx *c, void *user, cyg_value_id v, const cyg_kbuf *buf,
+                                size_t apart, uint32_t lanes)
+{
+    lane_sums *s = user;
+    (void)c, (void)v;
+    assert_non_null(buf->data);
+    assert_true(buf->is_const || apart % 64 == 0);
+    s->lanes[s->count++ % 16] = lanes;
+    return CYG_OK;
+}
+
+/* Lanes give what runs of their own give, byte for byte: views, outputs that are inputs and
+ * constants, a node that converts its operands, any number of lanes after any other, threads. */
+static void test_lanes(void **unused)
+{
+    (void)unused;
+    cyg_graph *g = parse_graph("graph \"g\" opset 18\ninput %x: f32[4,9]\n"
+                               "const %w: f32[7,9] = #0123456789abcdef 252\n"
+                               "const %c: f32[2] = [7, 8]\nconst %flat: s64[1] = [-1]\n"
+                               "%h: f32[4,7] = linear(%x, %w) {act = 1} \"fc\"\n"
+                               "%f: f32[28] = reshape(%h, %flat) \"flat\"\n"
+                               "%t: f16[28] = cast(%f) {to = 10} \"half\"\n"
+                               "%e: f16[28] = exp(%t) \"exp\"\n"
+                               "%y: f32[4,7] = softmax(%h) {axis = 1} \"softmax\"\n"
+                               "output %y\noutput %e\noutput %f\noutput %x\noutput %c\n");
+    lane_sums sums = {0};
+    const cyg_interp_options options = {.lane_observer = observe_lanes, .user = &sums};
+    static _Alignas(64) float x[LANES * LANE_FLOATS];
+    cyg_kbuf in = {.data = x, .type = CYG_TYPE_F32, .rank = 2, .dims = {4, 9}};
+    assert_int_equal(cyg_interp_apart(36 * sizeof(float)), LANE_FLOATS * sizeof(float));
+    fill(x, LANES * LANE_FLOATS, 3);
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        cyg_interp *alone = open_interp(g, NULL), *it = open_interp(g, &options);
+        ctx.pool = cyg_pool_create(threads);
+        static const uint32_t lanes[] = {1, LANES, 2, LANES, 1};
+        for (size_t r = 0; r < CYG_COUNT(lanes); r++) {
+            in.data = x;
+            OK(&ctx, cyg_interp_run_lanes(&ctx, it, &in, 1, lanes[r]));
+            assert_true(cyg_interp_is_steady(it));
+            assert_int_equal(sums.lanes[(sums.count - 1) % 16], lanes[r]);
+            for (uint32_t l = 0; l < lanes[r]; l++) {
+                in.data = x + l * LANE_FLOATS;
+                OK(&ctx, cyg_interp_run(&ctx, alone, &in, 1));
+                for (uint32_t k = 0; k < g->output_count; k++) {
+                    const cyg_kbuf *want = cyg_interp_value(alone, g->outputs[k]);
+                    const cyg_value *v = cyg_val(g, g->outputs[k]);
+                    const void *found = cyg_interp_lane_data(it, g->outputs[k], l);
+                    assert_non_null(found);
+                    assert_memory_equal(found, want->data,
+                                        (size_t)cyg_value_elements(v) * cyg_type_size(v->type));
+                }
+            }
+            assert_null(cyg_interp_lane_data(it, g->outputs[0], lanes[r]));
+        }
+        cyg_interp_destroy(alone);
+        cyg_interp_destroy(it);
+        cyg_pool_destroy(ctx.pool);
+    }
+    cyg_graph_destroy(g);
+}
+
+/* Where steps follow data there are no lanes. */
+static void test_lanes_by_data(void **unused)
+{
+    (void)unused;
+    cyg_graph *g = parse_graph("graph \"g\" opset 18\ninput %x: f32[16]\ninput %s: s64[8]\n"
+                               "const %first: s64[1] = [0]\nconst %two: s64[1] = [2]\n"
+                               "%t: s64[2] = slice(%s, %first, %two) \"shape\"\n"
+                               "%y: f32[?,?] = reshape(%x, %t) \"reshape\"\noutput %y\n");
+    static _Alignas(64) float x[32];
+    static _Alignas(64) int64_t s[16] = {4, 4, 0, 0, 0, 0, 0, 0, 2, 8};
+    const cyg_kbuf in[] = {{.data = x, .type = CYG_TYPE_F32, .rank = 1, .dims = {16}},
+                           {.data = s, .type = CYG_TYPE_S64, .rank = 1, .dims = {8}}};
+    cyg_interp *it = open_interp(g, NULL);
+    OK(&ctx, cyg_interp_run(&ctx, it, in, 2));
+    assert_false(cyg_interp_is_steady(it));
+    assert_int_equal(cyg_interp_run_lanes(&ctx, it, in, 2, 2), CYG_E_INTERNAL);
+    cyg_ctx_init(&ctx);
+    OK(&ctx, cyg_interp_run(&ctx, it, in, 2));
+    cyg_interp_destroy(it);
+    cyg_graph_destroy(g);
+}
+
 static void test_wrong_inputs(void **unused)
 {
     (void)unused;
@@ -314,7 +404,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dynamic_batch),  cmocka_unit_test(test_observer),
-        cmocka_unit_test(test_shapes_by_data), cmocka_unit_test(test_wrong_inputs),
+        cmocka_unit_test(test_shapes_by_data), cmocka_unit_test(test_lanes),
+        cmocka_unit_test(test_lanes_by_data),  cmocka_unit_test(test_wrong_inputs),
         cmocka_unit_test(test_odd_outputs),    cmocka_unit_test(test_folding),
         cmocka_unit_test(test_cancel),
     };

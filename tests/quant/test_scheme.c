@@ -408,6 +408,82 @@ static void test_refusals(void **unused)
     cyg_graph_destroy(g);
 }
 
+typedef struct hurt_samples {
+    cyg_sample_source source;
+    float data[12][64];
+    size_t unreadable;
+    char order[64]; /* of results */
+} hurt_samples;
+
+static cyg_status hurt_get(cyg_ctx *c, void *self, size_t i, cyg_sample_tensor *out)
+{
+    const hurt_samples *h = self;
+    if (i == h->unreadable)
+        return CYG_FAIL(c, CYG_E_IO, "cannot read it");
+    out[0] = (cyg_sample_tensor){h->data[i], 64};
+    return CYG_OK;
+}
+
+static const char *hurt_name(void *self, size_t i)
+{
+    static char name[8];
+    (void)self;
+    name[0] = (char)('a' + i);
+    return name;
+}
+
+static cyg_status hurt_output(cyg_ctx *c, void *user, size_t sample, uint32_t output,
+                              const float *data, size_t count)
+{
+    hurt_samples *h = user;
+    (void)c, (void)output, (void)data, (void)count;
+    h->order[strlen(h->order)] = (char)('a' + sample);
+    return CYG_OK;
+}
+
+/* Of several bad samples the first is told about, on any number of threads, though some run
+ * together; results come in the samples' order. */
+static void test_first_bad_sample(void **unused)
+{
+    (void)unused;
+    static const struct {
+        size_t poisoned, unreadable;
+        const char *says, *order;
+    } cases[] = {{99, 99, "", "abcdefghijkl"},
+                 {6, 5, "while running sample 5, \"f\"", "abcde"},
+                 {5, 6, "while running sample 5, \"f\"", "abcde"},
+                 {0, 1, "while running sample 0, \"a\"", ""},
+                 {11, 99, "while running sample 11, \"l\"", "abcdefghijk"},
+                 {8, 8, "while running sample 8, \"i\"", "abcdefgh"}};
+    for (size_t i = 0; i < CYG_COUNT(cases); i++)
+        for (unsigned threads = 1; threads <= 3; threads++) {
+            static cyg_ctx ctx;
+            static hurt_samples h;
+            cyg_quant_report report;
+            cyg_ctx_init(&ctx);
+            ctx.pool = cyg_pool_create(threads);
+            h = (hurt_samples){.unreadable = cases[i].unreadable};
+            h.source = (cyg_sample_source){&h, 12, 1, hurt_get, hurt_name};
+            for (size_t k = 0; k < 12 * 64; k++)
+                h.data[k / 64][k % 64] = (float)(k % 23) - 9.0f;
+            if (cases[i].poisoned < 12)
+                h.data[cases[i].poisoned][33] = NAN;
+            const cyg_quant_options options = {.on_output = hurt_output, .user = &h};
+            cyg_graph *g = parse_graph("graph \"g\" opset 18\ninput %x: f32[4,16]\n"
+                                       "const %w: f32[16,16] = #0000000000000000 1024\n"
+                                       "%y: f32[4,16] = linear(%x, %w) \"fc\"\noutput %y\n");
+            const cyg_status status = cyg_quantise(&ctx, g, &h.source, &options, &report);
+            assert_int_equal(status == CYG_OK, cases[i].says[0] == '\0');
+            if (status != CYG_OK && !ctx_says(&ctx, cases[i].says))
+                fail_msg("case %zu, %u threads: %s", i, threads, cyg_ctx_message(&ctx, 0));
+            if (status != CYG_OK && cases[i].poisoned < cases[i].unreadable)
+                assert_true(ctx_says(&ctx, "infinities or NaN"));
+            assert_true(strncmp(h.order, cases[i].order, strlen(cases[i].order)) == 0);
+            cyg_graph_destroy(g);
+            cyg_pool_destroy(ctx.pool);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,7 +492,7 @@ int main(void)
         cmocka_unit_test(test_float_input),   cmocka_unit_test(test_float_island),
         cmocka_unit_test(test_awkward_heads), cmocka_unit_test(test_clamps),
         cmocka_unit_test(test_more_integers), cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_first_bad_sample),
     };
     return CYG_TEST_MAIN(tests);
 }
