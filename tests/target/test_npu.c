@@ -107,6 +107,62 @@ static void test_plain_moves_whole(void **unused)
     }
 }
 
+/* Row of an 8 by 8 picture that the i-th token of windows of 4 by 4 is, shifted by `shift` rows and
+ * columns. */
+static int64_t window_row(int64_t i, int64_t shift)
+{
+    const int64_t window = i / 16, y = window / 2 * 4 + i % 16 / 4, x = window % 2 * 4 + i % 4;
+    return (y + shift) % 8 * 8 + (x + shift) % 8;
+}
+
+/* The plain schedule moves what the graph around an attention moves: heads of q, k, v and y, with
+ * windows all rows once more before and behind, with shifted ones once more an axis. */
+static void test_plain_moves_windows(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    enum { IN_ORDER, WINDOWS, SHIFTED, CASES, ROWS = 64, HEADS = 2, DIM = 8, ROW_TABLE = 7 };
+    static const int64_t moves[CASES] = {4, 4 + 2 * 1, 4 + 2 * 3};
+    for (int k = 0; k < CASES; k++) {
+        cyg_arena arena;
+        cyg_npu_options o = {.kind = CYG_NPU_SCHEDULE_BASELINE};
+        cyg_npu_result r;
+        zoo z;
+        const int64_t dims[] = {1, ROWS, HEADS * DIM}, rows = ROWS;
+        cyg_ctx_init(&ctx);
+        cyg_arena_init(&arena);
+        zoo_begin(&z, 3);
+        const uint32_t x = zoo_input(&z, CYG_TYPE_U8, 3, dims);
+        const uint32_t y = zoo_attention(&z, x, ROWS / 16, HEADS, DIM);
+        cyg_step *attention = &z.p.steps[z.p.step_count - 1];
+        uint32_t *in = zoo_alloc(&z, (int64_t)sizeof *in * (ROW_TABLE + 1));
+        memcpy(in, attention->in, sizeof *in * (ROW_TABLE + 1));
+        attention->in = in;
+        int64_t *table = zoo_alloc(&z, ROWS * 8);
+        for (int64_t i = 0; i < ROWS; i++)
+            table[i] = window_row(i, k == SHIFTED ? 1 : 0);
+        in[ROW_TABLE] =
+            k == IN_ORDER ? CYG_NO_TENSOR : zoo_const(&z, CYG_TYPE_S64, 1, &rows, table);
+        zoo_linear(&z, y, HEADS * DIM, CYG_TYPE_S16, CYG_NO_TENSOR);
+        zoo_end(&z);
+        for (int m = 0; m < 2; m++) {
+            const char *mode = m == 0 ? "NPU1" : "NPU3";
+            int64_t moved = 0;
+            OK(&ctx, cyg_npu_machine_find(&ctx, &arena, "AX650", mode, &o.machine));
+            OK(&ctx, cyg_target_npu_compile(&ctx, &z.p, &o, &arena, &r));
+            assert_int_equal(r.subgraph_count, 1);
+            const cyg_npu_program *p = &r.subgraphs[0].program;
+            for (uint32_t i = 0; i < p->instr_count; i++)
+                if (cyg_npu_op_info_of(p->instrs[i].op)->engine == CYG_NPU_CV)
+                    moved += cyg_npu_view_elements(&p->instrs[i].operands[p->instrs[i].in_count]);
+            assert_int_equal(moved, moves[k] * ROWS * HEADS * DIM);
+            compile_and_check(&z.p, "AX650", mode, 0, CYG_NPU_SCHEDULE_BASELINE);
+        }
+        cyg_arena_deinit(&arena);
+        cyg_arena_deinit(&z.arena);
+    }
+}
+
 /* Parts are subgraphs of their own under options of their own; of too many subgraphs the least stay
  * on the CPU. Either way the bytes are the CPU's. */
 static void test_parts(void **unused)
@@ -186,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_tiny),
         cmocka_unit_test(test_zoo),
         cmocka_unit_test(test_plain_moves_whole),
+        cmocka_unit_test(test_plain_moves_windows),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_refused),
     };

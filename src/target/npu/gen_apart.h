@@ -1,8 +1,9 @@
 /* Private to target/npu: attention in the plain schedule. The graph of an attention has transposes
- * around it: heads (and windows) are laid out one behind another, and y's rows go back to their
- * places. Our instructions read and write through index tables instead and move nothing; the plain
- * schedule runs the graph as it stands, so there these moves are made: q, k and v are gathered into
- * buffers apart, y is written to one and moved behind. */
+ * around it: heads are laid out one behind another. Where it has windows, too, what enters and what
+ * leaves is moved once more (partition and reverse, transposes), and with cyclic shifts once more
+ * an axis (slices, concatenated). Our instructions read and write through index tables instead and
+ * move nothing; the plain schedule runs the graph as it stands, so there these moves are made, one
+ * after another: into buffers apart for q, k and v, and from y's behind. */
 #ifndef CYG_TARGET_NPU_GEN_APART_H
 #define CYG_TARGET_NPU_GEN_APART_H
 
@@ -14,9 +15,10 @@ typedef struct cyg_npu_apart {
     cyg_npu_gen *gen;
     const cyg_step *step;
     const cyg_kp_attention *at;
-    const int64_t *rows;           /* [entries x tokens]: the step's row table, NULL = in order */
-    int64_t most;                  /* entries that are apart at a time; 0 = nothing is */
-    int64_t image, entry, entries; /* present ones */
+    const int64_t *rows; /* [entries x tokens]: the step's row table, NULL = in order */
+    int moves;           /* of all rows, before heads are parted and after they are joined */
+    int64_t most;        /* entries that are apart at a time; 0 = nothing is */
+    int64_t image, entry, entries;    /* present ones */
     uint32_t buffers[CYG_NPU_APARTS]; /* [entries x tokens, heads x head_dim] each */
 } cyg_npu_apart;
 
