@@ -74,7 +74,8 @@ typedef struct cyg_npu_io {
 
 /* Where an output of a step lies, dense, while it is there: some of the step's instructions write a
  * piece of it each. All of it is there at the end of the step at the latest, but perhaps never at
- * once for longer: who wants the tensor takes every piece when it is written (sim/tap.c). */
+ * once for longer: who wants the tensor takes every piece when it is written (sim/tap.c). An output
+ * that lies in the OCM and is stored to the DDR, too, has a second tap behind the first one. */
 typedef struct cyg_npu_tap {
     uint32_t step, output; /* of the subgraph's steps; of the step's outputs */
     uint32_t buffer;       /* IO: number of the tensor; else 0 */

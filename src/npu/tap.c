@@ -144,14 +144,25 @@ static uint64_t memory_bytes(const cyg_npu_program *p, const cyg_npu_tap *t)
     }
 }
 
+/* A second tap: the same output of the same step, from the OCM to the DDR. */
+static bool is_copy(const cyg_npu_tap *t, const cyg_npu_tap *of)
+{
+    return t->step == of->step && t->output == of->output && t->bytes == of->bytes &&
+           t->space != CYG_NPU_OCM && of->space == CYG_NPU_OCM;
+}
+
 static cyg_status check_tap(cyg_ctx *ctx, const cyg_npu_program *p, uint32_t k)
 {
     const cyg_npu_tap *t = &p->taps[k], *before = k > 0 ? t - 1 : NULL;
     if (t->step >= p->step_count || (t->space != CYG_NPU_IO && t->buffer != 0))
         return CYG_FAIL(ctx, CYG_E_FORMAT, "tap %u is of no step or no memory", k);
-    if (before != NULL &&
+    if (before != NULL && !is_copy(t, before) &&
         (t->step < before->step || (t->step == before->step && t->output <= before->output)))
-        return CYG_FAIL(ctx, CYG_E_FORMAT, "tap %u: taps stand by step and output, once each", k);
+        return CYG_FAIL(
+            ctx, CYG_E_FORMAT,
+            "tap %u: taps stand by step and output, once each and once more for a copy in "
+            "the DDR",
+            k);
     if (t->bytes == 0 || !cyg_range_ok(t->offset, t->bytes, memory_bytes(p, t)))
         return CYG_FAIL(ctx, CYG_E_FORMAT,
                         "output %u of step \"%s\": %llu bytes at %llu do not lie in its memory",

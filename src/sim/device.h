@@ -11,6 +11,7 @@ typedef struct cyg_sim_loaded {
     const cyg_npu_machine *machine;
     const cyg_npu_program *program;
     const cyg_npu_timing *timing;
+    const cyg_sim *sim;
     uint64_t runs;
     struct cyg_sim_loaded *next;
 } cyg_sim_loaded;

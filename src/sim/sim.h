@@ -54,9 +54,12 @@ cyg_status cyg_sim_run(cyg_ctx *ctx, cyg_sim *sim) CYG_MUST_USE;
 /* With options.taps: output `output` of step `step` as the last run made it, dense; NULL: it has no
  * bytes, or there is no such output, or nothing is kept. Lent. */
 const void *cyg_sim_tapped(const cyg_sim *sim, uint32_t step, uint32_t output);
-/* The instruction that writes byte `byte` of a tapped output for good; false: none does. */
-bool cyg_sim_tap_writer(const cyg_npu_program *p, uint32_t step, uint32_t output, uint64_t byte,
-                        uint32_t *out_instr);
+/* Likewise its copy in the DDR where it lies in the OCM; NULL: there is none. */
+const void *cyg_sim_tapped_copy(const cyg_sim *sim, uint32_t step, uint32_t output);
+/* The instruction that writes byte `byte` of a tapped output, or its copy, for good; false: none
+ * does. */
+bool cyg_sim_tap_writer(const cyg_npu_program *p, uint32_t step, uint32_t output, bool copy,
+                        uint64_t byte, uint32_t *out_instr);
 /* Of one run; the same every time. */
 const cyg_npu_timing *cyg_sim_timing(const cyg_sim *sim);
 size_t cyg_sim_memory(const cyg_sim *sim); /* bytes held */

@@ -11,15 +11,15 @@
 #include "sim/parts.h"
 #include "sim/window.h"
 
-typedef struct copy {
+typedef struct take {
     const uint8_t *from; /* the place's memory, from its byte 0 */
     uint8_t *to;
     uint64_t base; /* of the place in its memory */
-} copy;
+} take;
 
-static bool copy_run(void *user, uint64_t offset, uint64_t bytes)
+static bool take_run(void *user, uint64_t offset, uint64_t bytes)
 {
-    const copy *c = user;
+    const take *c = user;
     memcpy(c->to + (offset - c->base), c->from + (offset - c->base), (size_t)bytes);
     return true;
 }
@@ -31,8 +31,8 @@ void cyg_sim_tap_take(const cyg_sim *sim, uint32_t i)
         return;
     const cyg_npu_tap *t = &sim->p->taps[tap - 1];
     const cyg_npu_view place = {.space = t->space, .buffer = t->buffer, .offset = t->offset};
-    copy c = {.from = cyg_sim_address(sim, &place), .to = sim->taps[tap - 1], .base = t->offset};
-    cyg_window_walk_operand(sim->p, &sim->p->instrs[i], sim->p->instrs[i].in_count, copy_run, &c);
+    take c = {.from = cyg_sim_address(sim, &place), .to = sim->taps[tap - 1], .base = t->offset};
+    cyg_window_walk_operand(sim->p, &sim->p->instrs[i], sim->p->instrs[i].in_count, take_run, &c);
 }
 
 /* ---- every byte of a tensor has a piece ---- */
@@ -103,21 +103,24 @@ void cyg_sim_tap_close(cyg_sim *sim)
     free(sim->tap_memory);
 }
 
-/* The number of a tap, or tap_count. */
+static bool is_of(const cyg_npu_program *p, uint32_t k, uint32_t step, uint32_t output)
+{
+    return k < p->tap_count && p->taps[k].step == step && p->taps[k].output == output;
+}
+
+/* The number of the first tap of an output, or tap_count. */
 static uint32_t find(const cyg_npu_program *p, uint32_t step, uint32_t output)
 {
     uint32_t low = 0, high = p->tap_count;
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
         const cyg_npu_tap *t = &p->taps[middle];
-        if (t->step == step && t->output == output)
-            return middle;
         if (t->step < step || (t->step == step && t->output < output))
             low = middle + 1;
         else
             high = middle;
     }
-    return p->tap_count;
+    return is_of(p, low, step, output) ? low : p->tap_count;
 }
 
 const void *cyg_sim_tapped(const cyg_sim *sim, uint32_t step, uint32_t output)
@@ -126,18 +129,24 @@ const void *cyg_sim_tapped(const cyg_sim *sim, uint32_t step, uint32_t output)
     return sim->taps == NULL || k == sim->p->tap_count ? NULL : sim->taps[k];
 }
 
+const void *cyg_sim_tapped_copy(const cyg_sim *sim, uint32_t step, uint32_t output)
+{
+    const uint32_t k = find(sim->p, step, output) + 1;
+    return sim->taps == NULL || !is_of(sim->p, k, step, output) ? NULL : sim->taps[k];
+}
+
 static bool misses_byte(void *user, uint64_t offset, uint64_t bytes)
 {
     const uint64_t *wanted = user;
     return *wanted < offset || *wanted - offset >= bytes;
 }
 
-bool cyg_sim_tap_writer(const cyg_npu_program *p, uint32_t step, uint32_t output, uint64_t byte,
-                        uint32_t *out_instr)
+bool cyg_sim_tap_writer(const cyg_npu_program *p, uint32_t step, uint32_t output, bool copy,
+                        uint64_t byte, uint32_t *out_instr)
 {
-    const uint32_t k = find(p, step, output);
+    const uint32_t k = find(p, step, output) + copy;
     bool found = false;
-    if (k == p->tap_count || byte >= p->taps[k].bytes)
+    if (!is_of(p, k, step, output) || byte >= p->taps[k].bytes)
         return false;
     uint64_t wanted = p->taps[k].offset + byte;
     for (uint32_t i = 0; i < p->instr_count; i++)

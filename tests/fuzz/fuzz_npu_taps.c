@@ -42,8 +42,15 @@ static bool run_tapped(const cyg_npu_machine *m, const cyg_npu_program *p, cyg_s
     }
     const bool ran = cyg_sim_run(NULL, sim) == CYG_OK;
     for (uint32_t i = 0; ran && i < p->tap_count; i++)
-        cyg_strbuf_add(out_taken, cyg_sim_tapped(sim, p->taps[i].step, p->taps[i].output),
-                       (size_t)p->taps[i].bytes);
+        for (int copy = 0; copy < 2; copy++) {
+            const cyg_npu_tap *t = &p->taps[i];
+            const void *taken = copy ? cyg_sim_tapped_copy(sim, t->step, t->output)
+                                     : cyg_sim_tapped(sim, t->step, t->output);
+            if (taken == NULL && copy == 0)
+                abort();
+            if (taken != NULL)
+                cyg_strbuf_add(out_taken, taken, (size_t)t->bytes);
+        }
     cyg_sim_destroy(sim);
     return ran;
 }

@@ -67,11 +67,12 @@ static void a_place_that_is_used_again(void **state)
     sp_line(&s, "memory ocm 64 swap 0 param 0 code 0 macs 0\nio in \"x\" bytes 16 tensor 0");
     sp_line(&s, "io out \"y\" bytes 16 tensor 1\nstep \"a\"\nstep \"b\"");
     sp_line(&s, "tap step 0 output 0 at ocm[0] bytes 16\ntap step 1 output 0 at ocm[0] bytes 16");
+    sp_line(&s, "tap step 1 output 0 at io1[0] bytes 16");
     sp_line(&s, "sdma4 ld step 0 tile 0 tap 0 : io0[0] u8 16 -> ocm[0] u8 16");
     sp_line(&s, "cv3 cv.copy step 1 tile 0 wait sdma4 1 : ocm[0] u8 16 -> ocm[16] u8 16");
     sp_line(&s, "cv3 cv.fill step 1 tile 1 tap 1 -> ocm[0] u8 8 {07}");
     sp_line(&s, "cv3 cv.copy step 1 tile 2 tap 1 : ocm[16] u8 8 -> ocm[8] u8 8");
-    sp_line(&s, "sdma4 st step 1 tile 2 wait cv3 3 : ocm[0] u8 16 -> io1[0] u8 16");
+    sp_line(&s, "sdma4 st step 1 tile 2 tap 2 wait cv3 3 : ocm[0] u8 16 -> io1[0] u8 16");
     sp_assemble(&s);
     for (uint8_t i = 0; i < 16; i++)
         s.io[0][i] = (uint8_t)(i + 100);
@@ -81,12 +82,15 @@ static void a_place_that_is_used_again(void **state)
     assert_memory_equal(cyg_sim_tapped(sim, 0, 0), s.io[0], 16);
     assert_memory_equal(cyg_sim_tapped(sim, 1, 0), "\7\7\7\7\7\7\7\7", 8);
     assert_memory_equal((const uint8_t *)cyg_sim_tapped(sim, 1, 0) + 8, s.io[0], 8);
+    assert_memory_equal(cyg_sim_tapped_copy(sim, 1, 0), cyg_sim_tapped(sim, 1, 0), 16);
+    assert_null(cyg_sim_tapped_copy(sim, 0, 0));
     uint32_t writer;
-    assert_true(cyg_sim_tap_writer(&s.program, 1, 0, 7, &writer) && writer == 2);
-    assert_true(cyg_sim_tap_writer(&s.program, 1, 0, 8, &writer) && writer == 3);
-    assert_true(cyg_sim_tap_writer(&s.program, 0, 0, 8, &writer) && writer == 0);
-    assert_false(cyg_sim_tap_writer(&s.program, 0, 0, 16, &writer));
-    assert_false(cyg_sim_tap_writer(&s.program, 0, 1, 0, &writer));
+    assert_true(cyg_sim_tap_writer(&s.program, 1, 0, true, 15, &writer) && writer == 4);
+    assert_true(cyg_sim_tap_writer(&s.program, 1, 0, false, 7, &writer) && writer == 2);
+    assert_true(cyg_sim_tap_writer(&s.program, 1, 0, false, 8, &writer) && writer == 3);
+    assert_true(cyg_sim_tap_writer(&s.program, 0, 0, false, 8, &writer) && writer == 0);
+    assert_false(cyg_sim_tap_writer(&s.program, 0, 0, false, 16, &writer));
+    assert_false(cyg_sim_tap_writer(&s.program, 0, 1, false, 0, &writer));
     cyg_sim_destroy(sim);
     sp_end(&s);
 }
@@ -113,6 +117,10 @@ static void wrong_taps_are_named(void **state)
         {"tap step 0 output 0 at ocm[0] bytes 17", "nothing writes byte 16"},
         {"tap step 0 output 0 at ocm[0] bytes 16\ntap step 0 output 0 at ocm[0] bytes 16",
          "once each"},
+        {"tap step 0 output 0 at ocm[0] bytes 16\ntap step 0 output 0 at swap[0] bytes 15",
+         "once each"},
+        {"tap step 0 output 0 at ocm[0] bytes 16\ntap step 0 output 0 at swap[0] bytes 16",
+         "nothing writes byte 0"},
         {"tap step 0 output 1 at ocm[0] bytes 16\ntap step 0 output 0 at ocm[0] bytes 16",
          "once each"},
         {"tap step 0 output 0 at ocm[0] bytes 16\ntap step 1 output 0 at ocm[0] bytes 16",

@@ -229,6 +229,9 @@ static inline void check_taps(const cyg_program *p, const cyg_npu_subgraph *s, c
                 if (cpu[t][b] != tapped[b])
                     fail_msg("step \"%s\", output %u as tapped differs at byte %zu of %zu",
                              p->steps[i].name, k, b, n);
+            const void *copy = cyg_sim_tapped_copy(sim, i - s->first, k);
+            if (copy != NULL)
+                assert_memory_equal(copy, cpu[t], n);
         }
 }
 

@@ -275,7 +275,7 @@ cyg_status cyg_npu_store_outputs(cyg_npu_gen *g, const cyg_step *s)
         h->needs_store = false;
         const int64_t bytes = (int64_t)g->tasks.buffers[h->ocm].bytes;
         const cyg_npu_view all = cyg_npu_dense(CYG_TYPE_U8, 1, &bytes, 0);
-        CYG_DO(cyg_npu_add_move(g, CYG_NPU_OP_ST, h->ocm, &all, h->ddr, &all));
+        CYG_DO(add_move(g, CYG_NPU_OP_ST, h->ocm, &all, h->ddr, &all, cyg_npu_tap_of(g, h->ddr)));
     }
     return CYG_OK;
 }
@@ -349,7 +349,7 @@ static void store_later(cyg_npu_call *c, const cyg_npu_operand *from, uint32_t d
 {
     cyg_npu_store *s = &c->stores[c->store_count];
     s->from = *from;
-    s->tap = 0;
+    s->tap = cyg_npu_tap_of(c->gen, ddr);
     s->by_index = rows != NULL;
     if (!make_operand(c->gen, ddr, window, rows, row_count, &s->to) ||
         (rows != NULL && !make_index(c->gen, rows, 1, &row_count, &s->index)))
@@ -408,12 +408,10 @@ void cyg_npu_call_out_rows(cyg_npu_call *c, uint32_t tensor, const cyg_npu_view 
         const cyg_npu_operand from = c->operands[c->in_count + c->out_count - 1];
         if (c->status == CYG_OK)
             store_later(c, &from, h->ddr, window, rows, row_count);
-        if (c->status == CYG_OK)
-            c->stores[c->store_count - 1].tap = cyg_npu_tap_of(g, owner);
         return;
     }
     CYG_ASSERT(c->out_count == 0); /* taps are of output 0 */
-    c->tap = cyg_npu_tap_of(g, owner);
+    c->tap = cyg_npu_tap_of(g, h->ocm);
     add_operand(c, h->ocm, window, rows, row_count, true);
     if (c->status != CYG_OK || h->ddr == CYG_NPU_NO_BUFFER)
         return;
@@ -502,7 +500,7 @@ cyg_status cyg_npu_move(cyg_npu_gen *g, uint32_t from, const cyg_npu_view *x, ui
     const uint32_t source = cyg_npu_owner(g->p, from), target = cyg_npu_owner(g->p, to);
     const bool is_const = g->p->tensors[source].kind == CYG_TENSOR_CONST;
     cyg_npu_home *h = &g->homes[target];
-    const uint32_t tap = cyg_npu_tap_of(g, target);
+    const uint32_t in_ocm = cyg_npu_tap_of(g, h->ocm), in_ddr = cyg_npu_tap_of(g, h->ddr);
     uint32_t at = is_const ? CYG_NPU_NO_BUFFER : g->homes[source].ddr;
     if (is_const)
         CYG_DO(cyg_npu_stored_constant(g, from, &at));
@@ -510,24 +508,24 @@ cyg_status cyg_npu_move(cyg_npu_gen *g, uint32_t from, const cyg_npu_view *x, ui
         CYG_DO(cyg_npu_fetch_input(g, source));
         at = g->homes[source].ocm;
         if (h->ocm == CYG_NPU_NO_BUFFER)
-            CYG_DO(add_move(g, CYG_NPU_OP_ST, at, x, h->ddr, y, tap));
+            CYG_DO(add_move(g, CYG_NPU_OP_ST, at, x, h->ddr, y, in_ddr));
         else
-            CYG_DO(add_move(g, CYG_NPU_OP_CV_COPY, at, x, h->ocm, y, tap));
+            CYG_DO(add_move(g, CYG_NPU_OP_CV_COPY, at, x, h->ocm, y, in_ocm));
     } else if (h->ocm != CYG_NPU_NO_BUFFER) {
-        CYG_DO(add_move(g, CYG_NPU_OP_LD, at, x, h->ocm, y, tap));
+        CYG_DO(add_move(g, CYG_NPU_OP_LD, at, x, h->ocm, y, in_ocm));
     } else {
         const uint32_t tile = tile_for(g, y, g->p->tensors[target].name);
         const cyg_npu_view dense = cyg_npu_dense(y->type, y->rank, y->dims, 0);
         if (tile == CYG_NPU_NO_BUFFER)
             return cyg_npu_gen_nomem(g);
         CYG_DO(cyg_npu_add_move(g, CYG_NPU_OP_LD, at, x, tile, &dense));
-        CYG_DO(add_move(g, CYG_NPU_OP_ST, tile, &dense, h->ddr, y, tap));
+        CYG_DO(add_move(g, CYG_NPU_OP_ST, tile, &dense, h->ddr, y, in_ddr));
     }
     if (h->ocm != CYG_NPU_NO_BUFFER && h->ddr != CYG_NPU_NO_BUFFER) {
         if (cyg_npu_moves_whole(g))
             h->needs_store = true;
         else
-            CYG_DO(cyg_npu_add_move(g, CYG_NPU_OP_ST, h->ocm, y, h->ddr, y));
+            CYG_DO(add_move(g, CYG_NPU_OP_ST, h->ocm, y, h->ddr, y, in_ddr));
     }
     g->tile++;
     return CYG_OK;

@@ -83,8 +83,9 @@ CYG_INLINE bool cyg_npu_is_const(const cyg_npu_gen *g, uint32_t t)
 bool cyg_npu_moves_whole(const cyg_npu_gen *g);
 /* Begins a step: where its outputs lie. */
 cyg_status cyg_npu_tap_outputs(cyg_npu_gen *g, const cyg_step *s) CYG_MUST_USE;
-/* For a task that writes a piece of an output of the present step: its tap, as tasks have it. */
-uint32_t cyg_npu_tap_of(const cyg_npu_gen *g, uint32_t owner);
+/* For a task that writes a piece of an output of the present step to this buffer, one of its home:
+ * its tap, as tasks have it. */
+uint32_t cyg_npu_tap_of(const cyg_npu_gen *g, uint32_t buffer);
 /* Ends a step: the stores of whole tensors. */
 cyg_status cyg_npu_store_outputs(cyg_npu_gen *g, const cyg_step *s) CYG_MUST_USE;
 
