@@ -6,12 +6,9 @@
  * their own sake. (The interpreter takes the machine's vector kernels here. That these equal plain
  * C is what tests are for: plain C takes half a minute a picture.) Samples are the calibration's,
  * or files in the form that the package takes (compiler.input_sample_dir). */
-#include <regex.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "app/build.h"
-#include "app/sample_dir.h"
+#include "app/compare_source.h"
 #include "app/values.h"
 #include "interp/interp.h"
 
@@ -20,13 +17,8 @@ enum { CLOSE = 1, EQUAL = 2, COSINE = 3, MOST_SAMPLES = 4 };
 typedef struct comparison {
     cyg_build *b;
     cyg_session *session;
-    cyg_build_feed feed;
-    regex_t *skip; /* [skip_count] */
-    size_t skip_count;
-    bool *skip_used;
-    bool layers;        /* intermediate tensors too */
-    cyg_sample_dir dir; /* input_sample_dir; no folders = calibration samples */
-    size_t samples;
+    cyg_compare_source source;
+    bool layers; /* intermediate tensors too */
     /* of the sample at hand */
     cyg_kbuf *reference; /* by tensor */
     size_t compared;
@@ -80,21 +72,11 @@ static cyg_status compare_values(const comparison *c, const cyg_tensor *t, const
                     t->name, cosine, o->check_cosine_simularity);
 }
 
-static bool is_skipped(const comparison *c, const char *name)
-{
-    for (size_t i = 0; i < c->skip_count; i++)
-        if (regexec(&c->skip[i], name, 0, NULL, 0) == 0) {
-            c->skip_used[i] = true;
-            return true;
-        }
-    return false;
-}
-
 static void compare_tensor(comparison *c, uint32_t tensor, const void *found)
 {
     const cyg_tensor *t = &c->b->program.tensors[tensor];
     if (c->status != CYG_OK || c->reference[tensor].data == NULL || cyg_tensor_bytes(t) == 0 ||
-        is_skipped(c, t->name))
+        cyg_compare_source_skips(&c->source, t->name))
         return;
     c->status = compare_values(c, t, c->reference[tensor].data, found);
     c->compared++;
@@ -124,37 +106,23 @@ static void on_step(void *user, uint32_t step, const char *name, double seconds)
     }
 }
 
-static cyg_status read_folder(comparison *c, size_t sample, void *const *inputs)
-{
-    cyg_app *app = c->b->app;
-    for (uint32_t i = 0; i < c->b->program.input_count; i++) {
-        cyg_tensor_info info = {.struct_size = sizeof info};
-        CYG_DO(cyg_app_rt(app, cyg_session_input_info(c->session, i, &info)));
-        CYG_TRY(&app->ctx, cyg_sample_dir_read(app, &c->dir, sample, i, info.bytes, inputs[i]),
-                "input \"%s\"", info.name);
-    }
-    return CYG_OK;
-}
-
 static cyg_status compare_sample(comparison *c, size_t sample, cyg_arena *arena)
 {
     cyg_build *b = c->b;
     cyg_ctx *ctx = &b->app->ctx;
     const cyg_program *p = &b->program;
-    void **inputs = CYG_NEW_ARRAY(arena, void *, (size_t)b->program.input_count + 1);
-    cyg_kbuf *in = CYG_NEW_ARRAY(arena, cyg_kbuf, (size_t)b->program.input_count + 1);
+    cyg_kbuf *in = CYG_NEW_ARRAY(arena, cyg_kbuf, (size_t)p->input_count + 1);
     cyg_kbuf *out = CYG_NEW_ARRAY(arena, cyg_kbuf, (size_t)p->output_count + 1);
     c->reference = CYG_NEW_ARRAY(arena, cyg_kbuf, (size_t)p->tensor_count + 1);
-    if (inputs == NULL || in == NULL || out == NULL || c->reference == NULL)
+    if (in == NULL || out == NULL || c->reference == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    for (uint32_t i = 0; i < b->program.input_count; i++) {
+    for (uint32_t i = 0; i < p->input_count; i++) {
         const cyg_tensor *t = &p->tensors[p->inputs[i]];
-        inputs[i] = cyg_session_input(c->session, i);
-        in[i] = (cyg_kbuf){.data = inputs[i], .type = t->type, .rank = t->rank};
+        in[i] =
+            (cyg_kbuf){.data = cyg_session_input(c->session, i), .type = t->type, .rank = t->rank};
         memcpy(in[i].dims, t->dims, sizeof in[i].dims);
     }
-    CYG_DO(c->dir.folders != NULL ? read_folder(c, sample, inputs)
-                                  : cyg_build_feed_sample(&c->feed, sample, inputs));
+    CYG_DO(cyg_compare_source_read(&c->source, sample, c->session, 0));
     CYG_DO(cyg_interp_run_program(ctx, p, false, in, p->input_count, c->layers ? keep : NULL, c,
                                   arena, out));
     CYG_DO(cyg_app_rt(b->app, cyg_session_run(c->session)));
@@ -166,48 +134,6 @@ static cyg_status compare_sample(comparison *c, size_t sample, cyg_arena *arena)
 }
 
 /* ---- what is to be compared ---- */
-
-static cyg_status compile_patterns(comparison *c)
-{
-    const cyg_string_list *list = &c->b->config.compiler.check_tensor_black_list;
-    cyg_arena *arena = &c->b->app->arena;
-    c->skip = CYG_NEW_ARRAY(arena, regex_t, list->count + 1);
-    c->skip_used = CYG_NEW_ARRAY(arena, bool, list->count + 1);
-    if (c->skip == NULL || c->skip_used == NULL)
-        return CYG_FAIL(&c->b->app->ctx, CYG_E_NOMEM, "out of memory");
-    for (size_t i = 0; i < list->count; i++) {
-        const int code = regcomp(&c->skip[i], list->items[i], REG_EXTENDED | REG_NOSUB);
-        char why[128];
-        if (code != 0) {
-            regerror(code, &c->skip[i], why, sizeof why);
-            return CYG_FAIL(&c->b->app->ctx, CYG_E_CONFIG,
-                            "compiler.check_tensor_black_list: \"%s\" is no pattern: %s",
-                            list->items[i], why);
-        }
-        c->skip_count++;
-    }
-    return CYG_OK;
-}
-
-static cyg_status choose_samples(comparison *c)
-{
-    cyg_build *b = c->b;
-    const char *root = b->config.compiler.input_sample_dir;
-    if (root == NULL || root[0] == '\0') {
-        c->samples = b->golden.samples < MOST_SAMPLES ? b->golden.samples : MOST_SAMPLES;
-        return CYG_OK;
-    }
-    const char **names =
-        CYG_NEW_ARRAY(&b->app->arena, const char *, (size_t)b->program.input_count + 1);
-    if (names == NULL)
-        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
-    for (uint32_t i = 0; i < b->program.input_count; i++)
-        names[i] = b->program.tensors[b->program.inputs[i]].name;
-    CYG_DO(cyg_sample_dir_open(b->app, "compiler.input_sample_dir", root, names,
-                               b->program.input_count, &c->dir));
-    c->samples = c->dir.count;
-    return CYG_OK;
-}
 
 static cyg_status open_session(comparison *c, const cyg_model *model)
 {
@@ -233,29 +159,24 @@ static cyg_status compare(comparison *c, const cyg_model *model)
     static const char *const how[] = {
         [CLOSE] = "close to", [EQUAL] = "equal to", [COSINE] = "in line with"};
     cyg_build *b = c->b;
-    CYG_DO(compile_patterns(c));
-    CYG_DO(choose_samples(c));
+    CYG_DO(cyg_compare_source_open(b, model, MOST_SAMPLES, &c->source));
     CYG_DO(open_session(c, model));
-    if (c->dir.folders == NULL)
-        CYG_DO(cyg_build_feed_open(b, model, &c->feed));
-    for (size_t i = 0; i < c->samples; i++) {
+    const size_t samples = c->source.samples;
+    for (size_t i = 0; i < samples; i++) {
         cyg_arena arena;
         cyg_arena_init(&arena);
-        cyg_progress(&b->app->ctx, "compare", (int64_t)i, (int64_t)c->samples);
+        cyg_progress(&b->app->ctx, "compare", (int64_t)i, (int64_t)samples);
         const cyg_status st = compare_sample(c, i, &arena);
         cyg_arena_deinit(&arena);
         CYG_TRY(&b->app->ctx, st, "sample %zu", i);
         CYG_DO(cyg_ctx_check_cancelled(&b->app->ctx));
     }
-    cyg_progress(&b->app->ctx, "compare", (int64_t)c->samples, (int64_t)c->samples);
-    for (size_t i = 0; i < c->skip_count; i++)
-        if (!c->skip_used[i])
-            cyg_warn(&b->app->ctx, "compiler.check_tensor_black_list: \"%s\" matches no tensor",
-                     b->config.compiler.check_tensor_black_list.items[i]);
+    cyg_progress(&b->app->ctx, "compare", (int64_t)samples, (int64_t)samples);
+    cyg_compare_source_tell_unused(&c->source);
     cyg_app_print(b->app,
                   "  check graph [main]: %zu tensors of %zu samples %s the quantised model's, "
                   "successfully!\n",
-                  c->compared, c->samples, how[b->config.compiler.check]);
+                  c->compared, samples, how[b->config.compiler.check]);
     return CYG_OK;
 }
 
@@ -274,8 +195,7 @@ cyg_status cyg_build_compare(cyg_build *b, const char *package_path)
     cyg_status st = cyg_app_rt(b->app, cyg_model_open(package_path, &model));
     if (st == CYG_OK)
         st = compare(&c, model);
-    for (size_t i = 0; i < c.skip_count; i++)
-        regfree(&c.skip[i]);
+    cyg_compare_source_close(&c.source);
     cyg_session_destroy(c.session);
     cyg_model_close(model);
     return st;

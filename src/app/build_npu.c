@@ -1,9 +1,8 @@
-/* The NPU's part of a build: machine, compilation of every variant, the package with its subgraphs,
- * and the check that the simulator gives the CPU's bytes.
+/* The NPU's part of a build: machine, compilation of every variant, the package with its subgraphs.
  *
  * The program of the CPU is the reference: it lies in a package of its own while the build lasts,
  * and the golden check runs that one, which is fast. That the NPU computes the same bytes is then
- * shown on a few samples, because simulating takes its time. */
+ * shown on a few samples (build_npu_check.c), because simulating takes its time. */
 #include "app/build_npu.h"
 
 #include <math.h>
@@ -12,7 +11,6 @@
 #include "app/npu_record.h"
 #include "format/package.h"
 #include "npu/subgraph.h"
-#include "sim/device.h"
 
 /* Tries of the scheduler's refinement: more find little. */
 enum { TRIES = 8 };
@@ -293,125 +291,6 @@ cyg_status cyg_build_npu_compile(cyg_build *b, const char *path)
     CYG_DO(write_traces(b));
     tell_schedule(b);
     return CYG_OK;
-}
-
-/* ---- the check
- * ----------------------------------------------------------------------------------------------------
- */
-
-/* What one output of the simulator may differ by, as compiler.check says. */
-static cyg_status judge_output(cyg_build *b, const cyg_tensor_info *info, size_t sample,
-                               const void *cpu, const void *npu)
-{
-    const cyg_config_compiler *c = &b->config.compiler;
-    if (memcmp(cpu, npu, info->bytes) == 0)
-        return CYG_OK;
-    /* The promise is equal bytes, whatever the configuration would let pass. */
-    size_t at = 0;
-    while (((const uint8_t *)cpu)[at] == ((const uint8_t *)npu)[at])
-        at++;
-    return CYG_FAIL(
-        &b->app->ctx, CYG_E_CHECK,
-        "compiler.check %lld: output \"%s\" of the simulated NPU differs from the CPU's "
-        "at byte %zu of %zu on calibration sample %zu: this is a fault of the compiler, "
-        "please report it; --target_hardware CPU builds without it",
-        (long long)c->check, info->name, at, info->bytes, sample);
-}
-
-static cyg_status compare_outputs(cyg_build *b, const cyg_session *cpu, const cyg_session *npu,
-                                  size_t sample)
-{
-    cyg_tensor_info info = {.struct_size = sizeof info};
-    for (uint32_t i = 0; i < b->graph->output_count; i++) {
-        CYG_DO(cyg_app_rt(b->app, cyg_session_output_info(cpu, i, &info)));
-        CYG_DO(
-            judge_output(b, &info, sample, cyg_session_output(cpu, i), cyg_session_output(npu, i)));
-    }
-    return CYG_OK;
-}
-
-static cyg_status run_both(cyg_build *b, const cyg_model *reference, cyg_session *cpu,
-                           cyg_session *npu)
-{
-    cyg_build_feed feed;
-    size_t asked = b->config.compiler.check > 0 ? 4 : 1;
-    for (uint32_t i = 0; i < b->npu->options.part_count; i++)
-        asked = cyg_build_npu_setting(b, i)->check > 0 ? 4 : asked;
-    const size_t samples = b->golden.samples < asked ? b->golden.samples : asked;
-    void **inputs = CYG_NEW_ARRAY(&b->app->arena, void *, (size_t)b->input_count + 1);
-    if (inputs == NULL)
-        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
-    CYG_DO(cyg_build_feed_open(b, reference, &feed));
-    for (size_t i = 0; i < samples; i++) {
-        CYG_DO(cyg_ctx_check_cancelled(&b->app->ctx));
-        cyg_progress(&b->app->ctx, "simulate", (int64_t)i, (int64_t)samples);
-        for (int side = 0; side < 2; side++) {
-            cyg_session *s = side == 0 ? cpu : npu;
-            for (uint32_t k = 0; k < b->input_count; k++)
-                inputs[k] = cyg_session_input(s, k);
-            CYG_DO(cyg_build_feed_sample(&feed, i, inputs));
-            CYG_DO(cyg_app_rt(b->app, cyg_session_run(s)));
-        }
-        CYG_DO(compare_outputs(b, cpu, npu, i));
-    }
-    cyg_progress(&b->app->ctx, "simulate", (int64_t)samples, (int64_t)samples);
-    b->npu->checked = samples;
-    return CYG_OK;
-}
-
-static cyg_status open_session(cyg_build *b, const cyg_model *model, cyg_sim_device *device,
-                               cyg_session **out)
-{
-    const cyg_executor *executors[] = {device != NULL ? &device->executor : NULL};
-    cyg_session_options options;
-    cyg_session_options_init(&options);
-    options.patient = 1;
-    options.threads = cyg_pool_threads(b->app->ctx.pool);
-    options.batch = 1;
-    options.executors = executors;
-    options.executor_count = device != NULL ? 1 : 0;
-    return cyg_app_rt(b->app, cyg_session_create(model, &options, out));
-}
-
-/* The simulator's cycles are the build's, or one of the two is wrong. */
-static cyg_status check_cycles(cyg_build *b, const cyg_sim_device *device)
-{
-    int64_t cycles = 0;
-    for (const cyg_sim_loaded *l = device->first; l != NULL; l = l->next)
-        cycles += l->timing->cycles;
-    const int64_t said = b->npu->results[b->npu->shown].cycles;
-    return b->batch_count > 1 || b->group_count > 0 || cycles == said
-               ? CYG_OK
-               : CYG_FAIL(&b->app->ctx, CYG_E_INTERNAL,
-                          "the simulator counts %lld cycles, the compiler %lld", (long long)cycles,
-                          (long long)said);
-}
-
-cyg_status cyg_build_npu_check(cyg_build *b, const char *reference_path, const char *path)
-{
-    cyg_model *reference = NULL, *model = NULL;
-    cyg_session *cpu = NULL, *npu = NULL;
-    cyg_sim_device device;
-    cyg_sim_device_init(&device, NULL);
-    cyg_status status = cyg_app_rt(b->app, cyg_model_open(reference_path, &reference));
-    if (status == CYG_OK)
-        status = cyg_app_rt(b->app, cyg_model_open(path, &model));
-    if (status == CYG_OK)
-        status = open_session(b, reference, NULL, &cpu);
-    if (status == CYG_OK)
-        status = open_session(b, model, &device, &npu);
-    if (status == CYG_OK)
-        status = run_both(b, reference, cpu, npu);
-    if (status == CYG_OK)
-        status = check_cycles(b, &device);
-    cyg_session_destroy(npu);
-    cyg_session_destroy(cpu);
-    cyg_model_close(model);
-    cyg_model_close(reference);
-    if (status == CYG_OK)
-        cyg_build_end(b, "simulate", "same bytes as the CPU on %zu sample%s: check npu graph ok",
-                      b->npu->checked, b->npu->checked == 1 ? "" : "s");
-    return status;
 }
 
 /* ---- records

@@ -270,6 +270,9 @@ static cyg_status compile(cyg_build *b, const char **out_path)
 /* The NPU's package, once the integers have passed the golden check; the reference goes. */
 static cyg_status compile_npu(cyg_build *b, const char *reference)
 {
+    const cyg_config_compiler *c = &b->config.compiler;
+    const bool given =
+        c->check > 0 && c->input_sample_dir != NULL && c->input_sample_dir[0] != '\0';
     const char *path;
     if (b->npu == NULL)
         return CYG_OK;
@@ -278,7 +281,7 @@ static cyg_status compile_npu(cyg_build *b, const char *reference)
     cyg_graph_release_unused(b->graph);
     CYG_DO(cyg_build_path(b, b->package_name, &path));
     CYG_DO(cyg_build_npu_compile(b, path));
-    if (b->samples.count > 0)
+    if (b->samples.count > 0 || given)
         CYG_DO(cyg_build_npu_check(b, reference, path));
     if (unlink(reference) != 0)
         return CYG_FAIL(&b->app->ctx, CYG_E_IO, "%s: cannot be removed", reference);

@@ -22,6 +22,9 @@ int cyg_rt_describe(const cyg_program *p, const uint32_t *list, uint32_t count, 
 uint32_t cyg_session_step_covers(const cyg_session *session, uint32_t step);
 /* The name of any of them. */
 const char *cyg_session_step_name(const cyg_session *session, uint32_t step);
+/* The subgraph that has it and its number there; NULL: the CPU runs it. */
+const cyg_subgraph *cyg_session_step_subgraph(const cyg_session *session, uint32_t step,
+                                              uint32_t *out_number);
 /* The tensor that cyg_session_step_output lends, NULL = there is no such output. */
 const cyg_tensor *cyg_session_step_tensor(const cyg_session *session, uint32_t step,
                                           uint32_t output);

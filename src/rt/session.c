@@ -345,6 +345,18 @@ uint32_t cyg_session_step_covers(const cyg_session *s, uint32_t step)
     return bp != NULL ? bp->steps[i].covers : 0;
 }
 
+const cyg_subgraph *cyg_session_step_subgraph(const cyg_session *s, uint32_t step,
+                                              uint32_t *out_number)
+{
+    uint32_t i;
+    const cyg_bound_program *bp = find_step(s, step, &i);
+    const cyg_package *k = s->binding.package;
+    const cyg_subgraph *g =
+        bp != NULL ? cyg_package_subgraph_at(k, (uint32_t)(bp->program - k->programs), i) : NULL;
+    *out_number = g != NULL ? i - g->first_step : 0;
+    return g;
+}
+
 const char *cyg_session_step_name(const cyg_session *s, uint32_t step)
 {
     uint32_t i;

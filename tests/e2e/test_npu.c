@@ -289,12 +289,59 @@ static void layers(void **state)
     assert_null(strstr(result.out, "\"tap_bytes\": 0"));
 }
 
+static size_t checked_layers(size_t samples, size_t batches)
+{
+    size_t tensors = 0, of_samples = 0, of_batches = 0;
+    e2e_expect(&result, 0);
+    const char *line = strstr(result.out, "check layers [npu]: ");
+    assert_non_null(line);
+    assert_int_equal(sscanf(line,
+                            "check layers [npu]: %zu tensors of %zu samples in %zu batch sizes",
+                            &tensors, &of_samples, &of_batches),
+                     3);
+    assert_int_equal(of_samples, samples);
+    assert_int_equal(of_batches, batches);
+    assert_non_null(strstr(line, "never exist whole"));
+    return tensors;
+}
+
+/* compiler.check_mode CheckPerLayer looks inside: every step, sample and batch. */
+static void check_layers(void **state)
+{
+    (void)state;
+    build("k1", "--target_hardware AX650 --compiler.check 2");
+    e2e_expect(&result, 0);
+    assert_null(strstr(result.out, "check layers"));
+    char flags[256];
+    static const char layers_of[] = "--target_hardware AX650 --npu_mode NPU3 --compiler.check 2 "
+                                    "--compiler.check_mode CheckPerLayer";
+    build("k2", layers_of);
+    const size_t all = checked_layers(4, 1);
+    assert_true(all > 40);
+    snprintf(flags, sizeof flags, "%s --compiler.static_batch_sizes 1 2", layers_of);
+    build("k3", flags);
+    assert_int_equal(checked_layers(4, 2), all + all / 4);
+    snprintf(flags, sizeof flags, "%s --compiler.check_tensor_black_list ^two\\.", layers_of);
+    build("k4", flags);
+    const size_t some = checked_layers(4, 1);
+    assert_true(some < all && some > 0);
+    static uint8_t pixels[E2E_SIDE * E2E_SIDE * 3];
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * 7 % 251);
+    fixture_write("folder/pixel_values.bin", pixels, sizeof pixels);
+    build("k5", "--target_hardware AX650 --compiler.check 2 --compiler.check_mode CheckPerLayer "
+                "--compiler.input_sample_dir folder");
+    assert_int_equal(checked_layers(1, 1), all / 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(modes),           cmocka_unit_test(records),  cmocka_unit_test(batches),
-        cmocka_unit_test(dynamic_batches), cmocka_unit_test(pictures), cmocka_unit_test(machines),
-        cmocka_unit_test(sub_configs),     cmocka_unit_test(layers),
+        cmocka_unit_test(modes),        cmocka_unit_test(records),
+        cmocka_unit_test(batches),      cmocka_unit_test(dynamic_batches),
+        cmocka_unit_test(pictures),     cmocka_unit_test(machines),
+        cmocka_unit_test(sub_configs),  cmocka_unit_test(layers),
+        cmocka_unit_test(check_layers),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
