@@ -7,8 +7,9 @@
 #include "base/file.h"
 
 typedef struct cyg_output_file {
-    const char *path;    /* where it is to stand, lent */
-    const char *written; /* where to write and read it meanwhile; path itself for a device or pipe */
+    const char *path; /* where it is to stand, lent */
+    const char
+        *written; /* where to write and read it meanwhile; path itself for a device or pipe */
     cyg_staging staging;
 } cyg_output_file;
 

@@ -62,7 +62,7 @@ cyg_status cyg_lower_windows(cyg_lowering *l, const int64_t *kernel, cyg_kp_wind
 /* Likewise for a transposed convolution; begin: elements of the whole that y leaves out in front.
  */
 cyg_status cyg_lower_conv_transpose_geometry(cyg_lowering *l,
-                                             cyg_kp_windows *out_p);               /* adds macs */
+                                             cyg_kp_windows *out_p); /* adds macs */
 /* max_pool, average_pool, pool2d: attributes and window; not the global pools. */
 cyg_status cyg_lower_pool_geometry(cyg_lowering *l, cyg_kp_pool *out_p);
 cyg_status cyg_lower_attention_geometry(cyg_lowering *l, cyg_kp_attention *out_p); /* adds macs */

@@ -7,9 +7,9 @@
 
 #define CYG_NPU_EXECUTOR "npu"
 
-/* out_subgraph: machine, code, taps, params, executor and tensors (from p->io); everything is in arena
- * but the parameters, which are p's. The steps that it covers are the caller's. p must be checked
- * and its machine_hash that of m. */
+/* out_subgraph: machine, code, taps, params, executor and tensors (from p->io); everything is in
+ * arena but the parameters, which are p's. The steps that it covers are the caller's. p must be
+ * checked and its machine_hash that of m. */
 cyg_status cyg_npu_subgraph_make(cyg_ctx *ctx, const cyg_npu_machine *m, const cyg_npu_program *p,
                                  cyg_arena *arena, cyg_subgraph *out_subgraph) CYG_MUST_USE;
 /* Hostile input: decoded and checked. Parameters stay where the package has them. */

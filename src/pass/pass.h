@@ -41,8 +41,8 @@ cyg_status cyg_fold(cyg_ctx *ctx, cyg_graph *g) CYG_MUST_USE;
  * constants and quantisation parameters stay. repair: constants that hold the batch give way
  * (rebatch.c). CYG_E_UNSUPPORTED when an output does not grow with it; g is of no use then. */
 cyg_status cyg_multiply_batch(cyg_ctx *ctx, cyg_graph *g, int64_t times, bool repair) CYG_MUST_USE;
-/* q, a clone of what was quantised from a clone of `from`, gets the sizes of `sized`: the same model
- * optimised at other input shapes. It lends constants of both, which must outlive it.
+/* q, a clone of what was quantised from a clone of `from`, gets the sizes of `sized`: the same
+ * model optimised at other input shapes. It lends constants of both, which must outlive it.
  * CYG_E_UNSUPPORTED when the two are not one graph; q is of no use then. */
 cyg_status cyg_take_sizes(cyg_ctx *ctx, cyg_graph *q, const cyg_graph *from,
                           const cyg_graph *sized) CYG_MUST_USE;

@@ -16,8 +16,8 @@ static const double no_noise_db = 200.0;
 
 /* ---- codes ---- */
 
-/* Threads share a tensor's channels in blocks: what they add to begins at a line, so that none waits
- * for another's. */
+/* Threads share a tensor's channels in blocks: what they add to begins at a line, so that none
+ * waits for another's. */
 static void *by_channel(cyg_arena *arena, int64_t channels, size_t size)
 {
     return cyg_arena_zalloc(arena, (size_t)channels * size, 64);

@@ -112,7 +112,8 @@ static void not_finite(void **state)
     sample("nan/1.bin", 0.25f, NAN);
     build("model.onnx", "nan", "Binary", "");
     e2e_expect_error(&result, 6,
-                     "sample 1, \"1.bin\"|input \"pixel_values\" holds infinities or NaN: element ", "out2");
+                     "sample 1, \"1.bin\"|input \"pixel_values\" holds infinities or NaN: element ",
+                     "out2");
     sample("inf/0.bin", 0.25f, INFINITY);
     build("model.onnx", "inf", "Binary", "");
     e2e_expect_error(&result, 6, "\"0.bin\"|input \"pixel_values\" holds infinities", "out2");

@@ -348,7 +348,8 @@ static void small_keys(void **state)
     e2e_cygnet(&result, (e2e_how){0},
                "build --config build.json --output_dir no --quant.disable_quant_optimization "
                "--quant.correct_bias true");
-    e2e_expect_error(&result, 2, "quant.correct_bias is true|quant.disable_quant_optimization is true", "no");
+    e2e_expect_error(&result, 2,
+                     "quant.correct_bias is true|quant.disable_quant_optimization is true", "no");
     char *chart = fixture_read(e2e_path("keys/quant/debug/precision_analysis.mmd"), NULL);
     assert_int_equal(strncmp(chart, "flowchart TD\n", 13), 0);
     assert_non_null(strstr(chart, "i_attention, "));

@@ -325,8 +325,8 @@ static void orders_are_read(void **state)
     assert_true(o.order == CYG_SIM_RANDOM && o.seed == 77);
     assert_int_equal(cyg_sim_order_parse(NULL, "starve", &o), CYG_OK);
     assert_true(o.order == CYG_SIM_STARVE && o.seed == 1);
-    static const char *const bad[] = {"", "rand", "random:", "random:x", "random:1x", "reverse:1",
-                                      "random:18446744073709551616"};
+    static const char *const bad[] = {
+        "", "rand", "random:", "random:x", "random:1x", "reverse:1", "random:18446744073709551616"};
     for (size_t i = 0; i < CYG_COUNT(bad); i++)
         assert_int_equal(cyg_sim_order_parse(NULL, bad[i], &o), CYG_E_USAGE);
 }

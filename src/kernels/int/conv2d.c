@@ -444,7 +444,7 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
                 const int64_t v =
                     is_inside(&s, row, column)
                         ? cyg_load_q(x->type, x->data,
-                                       ((at.image * s.in_h + row) * s.in_w + column) * s.in_c + c)
+                                     ((at.image * s.in_h + row) * s.in_w + column) * s.in_c + c)
                         : p->x_zero;
                 acc += (uint64_t)(v * weight_at(w, high, n * s.k + k));
             }

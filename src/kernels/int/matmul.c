@@ -324,8 +324,7 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
                 int64_t acc = 0;
                 for (int64_t k = 0; k < s.k; k++)
                     acc +=
-                        ((int64_t)cyg_load_q(a->type, a->data, a_at + row * s.k + k) -
-                         p->a_zero) *
+                        ((int64_t)cyg_load_q(a->type, a->data, a_at + row * s.k + k) - p->a_zero) *
                         ((int64_t)cyg_load_q(b->type, b->data, b_at + k * s.n + j) - p->b_zero);
                 cyg_store_out(y->type, y->data, (batch * s.m + row) * s.n + j, &p->sat,
                               (float)(double)acc * p->k);

@@ -53,8 +53,8 @@ CYG_INLINE size_t cyg_part_take(size_t *at, int64_t bytes)
 const char *cyg_check_part(const cyg_kp_attention *at, int64_t queries);
 /* A row table of `count` entries, all below `rows`; NULL = absent. */
 const char *cyg_check_row_table(const cyg_kbuf *table, int64_t count, int64_t rows);
-/* s8 or s16 rows of `stride` channels of which the heads' lie at `offset`; `needed` rows an entry, in
- * order or by a table. */
+/* s8 or s16 rows of `stride` channels of which the heads' lie at `offset`; `needed` rows an entry,
+ * in order or by a table. */
 const char *cyg_check_rows(const cyg_kbuf *b, const cyg_kbuf *table, const cyg_kp_attention *at,
                            int64_t needed, int64_t stride, int64_t offset);
 /* [G, H, Q, N] or, columns 1, [G, H, Q] of one type. */

@@ -216,8 +216,8 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
             padded += h < in_h + g->pad_b && w < in_w + g->pad_r;
             if (h < 0 || h >= in_h || w < 0 || w >= in_w)
                 continue;
-            const int32_t v = cyg_load_q(
-                x->type, x->data, ((row / y->dims[1] * in_h + h) * in_w + w) * channels + c);
+            const int32_t v = cyg_load_q(x->type, x->data,
+                                         ((row / y->dims[1] * in_h + h) * in_w + w) * channels + c);
             largest = v > largest ? v : largest;
             sum += v - (int64_t)p->x_zero;
             inside++;

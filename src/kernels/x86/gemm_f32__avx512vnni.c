@@ -16,8 +16,9 @@ enum { CYG_WIDTH = 16, CYG_ROWS = 12 };
     X(0, g0, 0)                                                                                    \
     X(1, g0, 1)                                                                                    \
     X(2, g0, 2)                                                                                    \
-    X(3, g1, 0) X(4, g1, 1) X(5, g1, 2) X(6, g2, 0) X(7, g2, 1) X(8, g2, 2) X(9, g3, 0)            \
-        X(10, g3, 1) X(11, g3, 2)
+    X(3, g1, 0)                                                                                    \
+    X(4, g1, 1) X(5, g1, 2) X(6, g2, 0) X(7, g2, 1) X(8, g2, 2) X(9, g3, 0) X(10, g3, 1)           \
+        X(11, g3, 2)
 #define CYG_TILES(T) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8) T(9) T(10) T(11) T(12)
 
 CYG_INLINE __mmask16 part_mask(int64_t n)

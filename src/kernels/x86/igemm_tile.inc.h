@@ -76,7 +76,8 @@ TILES_OF_ROWS(3)
 TILE(7, 1)
 TILE(8, 1)
 TILE(7, 2)
-TILE(8, 2) TILE(7, 3) TILE(8, 3)
+TILE(8, 2)
+TILE(7, 3) TILE(8, 3)
 #endif
 
     typedef void tile_fn(int64_t groups, const void *a, int64_t a_stride, const void *b,

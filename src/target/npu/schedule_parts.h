@@ -41,8 +41,8 @@ typedef struct cyg_npu_order_options {
     bool by_tail;           /* longest chain first, else list order */
     uint32_t slope; /* list order, in eighths: 8 = step after step, 16 = a step begins when half of
                        the one before is done */
-    bool barrier; /* baseline: no step before its predecessor is finished, but for its weights */
-    uint32_t seed; /* 0 = none; else chains are stretched at random by up to an eighth */
+    bool barrier;   /* baseline: no step before its predecessor is finished, but for its weights */
+    uint32_t seed;  /* 0 = none; else chains are stretched at random by up to an eighth */
 } cyg_npu_order_options;
 typedef struct cyg_npu_order {
     uint32_t *sequence;   /* [n] positions in order of start */
