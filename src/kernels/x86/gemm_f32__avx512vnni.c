@@ -12,13 +12,13 @@ enum { CYG_WIDTH = 16, CYG_ROWS = 12 };
 #define CYG_FMA(a, b, c) _mm512_fmadd_ps((a), (b), (c))
 #define CYG_LOAD_PART(p, n) _mm512_maskz_loadu_ps(part_mask(n), (p))
 #define CYG_STORE_PART(p, n, v) _mm512_mask_storeu_ps((p), part_mask(n), (v))
+/* clang-format off */
 #define CYG_ROW_LIST(X)                                                                            \
-    X(0, g0, 0)                                                                                    \
-    X(1, g0, 1)                                                                                    \
-    X(2, g0, 2)                                                                                    \
-    X(3, g1, 0)                                                                                    \
-    X(4, g1, 1) X(5, g1, 2) X(6, g2, 0) X(7, g2, 1) X(8, g2, 2) X(9, g3, 0) X(10, g3, 1)           \
-        X(11, g3, 2)
+    X(0, g0, 0) X(1, g0, 1) X(2, g0, 2)                                                            \
+    X(3, g1, 0) X(4, g1, 1) X(5, g1, 2)                                                            \
+    X(6, g2, 0) X(7, g2, 1) X(8, g2, 2)                                                            \
+    X(9, g3, 0) X(10, g3, 1) X(11, g3, 2)
+/* clang-format on */
 #define CYG_TILES(T) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8) T(9) T(10) T(11) T(12)
 
 CYG_INLINE __mmask16 part_mask(int64_t n)

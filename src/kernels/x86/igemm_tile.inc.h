@@ -67,21 +67,21 @@ CYG_INLINE void tile_body(const int rows, const int vectors, int64_t groups, con
         tile_body(r, v, groups, a, a_stride, b, bias, c, c_stride);                                \
     }
 #define TILES_OF_ROWS(v) TILE(1, v) TILE(2, v) TILE(3, v) TILE(4, v) TILE(5, v) TILE(6, v)
+/* clang-format off */
 TILES_OF_ROWS(1)
 TILES_OF_ROWS(2)
 #if TILE_VECTORS > 2
 TILES_OF_ROWS(3)
 #endif
 #if TILE_ROWS > 6
-TILE(7, 1)
-TILE(8, 1)
-TILE(7, 2)
-TILE(8, 2)
+TILE(7, 1) TILE(8, 1)
+TILE(7, 2) TILE(8, 2)
 TILE(7, 3) TILE(8, 3)
 #endif
 
-    typedef void tile_fn(int64_t groups, const void *a, int64_t a_stride, const void *b,
-                         const int32_t *bias, int32_t *c, int64_t c_stride);
+typedef void tile_fn(int64_t groups, const void *a, int64_t a_stride, const void *b,
+                     const int32_t *bias, int32_t *c, int64_t c_stride);
+/* clang-format on */
 
 static void tile(int64_t groups, const void *a, int64_t a_stride, const void *b,
                  const int32_t *bias, int32_t *c, int64_t c_stride, int64_t rows, int64_t columns)
