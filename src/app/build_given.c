@@ -21,7 +21,9 @@ static void tell_idle(cyg_build *b)
                                        "weight_data_type",
                                        "refine_weight_threshold",
                                        "disable_auto_refine_scale",
-                                       "disable_quant_optimization"};
+                                       "disable_quant_optimization",
+                                       "enable_easy_quant",
+                                       "enable_adaround"};
     for (size_t i = 0; i < CYG_COUNT(idle); i++)
         if (cyg_config_asks(&b->app->ctx, &cyg_config_message_quant, c, idle[i]))
             cyg_warn(&b->app->ctx,

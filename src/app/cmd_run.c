@@ -153,6 +153,14 @@ static cyg_status run_model(cyg_app *app, const cyg_config_run *config)
     if (cyg_engine_npu(job.engine) == NULL && (config->sim_check || sim.order != CYG_SIM_PROGRAM))
         cyg_warn(&app->ctx, "--sim_order and --sim_check have no effect: %s has no NPU subgraphs",
                  config->model);
+    if (config->mode == CYG_CONFIG_ANALYSIS_MODE_NPUBackend)
+        cyg_warn(&app->ctx,
+                 cyg_engine_runs_package(job.engine)
+                     ? "--mode NPUBackend has no effect: a package's integers are the same on "
+                       "every target"
+                     : "--mode NPUBackend has no effect: %s runs as the file says, in floats; "
+                       "`cygnet build` makes a package with the NPU's integers of it",
+                 config->model);
     cyg_status status = cyg_sample_layout_open(app, job.engine, config->list, &job.layout);
     cyg_json_init(&job.json, &job.text, 2);
     cyg_json_begin_object(&job.json);

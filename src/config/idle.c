@@ -49,9 +49,14 @@ static void warn_of_quant(cyg_ctx *ctx, const cyg_config_quant *q, cyg_config_mo
     const char *const why =
         stated ? "quant.enable_smooth_quant is false: nothing is equalised" : searched;
     const idle rows[] = {
-        {"smooth_quant_threshold", smooth, why},  {"smooth_quant_strength", smooth, why},
-        {"calibration_resize", images, pictures}, {"calibration_filter", images, pictures},
+        {"smooth_quant_threshold", smooth, why},
+        {"smooth_quant_strength", smooth, why},
+        {"calibration_resize", images, pictures},
+        {"calibration_filter", images, pictures},
         {"preprocessor", images, pictures},
+        {"conv_bias_data_type", q->conv_bias_data_type == CYG_CONFIG_DTYPE_S32,
+         "a bias is S32 in steps of the input's scale times the weights', finer than what the "
+         "result shows"},
     };
     warn(ctx, &cyg_config_message_quant, q, "quant.", rows, CYG_COUNT(rows));
 }

@@ -23,6 +23,24 @@ typedef struct check_state {
     size_t count;
 } check_state;
 
+/* What to do instead of a value that is not built. */
+static const char *hint_of(const cyg_config_field *field)
+{
+    static const struct hint {
+        const char *name, *text;
+    } hints[] = {
+        {"src_format", "bring RAW and RGBA to RGB or BGR before they are fed"},
+        {"target_hardware", "--machine describes another chip, as `cygnet targets` explains"},
+        {"ln_scale_data_type", "LayerNorm's scale is a float, on every target"},
+        {"device", "nothing is trained: corrections are closed forms, on the CPU"},
+        {"model_type", "quant/quant_axmodel.onnx of an earlier build is a QuantAxModel"},
+    };
+    for (size_t i = 0; i < CYG_COUNT(hints); i++)
+        if (strcmp(hints[i].name, field->name) == 0)
+            return hints[i].text;
+    return NULL;
+}
+
 static void refuse(check_state *s, const cyg_config_field *field, const char *path,
                    const void *message)
 {
@@ -31,13 +49,17 @@ static void refuse(check_state *s, const cyg_config_field *field, const char *pa
     cyg_strbuf_puts(out, s->count++ ? "\n  " : "");
     cyg_config_place(mark, path, out);
     if (field->category == CYG_CATEGORY_E) {
-        cyg_strbuf_puts(out, " is not built yet");
+        cyg_strbuf_printf(out, " is not built yet%s%s", field->why[0] != '\0' ? ": " : "",
+                          field->why);
         return;
     }
     cyg_strbuf_puts(out,
                     mark->origin == CYG_CONFIG_DEFAULT ? " is not set, and its default " : " ");
     cyg_value_print(field->type, cyg_config_value_const(field, message), out);
     cyg_strbuf_printf(out, " is not built yet (built: %s)", field->built);
+    const char *hint = hint_of(field);
+    if (mark->origin != CYG_CONFIG_DEFAULT && hint != NULL)
+        cyg_strbuf_printf(out, ": %s", hint);
     if (mark->origin == CYG_CONFIG_DEFAULT)
         cyg_strbuf_printf(out, ": pass --%s %.*s", path, (int)strcspn(field->built, " "),
                           field->built);

@@ -532,6 +532,13 @@ static const char *refused_op(const cyg_onnx_call *call, cyg_op op)
     for (size_t i = 0; standard && i < CYG_COUNT(flow); i++)
         if (strcmp(type, flow[i]) == 0)
             return "control flow";
+    /* What ONNX Runtime fuses whole blocks of a model to when it quantises. */
+    static const char *const blocks[] = {"QAttention", "QEmbedLayerNormalization",
+                                         "DynamicQuantizeLSTM"};
+    for (size_t i = 0; op == CYG_OP_COUNT && i < CYG_COUNT(blocks); i++)
+        if (strcmp(type, blocks[i]) == 0)
+            return "unknown to cygnet: quantise in QDQ format, or let cygnet quantise the float "
+                   "model";
     if (op == CYG_OP_COUNT)
         return "unknown to cygnet: `cygnet ops` lists what is known";
     if (call->opset > CYG_ONNX_OPSET_MAX || call->opset < CYG_ONNX_OPSET_MIN)

@@ -13,6 +13,11 @@ cp in/in_0.bin first
 run 0 run --model p.cyg --input_dir in --output_dir out1 --random_input
 cmp first in/in_0.bin || fail 'random inputs differ from run to run'
 
+run 0 run --model p.cyg --input_dir in --output_dir out1 --mode NPUBackend
+grep -q 'mode NPUBackend has no effect' err || fail 'NPUBackend is not warned of'
+run 0 run --model p.cyg --input_dir in --output_dir out1 --mode Reference
+grep -q 'no effect' err && fail '--mode Reference is warned of'
+
 # A list as Windows writes it, with empty lines and a sub-path.
 printf '0\r\n\r\n  sub/1 \r\n' >list.txt
 run 0 run --model p.cyg --input_dir in --output_dir out2 --list list.txt --random_input --json

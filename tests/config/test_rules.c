@@ -268,6 +268,12 @@ static void test_pairs(void **state)
          "quant.transformer_opt_level is 2", "quant.highest_mix_precision is true"},
         {"onnx_opt: {enable_onnxsim: true, disable_onnx_optimization: true}\n",
          "onnx_opt.enable_onnxsim is true", "onnx_opt.disable_onnx_optimization is true"},
+        {"quant: {search_ranges: false, enable_easy_quant: true}\n", "quant.search_ranges is false",
+         "quant.enable_easy_quant is true"},
+        {"quant: {round_weights: false, enable_adaround: true}\n", "quant.round_weights is false",
+         "quant.enable_adaround is true"},
+        {"quant: {disable_quant_optimization: true, enable_adaround: true}\n",
+         "quant.enable_adaround is true", "quant.disable_quant_optimization is true"},
         {"onnx_opt: {model_check: true, disable_onnx_optimization: true}\n",
          "onnx_opt.model_check is true", "onnx_opt.disable_onnx_optimization is true"},
     };
@@ -375,6 +381,8 @@ static void test_idle(void **state)
         {"quant: {calibration_resize: crop, " ARRAYS
          "}, {tensor_name: y, calibration_dataset: d}]}",
          "quant", NULL},
+        {"quant: {conv_bias_data_type: FP32}", "quant.conv_bias_data_type", "a bias is S32"},
+        {"quant: {conv_bias_data_type: S32}", "quant", NULL},
         {"model_type: QuantAxModel\nquant: {smooth_quant_strength: 0.9}", "quant", NULL},
     };
     for (size_t i = 0; i < CYG_COUNT(cases); i++) {
@@ -421,8 +429,11 @@ static void test_supported(void **state)
     assert_support("--target_hardware CPU --model_type QuantONNX", NULL);
     assert_support("--target_hardware CPU --model_type OptimizedQuantAxModel",
                    "--model_type OptimizedQuantAxModel is not built yet");
-    assert_support("--target_hardware CPU --quant.enable_adaround",
-                   "--quant.enable_adaround is not built yet");
+    assert_support("--target_hardware CPU --quant.enable_adaround --quant.finetune_epochs 50",
+                   NULL);
+    assert_support("--target_hardware CPU --quant.conv_bias_data_type FP32", NULL);
+    assert_support("--target_hardware CPU --quant.enable_brecq",
+                   "--quant.enable_brecq is not built yet: nothing is trained here; round_weights");
     assert_support("--target_hardware CPU --compiler.enable_data_soft_compression",
                    "--compiler.enable_data_soft_compression is not built");
     assert_support("--target_hardware CPU --quant.device cuda:0",

@@ -265,7 +265,7 @@ static void test_refusals(void **state)
     import_fails(state, finish(g), CYG_E_UNSUPPORTED, "QGemm",
                  "a bias whose scales are no constants");
     import_fails(state, one_node("com.microsoft", "QAttention", "x,s,z,s,z", (attrs){{{0}}}),
-                 CYG_E_UNSUPPORTED, "QAttention", "unknown to cygnet");
+                 CYG_E_UNSUPPORTED, "QAttention", "unknown to cygnet: quantise in QDQ format");
 }
 
 int main(void)
