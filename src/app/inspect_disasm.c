@@ -18,14 +18,14 @@ static cyg_status print_chains(cyg_app *app, const cyg_npu_program *p, cyg_strbu
         const cyg_npu_chain *c = &chains[i];
         cyg_strbuf_printf(text, "# step %u: output %u of %s never exists whole: ", c->step,
                           c->output, cyg_npu_op_info_of(c->op)->mnemonic);
-        cyg_strbuf_printf(text, "%u piece%s of up to %llu bytes ", c->pieces,
+        cyg_strbuf_printf(text, "%u piece%s of up to %llu bytes, each ", c->pieces,
                           c->pieces == 1 ? "" : "s",
                           (unsigned long long)cyg_npu_view_bytes(c->largest));
         if (c->next != 0)
-            cyg_strbuf_printf(text, "for %s, whose place", cyg_npu_op_info_of(c->next)->mnemonic);
+            cyg_strbuf_printf(text, "used up by %s", cyg_npu_op_info_of(c->next)->mnemonic);
         else
-            cyg_strbuf_puts(text, "that nothing reads, whose place");
-        cyg_strbuf_puts(text, " is used again tile by tile\n");
+            cyg_strbuf_puts(text, "read by nobody");
+        cyg_strbuf_puts(text, " before its place is used again\n");
     }
     return CYG_OK;
 }
