@@ -54,8 +54,11 @@ static void test_zoo(void **unused)
 {
     (void)unused;
     static const int64_t sizes[] = {0, 262144, 32768, 8192, 4096};
-    static const char *const machines[][2] = {
-        {"AX650", "NPU1"}, {"AX650", "NPU3"}, {"AX620E", "NPU1"}, {"AX620E", "NPU2"}};
+    static const char *const machines[][2] = {{"AX650", "NPU1"},
+                                              {"AX650", "NPU3"},
+                                              {"AX620E", "NPU1"},
+                                              {"AX620E", "NPU2"},
+                                              {"AX650", "NPU2"}};
     for (uint64_t seed = 1; seed <= 60; seed++) {
         zoo z;
         if (seed % 2 == 0)
@@ -63,7 +66,7 @@ static void test_zoo(void **unused)
         else
             zoo_picture_net(&z, seed);
         for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-            const char *const *m = machines[(seed + i) % 4];
+            const char *const *m = machines[(seed + i) % 5];
             const uint32_t on_npu = compile_and_check(&z.p, m[0], m[1], sizes[i],
                                                       i % 2 == 0 ? CYG_NPU_SCHEDULE_DEFAULT
                                                                  : CYG_NPU_SCHEDULE_BASELINE);
@@ -214,6 +217,46 @@ static void test_parts(void **unused)
     }
 }
 
+/* A mean over pictures that are too much for the OCM one by one: cut along channels in a batch as
+ * it is alone. */
+static void test_large_means(void **unused)
+{
+    (void)unused;
+    for (int64_t images = 1; images <= 3; images++) {
+        const int64_t dims[] = {images, 30, 30, 64};
+        zoo z;
+        zoo_begin(&z, (uint64_t)images);
+        const uint32_t x = zoo_input(&z, CYG_TYPE_U8, 4, dims);
+        zoo_reduce(&z, x);
+        zoo_extreme(&z, x);
+        zoo_end(&z);
+        assert_int_equal(compile_and_check(&z.p, "AX650", "NPU1", 32768, CYG_NPU_SCHEDULE_DEFAULT),
+                         2);
+        assert_int_equal(compile_and_check(&z.p, "AX650", "NPU3", 32768, CYG_NPU_SCHEDULE_BASELINE),
+                         2);
+        cyg_arena_deinit(&z.arena);
+    }
+}
+
+/* One row of elements that is too much for the OCM, of any length. */
+static void test_long_rows(void **unused)
+{
+    (void)unused;
+    static const int64_t lengths[] = {4097, 20000, 20032, 31337};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        const int64_t dims[] = {1, lengths[i]};
+        zoo z;
+        zoo_begin(&z, i + 1);
+        uint32_t x = zoo_input(&z, CYG_TYPE_S8, 2, dims);
+        x = zoo_requant(&z, x, CYG_TYPE_U8);
+        zoo_lut(&z, x);
+        zoo_end(&z);
+        assert_int_equal(compile_and_check(&z.p, "AX650", "NPU2", 8192, CYG_NPU_SCHEDULE_DEFAULT),
+                         2);
+        cyg_arena_deinit(&z.arena);
+    }
+}
+
 /* A program in float has nothing for the NPU: every step says why. */
 static void test_refused(void **unused)
 {
@@ -244,6 +287,8 @@ int main(void)
         cmocka_unit_test(test_plain_moves_whole),
         cmocka_unit_test(test_plain_moves_windows),
         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_large_means),
+        cmocka_unit_test(test_long_rows),
         cmocka_unit_test(test_refused),
     };
     return CYG_TEST_MAIN(tests);

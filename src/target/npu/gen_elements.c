@@ -1,9 +1,10 @@
 /* Element-wise steps on TENG: eltwise with broadcasting, requant, look-up tables. */
 #include "target/npu/gen.h"
 
-/* x and y as [rows, columns] of equally many elements: along y's last axis. */
+/* x and y as [rows, columns] of equally many elements: along y's last axis; rest: behind the last
+ * row. */
 typedef struct flat {
-    int64_t rows, columns, step;
+    int64_t rows, columns, rest, step;
 } flat;
 
 static int64_t streamed(const cyg_npu_gen *g, uint32_t tensor)
@@ -19,9 +20,10 @@ static flat flat_of(const cyg_npu_gen *g, const cyg_step *s, cyg_npu_op op)
     if (f.columns == 0)
         f.columns = 1;
     f.rows = all / f.columns;
-    if (f.rows == 1 && all > 4096 && all % 64 == 0) { /* one long row: cut it */
+    if (f.rows == 1 && all > 4096) { /* one long row: cut it */
         f.columns = 64;
         f.rows = all / 64;
+        f.rest = all % 64;
     }
     f.step = cyg_npu_teng_rows(g, op, f.rows, f.columns, x->type, y->type,
                                f.columns * (streamed(g, s->in[0]) + streamed(g, s->out[0])));
@@ -33,10 +35,13 @@ static cyg_status by_rows(cyg_npu_gen *g, const cyg_step *s, cyg_npu_op op, uint
 {
     const cyg_tensor *x = cyg_npu_tensor(g, s->in[0]), *y = cyg_npu_tensor(g, s->out[0]);
     const flat f = flat_of(g, s, op);
-    for (int64_t row = 0; row < f.rows; row += f.step) {
-        const int64_t n = f.rows - row < f.step ? f.rows - row : f.step;
-        const cyg_npu_view in = cyg_npu_rows(x->type, n, f.columns, f.columns, row * f.columns),
-                           out = cyg_npu_rows(y->type, n, f.columns, f.columns, row * f.columns);
+    for (int64_t row = 0; row < f.rows + (f.rest > 0);) {
+        const bool last = row == f.rows;
+        const int64_t n = last ? 1 : f.rows - row < f.step ? f.rows - row : f.step;
+        const int64_t columns = last ? f.rest : f.columns;
+        const cyg_npu_view in = cyg_npu_rows(x->type, n, columns, columns, row * f.columns),
+                           out = cyg_npu_rows(y->type, n, columns, columns, row * f.columns);
+        row += n;
         cyg_npu_call c;
         cyg_npu_call_begin(&c, g);
         cyg_npu_call_in(&c, s->in[0], &in);

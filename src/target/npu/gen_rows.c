@@ -101,40 +101,52 @@ cyg_status cyg_npu_gen_softmax(cyg_npu_gen *g, const cyg_step *s)
     return CYG_OK;
 }
 
-/* x [outer, n, inner]: tiles are runs of outer, or of inner where outer is 1. Both operators'
- * blocks begin with these three. */
+/* x [outer, n, inner]: the tile of positions [first, first + count) of outer and of inner. Both
+ * operators' blocks begin with the three. */
+static cyg_status reduce_tile(cyg_npu_gen *g, const cyg_step *s, cyg_npu_op op,
+                              const int64_t *whole, const int64_t *first, const int64_t *count)
+{
+    const cyg_tensor *x = cyg_npu_tensor(g, s->in[0]), *y = cyg_npu_tensor(g, s->out[0]);
+    const int64_t from = first[0] * whole[1] * whole[2] + first[1],
+                  to = first[0] * whole[2] + first[1];
+    int64_t *cut = cyg_arena_memdup(g->arena, s->params, s->params_size);
+    if (cut == NULL)
+        return cyg_npu_gen_nomem(g);
+    cut[0] = count[0];
+    cut[2] = count[1];
+    cyg_npu_view in =
+        cyg_npu_dense(x->type, 3, whole, (uint64_t)(from * cyg_npu_type_bytes(x->type)));
+    cyg_npu_view out = cyg_npu_dense(y->type, 2, (const int64_t[]){whole[0], whole[2]},
+                                     (uint64_t)(to * cyg_npu_type_bytes(y->type)));
+    in.dims[0] = out.dims[0] = count[0];
+    in.dims[2] = out.dims[1] = count[1];
+    cyg_npu_call call;
+    cyg_npu_call_begin(&call, g);
+    cyg_npu_call_in(&call, s->in[0], &in);
+    cyg_npu_call_out(&call, s->out[0], &out);
+    return cyg_npu_call_end(&call, op, cut, s->params_size);
+}
+
+/* Tiles are runs of outer; or of inner, in each position of outer, where there is one position only
+ * or one is too much for the room. */
 static cyg_status reduce(cyg_npu_gen *g, const cyg_step *s, cyg_npu_op op)
 {
-    int64_t whole[3], *cut = NULL;
+    int64_t whole[3];
     memcpy(whole, s->params, sizeof whole);
-    const int64_t outer = whole[0], inner = whole[2];
+    const int64_t outer = whole[0], inner = whole[2], slice = whole[1] * inner;
     const cyg_tensor *x = cyg_npu_tensor(g, s->in[0]), *y = cyg_npu_tensor(g, s->out[0]);
-    const bool by_outer = outer > 1;
-    const int64_t units = by_outer ? outer : inner;
-    const int64_t unit = by_outer ? whole[1] * inner : whole[1];
+    const bool by_outer =
+        outer > 1 && (inner == 1 || 2 * streamed_bytes(g, s->in[0], slice) <= cyg_npu_room(g));
+    const int64_t units = by_outer ? outer : inner, unit = by_outer ? slice : whole[1];
     const int64_t step =
         cyg_npu_teng_rows(g, op, units, unit, x->type, y->type, streamed_bytes(g, s->in[0], unit));
-    for (int64_t at = 0; at < units; at += step) {
-        const int64_t n = units - at < step ? units - at : step;
-        void *params = cyg_arena_memdup(g->arena, s->params, s->params_size);
-        if (params == NULL)
-            return cyg_npu_gen_nomem(g);
-        cut = params;
-        cut[by_outer ? 0 : 2] = n;
-        cyg_npu_view in =
-            cyg_npu_dense(x->type, 3, whole,
-                          (uint64_t)((by_outer ? at * unit : at) * cyg_npu_type_bytes(x->type)));
-        cyg_npu_view out =
-            cyg_npu_dense(y->type, 2, (const int64_t[]){outer, inner},
-                          (uint64_t)((by_outer ? at * inner : at) * cyg_npu_type_bytes(y->type)));
-        in.dims[by_outer ? 0 : 2] = n;
-        out.dims[by_outer ? 0 : 1] = n;
-        cyg_npu_call call;
-        cyg_npu_call_begin(&call, g);
-        cyg_npu_call_in(&call, s->in[0], &in);
-        cyg_npu_call_out(&call, s->out[0], &out);
-        CYG_DO(cyg_npu_call_end(&call, op, params, s->params_size));
-    }
+    for (int64_t o = 0; o < (by_outer ? 1 : outer); o++)
+        for (int64_t at = 0; at < units; at += step) {
+            const int64_t n = units - at < step ? units - at : step;
+            const int64_t first[] = {by_outer ? at : o, by_outer ? 0 : at},
+                          count[] = {by_outer ? n : 1, by_outer ? inner : n};
+            CYG_DO(reduce_tile(g, s, op, whole, first, count));
+        }
     return CYG_OK;
 }
 
