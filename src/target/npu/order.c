@@ -25,10 +25,9 @@ typedef struct range_tree {
     int64_t *add;    /* to everything below */
 } range_tree;
 
-static void tree_build(range_tree *t, const uint64_t *values, uint32_t n)
+/* Over the values at the leaves. */
+static void tree_build(range_tree *t)
 {
-    for (uint32_t i = 0; i < n; i++)
-        t->top[t->leaves + i] = (int64_t)values[i];
     for (uint32_t i = t->leaves - 1; i > 0; i--)
         t->top[i] = t->top[2 * i] > t->top[2 * i + 1] ? t->top[2 * i] : t->top[2 * i + 1];
 }
@@ -480,7 +479,12 @@ static bool open_walk(order_walk *w, cyg_arena *arena)
 static void begin(order_walk *w, const uint32_t *progress)
 {
     make_keys(w, progress);
-    tree_build(&w->tree, w->load->live, w->n);
+    for (uint32_t u = 0; u < w->n; u++) {
+        w->tree.top[w->tree.leaves + u] = (int64_t)w->load->live[u];
+        if (w->options->withheld != NULL)
+            w->tree.top[w->tree.leaves + u] += (int64_t)w->options->withheld[step_of(w, u)];
+    }
+    tree_build(&w->tree);
     for (uint32_t i = 0; i < w->depend->touch_at[w->n]; i++)
         w->touchers[w->depend->touched[i]]++;
     for (uint32_t u = 0; u < w->n; u++) {

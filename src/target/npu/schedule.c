@@ -1,12 +1,13 @@
 /* The scheduler's driver: what all tries share, the tries, the best of them.
  *
  * A try is an order under some memory, then a placement. When the placement needs more than the OCM
- * has (places fragment), the same is tried with less memory promised, down to none: then tasks
- * begin their buffers only when all before them in the list are done. Each try that fits is emitted
- * and timed by the cycle model, whose number decides. Tries first move one option at a time away
- * from the best so far, then stretch chains at random; all of it is counted, none of it timed. They
- * go in rounds of a fixed size, each beside the others on the pool, and the first of the best wins:
- * the number of threads changes nothing. */
+ * has (places fragment), the same is tried with less memory promised, in the steps where buffers
+ * stick out, then everywhere, down to none: then tasks begin their buffers only when all before
+ * them in the list are done. Each try that fits is emitted and timed by the cycle model, whose
+ * number decides. Tries first move one option at a time away from the best so far, then stretch
+ * chains at random; all of it is counted, none of it timed. They go in rounds of a fixed size, each
+ * beside the others on the pool, and the first of the best wins: the number of threads changes
+ * nothing. */
 #include "target/npu/schedule.h"
 
 #include <string.h>
@@ -183,7 +184,8 @@ static void find_tight(schedule_work *w, uint64_t *needs, cyg_npu_schedule_repor
 
 typedef struct one_try {
     cyg_npu_order_options options;
-    int64_t bound; /* an order that takes more cycles than this is given up */
+    uint64_t *withheld; /* its options', by step */
+    int64_t bound;      /* an order that takes more cycles than this is given up */
     bool fits, hopeless;
     int64_t cycles;
     uint64_t peak;
@@ -191,8 +193,58 @@ typedef struct one_try {
     cyg_arena arena;         /* where they are */
 } one_try;
 
-/* Orders, places, emits and times. */
-static cyg_status attempt(cyg_ctx *ctx, const schedule_work *w, one_try *t)
+static uint32_t steps_of(const schedule_work *w)
+{
+    return w->tasks->task_count == 0 ? 0 : w->tasks->tasks[w->tasks->task_count - 1].step + 1;
+}
+
+/* The oldest unfinished position at a time. ends: by position, the latest end up to it. */
+static uint32_t oldest_at(const int64_t *ends, uint32_t n, int64_t time)
+{
+    uint32_t low = 0, high = n;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (ends[middle] > time)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low < n ? low : n - 1;
+}
+
+/* Where buffers stick out of the OCM, as much is promised no more: in the steps from the oldest
+ * one when such a buffer began to its last. */
+static cyg_status withhold(cyg_ctx *ctx, const schedule_work *w, one_try *t,
+                           const cyg_npu_order *order, const uint64_t *addresses)
+{
+    const uint32_t n = w->tasks->task_count, steps = steps_of(w);
+    const uint64_t ocm = (uint64_t)w->m->ocm_bytes;
+    int64_t *ends = CYG_NEW_ARRAY(&t->arena, int64_t, (size_t)n + 1);
+    uint64_t *over = CYG_NEW_ARRAY(&t->arena, uint64_t, (size_t)steps + 1);
+    if (ends == NULL || over == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while scheduling");
+    for (uint32_t u = 0; u < n; u++)
+        ends[u] = u > 0 && ends[u - 1] > order->end[u] ? ends[u - 1] : order->end[u];
+    for (uint32_t u = 0; u < n; u++)
+        for (uint32_t i = w->depend.touch_at[u]; i < w->depend.touch_at[u + 1]; i++) {
+            const uint32_t b = w->depend.touched[i];
+            const uint64_t end = addresses[b] + w->load.room[b];
+            if (w->load.room[b] == 0 || end <= ocm)
+                continue;
+            const uint32_t last = w->tasks->tasks[w->load.last[b]].step;
+            for (uint32_t s = w->tasks->tasks[oldest_at(ends, n, order->start[u])].step; s <= last;
+                 s++)
+                over[s] = end - ocm > over[s] ? end - ocm : over[s];
+        }
+    for (uint32_t s = 0; s < steps; s++)
+        if (over[s] > 0)
+            t->withheld[s] += over[s] + over[s] / 4 + ALIGN;
+    return CYG_OK;
+}
+
+/* Orders, places, emits and times. When places do not fit, less memory is promised: here where they
+ * do not, or everywhere. */
+static cyg_status attempt(cyg_ctx *ctx, const schedule_work *w, one_try *t, bool here)
 {
     cyg_arena *arena = &t->arena;
     uint64_t *addresses = CYG_NEW_ARRAY(arena, uint64_t, (size_t)w->tasks->buffer_count + 1);
@@ -213,6 +265,8 @@ static cyg_status attempt(cyg_ctx *ctx, const schedule_work *w, one_try *t)
     CYG_DO(cyg_npu_place_ocm(ctx, w->tasks, &w->depend, &w->load, &order, ocm, arena, addresses,
                              &bytes, &t->peak));
     t->fits = bytes <= ocm;
+    if (!t->fits && here)
+        return withhold(ctx, w, t, &order, addresses);
     if (!t->fits) {
         /* what the places need beyond what lives at once is promised no more */
         const uint64_t over = bytes - ocm;
@@ -229,16 +283,17 @@ static cyg_status attempt(cyg_ctx *ctx, const schedule_work *w, one_try *t)
     return CYG_OK;
 }
 
-/* attempt with less and less memory promised until the places fit. */
+/* attempt with less and less memory promised until the places fit: first where they do not (the
+ * plain schedule keeps to what its fit was made with), then everywhere. */
 static cyg_status attempt_to_fit(cyg_ctx *ctx, const schedule_work *w, one_try *t)
 {
-    enum { LIMIT = 6 };
+    enum { HERE = 4, LIMIT = 9 };
     for (int i = 0; i <= LIMIT; i++) {
         const uint64_t promised = t->options.capacity;
         if (i == LIMIT)
             t->options.capacity = 0;
         cyg_arena_reset(&t->arena);
-        CYG_DO(attempt(ctx, w, t));
+        CYG_DO(attempt(ctx, w, t, i < HERE && !w->barrier));
         if (t->fits || t->hopeless || promised == 0)
             break;
     }
@@ -320,12 +375,16 @@ static void run_tries(void *arg, unsigned worker, int64_t begin, int64_t end)
 }
 
 /* Makes a try of these options; its memory is that of an earlier one. */
-static void set_try(one_try *t, const cyg_npu_order_options *options, const one_try *best)
+static void set_try(const schedule_work *w, one_try *t, const cyg_npu_order_options *options,
+                    const one_try *best)
 {
+    memset(t->withheld, 0, steps_of(w) * sizeof *t->withheld);
     *t = (one_try){.options = *options,
+                   .withheld = t->withheld,
                    .bound = best->cycles + best->cycles / 64,
                    .program = best->program,
                    .arena = t->arena};
+    t->options.withheld = t->withheld;
 }
 
 /* The two change places, so that the better one's program and memory stay. */
@@ -345,12 +404,21 @@ static cyg_status search(cyg_ctx *ctx, const schedule_work *w, uint32_t tries, o
     if (r == NULL)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while scheduling");
     *r = (search_round){.w = w, .cancelled = ctx->cancelled};
+    best->withheld = CYG_NEW_ARRAY(arena, uint64_t, (size_t)steps_of(w) + 1);
+    bool well = best->withheld != NULL;
+    for (int i = 0; i < ROUND; i++) {
+        r->tries[i].withheld = CYG_NEW_ARRAY(arena, uint64_t, (size_t)steps_of(w) + 1);
+        well = well && r->tries[i].withheld != NULL;
+    }
+    if (!well)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while scheduling");
+    best->options.withheld = best->withheld;
     status = attempt_to_fit(ctx, w, best);
     for (uint32_t k = 0; status == CYG_OK && best->fits && k < tries; k += ROUND) {
         const uint32_t count = tries - k < ROUND ? tries - k : ROUND;
         for (uint32_t i = 0; i < count; i++) {
             const cyg_npu_order_options o = vary(w->m, &best->options, k + i);
-            set_try(&r->tries[i], &o, best);
+            set_try(w, &r->tries[i], &o, best);
         }
         cyg_pool_for(ctx->pool, count, 1, run_tries, r);
         for (uint32_t i = 0; i < count && status == CYG_OK; i++) {

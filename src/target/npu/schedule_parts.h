@@ -34,9 +34,10 @@ typedef struct cyg_npu_load {
 
 /* order.c: one list schedule. */
 typedef struct cyg_npu_order_options {
-    uint64_t capacity; /* bytes of OCM that buffers alive at once may take */
-    uint64_t reserve;  /* of it, bytes that weights loaded ahead of their time must leave free */
-    uint32_t ahead;    /* steps that a task may run ahead of the oldest unfinished one */
+    uint64_t capacity;        /* bytes of OCM that buffers alive at once may take */
+    const uint64_t *withheld; /* by step: what early buffers may not have of it; NULL = nothing */
+    uint64_t reserve; /* of it, bytes that weights loaded ahead of their time must leave free */
+    uint32_t ahead;   /* steps that a task may run ahead of the oldest unfinished one */
     uint32_t weights_ahead; /* likewise loads of weights */
     bool by_tail;           /* longest chain first, else list order */
     uint32_t slope; /* list order, in eighths: 8 = step after step, 16 = a step begins when half of
