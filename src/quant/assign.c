@@ -200,15 +200,17 @@ static bool sums_fit(const cyg_weight_grid *grid, const int8_t *w, const cyg_qua
                      const cyg_value *bias)
 {
     for (int64_t n = 0; n < grid->channels; n++) {
+        const double scale = (double)grid->scales[n],
+                     b = bias != NULL ? (double)((const float *)bias->data)[n] : 0.0;
         int64_t magnitude = 0, sum = 0;
+        if (cyg_quant_sums_always_fit(x, grid->taps, 128.0, b, scale))
+            continue;
         for (int64_t k = 0; k < grid->taps; k++) {
             const int32_t v = w[n * grid->taps + k];
             magnitude += v < 0 ? -v : v;
             sum += v;
         }
-        if (!cyg_quant_sum_fits(x, (double)magnitude, (double)sum,
-                                bias != NULL ? (double)((const float *)bias->data)[n] : 0.0,
-                                (double)grid->scales[n]))
+        if (!cyg_quant_sum_fits(x, (double)magnitude, (double)sum, b, scale))
             return false;
     }
     return true;

@@ -17,42 +17,47 @@ enum {
     SMALL = 1 << 14 /* weights that are not worth a second one */
 };
 
-/* Half of the rows; threads take taps, then outputs. */
+/* Both halves of the rows; threads take taps, then outputs. */
 typedef struct half_errors {
     const cyg_kernels *isa;
     const cyg_rows *rows;
     const cyg_quant *x;
-    int64_t first, end;
-    double *mean, *stored; /* by tap: as floats see them, as they are stored */
+    double *mean[2], *stored[2]; /* by tap: as floats see them, as they are stored */
     const float *weights;
     const cyg_value *q; /* the weights as stored */
-    double *error;      /* by output */
+    double *error[2];   /* by output */
 } half_errors;
+
+static void mean_rows(const half_errors *h, int part, int64_t k0, int64_t width)
+{
+    const int64_t half = h->rows->count / 2, first = part == 0 ? 0 : half,
+                  end = part == 0 ? half : h->rows->count;
+    double *mean = h->mean[part] + k0, *stored = h->stored[part] + k0;
+    float row[STRIP];
+    for (int64_t k = 0; k < width; k++)
+        mean[k] = stored[k] = 0.0;
+    for (int64_t i = first; i < end; i++) {
+        const float *value = h->rows->data + i * h->rows->taps + k0;
+        cyg_quant_stored_row(h->isa, h->x, value, row, width);
+        for (int64_t k = 0; k < width; k++) {
+            mean[k] += (double)value[k];
+            stored[k] += (double)row[k];
+        }
+    }
+    for (int64_t k = 0; k < width; k++) {
+        mean[k] /= (double)(end - first);
+        stored[k] /= (double)(end - first);
+    }
+}
 
 static void means(void *arg, unsigned worker, int64_t begin, int64_t end_strip)
 {
     const half_errors *h = arg;
     const int64_t taps = h->rows->taps, end = end_strip * STRIP < taps ? end_strip * STRIP : taps;
     (void)worker;
-    for (int64_t k0 = begin * STRIP; k0 < end; k0 += STRIP) {
-        const int64_t width = end - k0 < STRIP ? end - k0 : STRIP;
-        double *mean = h->mean + k0, *stored = h->stored + k0;
-        float row[STRIP];
-        for (int64_t k = 0; k < width; k++)
-            mean[k] = stored[k] = 0.0;
-        for (int64_t i = h->first; i < h->end; i++) {
-            const float *value = h->rows->data + i * taps + k0;
-            cyg_quant_stored_row(h->isa, h->x, value, row, width);
-            for (int64_t k = 0; k < width; k++) {
-                mean[k] += (double)value[k];
-                stored[k] += (double)row[k];
-            }
-        }
-        for (int64_t k = 0; k < width; k++) {
-            mean[k] /= (double)(h->end - h->first);
-            stored[k] /= (double)(h->end - h->first);
-        }
-    }
+    for (int64_t k0 = begin * STRIP; k0 < end; k0 += STRIP)
+        for (int part = 0; part < 2; part++)
+            mean_rows(h, part, k0, end - k0 < STRIP ? end - k0 : STRIP);
 }
 
 static void mean_errors(void *arg, unsigned worker, int64_t begin, int64_t end)
@@ -60,14 +65,20 @@ static void mean_errors(void *arg, unsigned worker, int64_t begin, int64_t end)
     const half_errors *h = arg;
     const int64_t taps = h->rows->taps;
     const int8_t *data = h->q->data;
+    const double *mean = h->mean[0], *more_mean = h->mean[1], *stored = h->stored[0],
+                 *more_stored = h->stored[1];
     (void)worker;
     for (int64_t n = begin; n < end; n++) {
-        double real = 0.0, rounded = 0.0;
+        double real[2] = {0.0, 0.0}, rounded[2] = {0.0, 0.0};
         for (int64_t k = 0; k < taps; k++) {
-            real += (double)h->weights[n * taps + k] * h->mean[k];
-            rounded += (double)data[n * taps + k] * h->stored[k];
+            const double w = (double)h->weights[n * taps + k], q = (double)data[n * taps + k];
+            real[0] += w * mean[k];
+            real[1] += w * more_mean[k];
+            rounded[0] += q * stored[k];
+            rounded[1] += q * more_stored[k];
         }
-        h->error[n] = real - (double)h->q->quant.scales[n] * rounded;
+        for (int part = 0; part < 2; part++)
+            h->error[part][n] = real[part] - (double)h->q->quant.scales[n] * rounded[part];
     }
 }
 
@@ -99,27 +110,23 @@ cyg_status cyg_quant_correct_bias(cyg_scheme *s, cyg_node_id id, const float *we
     const int64_t channels = q->dims[0], half = r->count / 2;
     if (r->taps == 0 || half < 1)
         return CYG_OK;
-    double *mean = CYG_NEW_ARRAY(s->arena, double, 2 * r->taps);
+    double *mean = CYG_NEW_ARRAY(s->arena, double, 4 * r->taps);
     double *error = CYG_NEW_ARRAY(s->arena, double, 2 * channels);
     float *bias = CYG_NEW_ARRAY(&g->arena, float, channels);
     if (mean == NULL || error == NULL || bias == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
     double before = 0.0, after = 0.0;
-    for (int part = 0; part < 2; part++) {
-        half_errors h = {.isa = s->isa,
-                         .rows = r,
-                         .x = &x,
-                         .first = part == 0 ? 0 : half,
-                         .end = part == 0 ? half : r->count,
-                         .mean = mean,
-                         .stored = mean + r->taps,
-                         .weights = weights,
-                         .q = q,
-                         .error = error + part * channels};
-        cyg_pool *pool = channels * r->taps < SMALL ? NULL : s->ctx->pool;
-        cyg_pool_for(pool, (r->taps + STRIP - 1) / STRIP, 1, means, &h);
-        cyg_pool_for(pool, channels, 0, mean_errors, &h);
-    }
+    half_errors h = {.isa = s->isa,
+                     .rows = r,
+                     .x = &x,
+                     .mean = {mean, mean + r->taps},
+                     .stored = {mean + 2 * r->taps, mean + 3 * r->taps},
+                     .weights = weights,
+                     .q = q,
+                     .error = {error, error + channels}};
+    cyg_pool *pool = channels * r->taps < SMALL ? NULL : s->ctx->pool;
+    cyg_pool_for(pool, (r->taps + STRIP - 1) / STRIP, 1, means, &h);
+    cyg_pool_for(pool, channels, 0, mean_errors, &h);
     for (int64_t n = 0; n < channels; n++) {
         const double left = error[channels + n] - error[n];
         before += error[channels + n] * error[channels + n];

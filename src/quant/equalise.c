@@ -219,6 +219,33 @@ static double error_of(const equaliser *e, const double *f, int which)
     return error_on(e, f, &q, which == 1 ? half : 0, which == 0 ? half : count);
 }
 
+enum { SMALL = 1 << 14 /* elements that are not worth a second thread */ };
+
+typedef struct scaling {
+    const float *from;
+    float *to;       /* may be from */
+    const double *f; /* [channels] */
+    int64_t channels, count;
+    bool divide;
+} scaling;
+
+static void scale_rows(void *arg, unsigned worker, int64_t begin, int64_t end)
+{
+    const scaling *job = arg;
+    (void)worker;
+    for (int64_t n = begin; n < end; n++)
+        for (int64_t i = n * job->channels, k = 0; k < job->channels && i < job->count; k++, i++) {
+            const double x = (double)job->from[i];
+            job->to[i] = (float)(job->divide ? x / job->f[k] : x * job->f[k]);
+        }
+}
+
+static void scale(const cyg_scheme *s, scaling job)
+{
+    cyg_pool_for(job.count < SMALL ? NULL : s->ctx->pool,
+                 (job.count + job.channels - 1) / job.channels, 0, scale_rows, &job);
+}
+
 static cyg_status scaled_constant(cyg_scheme *s, cyg_node_id id, uint32_t operand, const double *f,
                                   int64_t channels, bool divide)
 {
@@ -231,10 +258,7 @@ static cyg_status scaled_constant(cyg_scheme *s, cyg_node_id id, uint32_t operan
     float *data = CYG_NEW_ARRAY(&g->arena, float, count);
     if (data == NULL)
         return CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
-    for (int64_t i = 0; i < count; i++) {
-        const double x = (double)((const float *)from.data)[i], by = f[i % channels];
-        data[i] = (float)(divide ? x / by : x * by);
-    }
+    scale(s, (scaling){from.data, data, f, channels, count, divide});
     const cyg_value_id now = cyg_graph_add_const(g, from.name, CYG_TYPE_F32, from.rank, from.dims,
                                                  data, (size_t)count * sizeof *data);
     if (cyg_value_is_none(now))
@@ -261,8 +285,7 @@ static cyg_status apply(equaliser *e, cyg_node_id norm)
         const cyg_node_id user = e->uses->user[i];
         cyg_rows *r = &s->rows[user.i];
         CYG_DO(scaled_constant(s, user, 1, e->best, e->channels, false));
-        for (int64_t at = 0; at < r->count * r->taps; at++)
-            r->data[at] = (float)((double)r->data[at] / e->best[at % r->taps]);
+        scale(s, (scaling){r->data, r->data, e->best, e->channels, r->count * r->taps, true});
     }
     return cyg_quant_methods_resample(s, e->x, e->rows);
 }

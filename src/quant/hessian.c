@@ -27,14 +27,14 @@ typedef struct factoring {
     int64_t first; /* position of the present block */
 } factoring;
 
-/* c += a b, each output one chain over ascending k. */
+/* c = a b, or c += a b, each output one chain over ascending k. */
 static void add_product(const cyg_kernels *isa, int64_t m, int64_t n, int64_t k, const float *a,
                         int64_t a_stride, const float *b, int64_t panel_stride, float *c,
-                        int64_t c_stride)
+                        int64_t c_stride, bool resume)
 {
     for (int64_t k0 = 0; k0 < k; k0 += DEPTH)
         isa->f32_gemm(m, n, k - k0 < DEPTH ? k - k0 : DEPTH, a + k0, a_stride, b + k0 * PANEL,
-                      panel_stride, c, c_stride, 1);
+                      panel_stride, c, c_stride, resume || k0 > 0);
 }
 
 /* ---- H ---- */
@@ -138,7 +138,7 @@ static void multiply(void *arg, unsigned worker, int64_t begin, int64_t end)
         for (int64_t n = 0; n <= block; n++)
             add_product(f->isa, BLOCK, BLOCK, rows, a, rows,
                         f->x + n * (BLOCK / PANEL) * rows * PANEL, rows * PANEL, to + n * BLOCK,
-                        stride);
+                        stride, false);
     }
 }
 
@@ -165,7 +165,7 @@ static void subtract_explained(void *arg, unsigned worker, int64_t begin, int64_
         const int64_t r = f->first + i * ROWS, left = f->h->size - r;
         float *row = f->h->factor + r * stride;
         add_product(f->isa, left < ROWS ? left : ROWS, BLOCK, f->first, row, stride, f->before,
-                    f->first * PANEL, row + f->first, stride);
+                    f->first * PANEL, row + f->first, stride, true);
     }
 }
 
@@ -186,34 +186,30 @@ static void solve_below(void *arg, unsigned worker, int64_t begin, int64_t end)
 }
 
 /* The diagonal block in place, and in panels [k][j] the matrix that what lies below is multiplied
- * with: L^-T D^-1. */
+ * with: L^-T D^-1. Each element is a sum over ascending k; columns of many elements go together. */
 static void factor_block(factoring *f)
 {
     static const double least = 1e-6; /* of the diagonal before: what rounding can do to a pivot */
     const int64_t stride = f->h->stride;
     float *a = f->h->factor + f->first * stride + f->first;
-    double l[BLOCK][BLOCK], inverse[BLOCK][BLOCK] = {{0}}, d[BLOCK];
+    double l[BLOCK][BLOCK], inverse[BLOCK][BLOCK] = {{0}}, d[BLOCK]; /* l: transposed */
     for (int j = 0; j < BLOCK; j++) {
-        d[j] = (double)a[j * stride + j];
-        const double floor = least * d[j];
+        double *sum = l[j];
+        for (int i = j; i < BLOCK; i++)
+            sum[i] = (double)a[i * stride + j];
+        const double floor = least * sum[j];
         for (int k = 0; k < j; k++)
-            d[j] -= l[j][k] * l[j][k] * d[k];
-        d[j] = d[j] > floor ? d[j] : floor > 1e-30 ? floor : 1e-30;
-        for (int i = j + 1; i < BLOCK; i++) {
-            double sum = (double)a[i * stride + j];
-            for (int k = 0; k < j; k++)
-                sum -= l[i][k] * l[j][k] * d[k];
-            l[i][j] = sum / d[j];
-        }
+            for (int i = j; i < BLOCK; i++)
+                sum[i] -= l[k][i] * l[k][j] * d[k];
+        d[j] = sum[j] > floor ? sum[j] : floor > 1e-30 ? floor : 1e-30;
+        for (int i = j + 1; i < BLOCK; i++)
+            sum[i] /= d[j];
     }
-    for (int j = 0; j < BLOCK; j++) { /* columns of L^-1 */
-        inverse[j][j] = 1.0;
-        for (int i = j + 1; i < BLOCK; i++) {
-            double sum = 0.0;
-            for (int k = j; k < i; k++)
-                sum -= l[i][k] * inverse[k][j];
-            inverse[i][j] = sum;
-        }
+    for (int i = 0; i < BLOCK; i++) { /* rows of L^-1 */
+        for (int k = 0; k < i; k++)
+            for (int j = 0; j <= k; j++)
+                inverse[i][j] -= l[k][i] * inverse[k][j];
+        inverse[i][i] = 1.0;
     }
     for (int j = 0; j < BLOCK; j++) {
         f->pivots[f->first + j] = (float)d[j];
@@ -221,17 +217,19 @@ static void factor_block(factoring *f)
             f->solve[j / PANEL * BLOCK * PANEL + i * PANEL + j % PANEL] =
                 (float)(inverse[j][i] / d[j]);
         for (int i = j + 1; i < BLOCK; i++)
-            a[i * stride + j] = (float)l[i][j];
+            a[i * stride + j] = (float)l[j][i];
     }
 }
 
-/* Panels of -D[k] L[first + j][k] for k < first. */
-static void negate(const factoring *f)
+/* Panels of -D[k] L[first + j][k] for k < first; threads take strips of k. */
+static void negate(void *arg, unsigned worker, int64_t begin, int64_t end)
 {
+    const factoring *f = arg;
+    (void)worker;
     for (int64_t j = 0; j < BLOCK; j++) {
         const float *row = f->h->factor + (f->first + j) * f->h->stride;
         float *to = f->before + j / PANEL * f->first * PANEL + j % PANEL;
-        for (int64_t k = 0; k < f->first; k++)
+        for (int64_t k = begin * BLOCK; k < end * BLOCK; k++)
             to[k * PANEL] = -f->pivots[k] * row[k];
     }
 }
@@ -253,7 +251,7 @@ static void decompose(factoring *f, cyg_pool *pool)
     const int64_t size = f->h->size;
     for (f->first = 0; f->first < size; f->first += BLOCK) {
         if (f->first > 0) {
-            negate(f);
+            cyg_pool_for(f->first < STRIP * 4 ? NULL : pool, f->first / BLOCK, 0, negate, f);
             cyg_pool_for(pool, (size - f->first + ROWS - 1) / ROWS, 1, subtract_explained, f);
         }
         factor_block(f);
@@ -271,8 +269,10 @@ cyg_status cyg_hessian_make(cyg_ctx *ctx, const cyg_kernels *isa, const cyg_rows
     /* 16 beyond: rows a multiple of 2 KiB apart would share few sets of the cache. */
     *h = (cyg_hessian){.size = size, .padding = size - r->taps, .stride = size + 16};
     factoring f = {.isa = isa, .h = h, .rows = rows};
+    const size_t factor_bytes = (size_t)(size * h->stride) * sizeof(float);
     h->order = CYG_NEW_ARRAY(arena, uint32_t, r->taps + 1);
-    h->factor = CYG_NEW_ARRAY(arena, float, size * h->stride);
+    /* Written block by block below the diagonal, and mirrored. */
+    h->factor = cyg_arena_alloc(arena, factor_bytes, 64);
     f.x = CYG_NEW_ARRAY(arena, float, rows *size);
     f.xt = CYG_NEW_ARRAY(arena, float, rows *size);
     f.before = CYG_NEW_ARRAY(arena, float, size *BLOCK);

@@ -221,6 +221,14 @@ bool cyg_quant_sum_fits(const cyg_quant *x, double magnitude, double sum, double
            (wide ? 4503599627370496.0 : 2130706432.0);
 }
 
+bool cyg_quant_sums_always_fit(const cyg_quant *x, int64_t taps, double most, double bias,
+                               double scale)
+{
+    const double sum = (double)taps * most;
+    return cyg_quant_sum_fits(x, sum, sum, bias, scale) &&
+           cyg_quant_sum_fits(x, sum, -sum, bias, scale);
+}
+
 /* `steps` on each side, unless the accumulator could overflow. */
 static float channel_scale(const float *w, int64_t taps, double bias, const cyg_quant *x,
                            double steps, double least)
@@ -233,6 +241,8 @@ static float channel_scale(const float *w, int64_t taps, double bias, const cyg_
     for (int tries = 0; tries < 64; tries++) {
         const double scale = (double)usable(s_w);
         double magnitude = 0.0, sum = 0.0;
+        if (cyg_quant_sums_always_fit(x, taps, reach / scale + 1.0, bias, scale))
+            break;
         for (int64_t k = 0; k < taps; k++) {
             const double q = nearest((double)w[k] / scale);
             magnitude += fabs(q);
@@ -255,6 +265,18 @@ typedef struct quantising {
     int8_t *data;
 } quantising;
 
+/* saturate for 8 bits: clamped first, which rounds to the same and needs no branch. */
+static void quantise_row(const float *w, int64_t taps, double scale, double steps, int8_t *out)
+{
+    const double whole = 0x1.8p52;
+    for (int64_t k = 0; k < taps; k++) {
+        double q = (double)w[k] / scale;
+        q = q > -steps ? q : -steps;
+        q = q < steps ? q : steps;
+        out[k] = (int8_t)(int32_t)((q + whole) - whole);
+    }
+}
+
 static void quantise_channels(void *arg, unsigned worker, int64_t begin, int64_t end)
 {
     const quantising *job = arg;
@@ -265,13 +287,12 @@ static void quantise_channels(void *arg, unsigned worker, int64_t begin, int64_t
         job->scales[n] = channel_scale(
             row, taps, job->bias != NULL ? (double)((const float *)job->bias->data)[n] : 0.0,
             job->x, (double)steps, job->least);
-        for (int64_t k = 0; k < taps; k++) {
+        if (!job->wide)
+            quantise_row(row, taps, (double)job->scales[n], (double)steps, job->data + n * taps);
+        for (int64_t k = 0; job->wide && k < taps; k++) {
             const int16_t q =
                 (int16_t)saturate((double)row[k] / (double)job->scales[n], -steps, steps);
-            if (job->wide)
-                memcpy(job->data + 2 * (n * taps + k), &q, 2);
-            else
-                job->data[n * taps + k] = (int8_t)q;
+            memcpy(job->data + 2 * (n * taps + k), &q, 2);
         }
     }
 }

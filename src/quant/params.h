@@ -35,6 +35,9 @@ void cyg_quant_const_range(const cyg_value *v, float *lo, float *hi);
  * stored with x, plus a bias, with room for a correction of it. */
 bool cyg_quant_sum_fits(const cyg_quant *x, double magnitude, double sum, double bias,
                         double scale);
+/* Whether that holds for any `taps` weights of at most `most`: no need to look at each then. */
+bool cyg_quant_sums_always_fit(const cyg_quant *x, int64_t taps, double most, double bias,
+                               double scale);
 /* S8 or S16 weights [channels, taps], one scale a channel, for an input with scale s_x and zero
  * point z_x; S16 within -32639..32639, so that both of its bytes are S8, for a 16-bit input. */
 cyg_status cyg_quant_weights(cyg_scheme *s, cyg_value_id w, const cyg_value *bias,

@@ -376,11 +376,41 @@ static void test_damped(void **unused)
         fail_msg("error %g, to the nearest it is %g", rounded, nearest);
 }
 
+/* The short cut says yes only where the look at each weight does, and it does say yes. */
+static void test_sums_always_fit(void **unused)
+{
+    (void)unused;
+    float x_scale = 0.02f;
+    const cyg_quant wide = {.type = CYG_TYPE_S16, .count = 1, .scales = &x_scale},
+                    narrow = {
+                        .type = CYG_TYPE_U8, .count = 1, .scales = &x_scale, .zero_point = 131};
+    rng r = {5};
+    int64_t yes = 0;
+    for (int i = 0; i < 2000; i++) {
+        const cyg_quant *x = i % 2 ? &wide : &narrow;
+        const int64_t taps = 1 + (int64_t)(fabsf(rng_unit(&r)) * 70000.0f);
+        const double most = i % 2 ? 32640.0 : 128.0, scale = 1e-3,
+                     bias = (double)rng_unit(&r) * (i % 7 == 0 ? 4e4 : 10.0);
+        if (!cyg_quant_sums_always_fit(x, taps, most, bias, scale))
+            continue;
+        yes++;
+        for (int share = -4; share <= 4; share++) { /* the worst: all weights at the end */
+            const double sum = most * (double)taps * share / 4.0;
+            assert_true(cyg_quant_sum_fits(x, most * (double)taps, sum, bias, scale));
+        }
+    }
+    assert_true(yes > 500);
+    assert_true(cyg_quant_sums_always_fit(&narrow, 3072, 128.0, 0.0, 1e-3));
+    assert_false(cyg_quant_sums_always_fit(&narrow, 66000, 128.0, 0.0, 1e-3));
+    assert_false(cyg_quant_sums_always_fit(&narrow, 64, 128.0, 1e6, 1e-3));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_witness), cmocka_unit_test(test_gain),   cmocka_unit_test(test_s4),
-        cmocka_unit_test(test_judged),  cmocka_unit_test(test_damped),
+        cmocka_unit_test(test_witness), cmocka_unit_test(test_gain),
+        cmocka_unit_test(test_s4),      cmocka_unit_test(test_judged),
+        cmocka_unit_test(test_damped),  cmocka_unit_test(test_sums_always_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
