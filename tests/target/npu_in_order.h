@@ -259,14 +259,10 @@ static inline void subgraph_simulated(const cyg_npu_machine *m, const cyg_progra
     cyg_sim_destroy(sim);
 }
 
-/* Runs p on the CPU and, its subgraphs, on the NPU, in order or as `order` says; every tensor that
- * both have must be equal, those inside a subgraph too where the simulator runs it. Inputs are
- * filled by seed. */
-static inline void check_same_bytes(const cyg_npu_machine *m, const cyg_program *p,
-                                    const cyg_npu_result *r, uint32_t seed,
-                                    const cyg_sim_options *order)
+/* What p computes on the CPU from inputs filled by seed: every tensor's bytes (tensors_free). */
+static inline uint8_t **run_on_cpu(const cyg_program *p, uint32_t seed)
 {
-    uint8_t **cpu = tensors_new(p), **npu = tensors_new(p);
+    uint8_t **cpu = tensors_new(p);
     for (uint32_t i = 0; i < p->input_count; i++) {
         const cyg_tensor *t = &p->tensors[p->inputs[i]];
         const size_t n = cyg_tensor_bytes(t);
@@ -278,10 +274,22 @@ static inline void check_same_bytes(const cyg_npu_machine *m, const cyg_program 
             const float v = (float)(int8_t)cpu[p->inputs[i]][4 * k] / 48.0f;
             memcpy(cpu[p->inputs[i]] + 4 * k, &v, 4);
         }
-        memcpy(npu[p->inputs[i]], cpu[p->inputs[i]], n);
     }
     for (uint32_t i = 0; i < p->step_count; i++)
         step_on_cpu(p, i, cpu);
+    return cpu;
+}
+
+/* Runs p's subgraphs on the NPU, in order or as `order` says, the rest on the CPU; every tensor
+ * that both have must be equal to the CPU's, those inside a subgraph too where the simulator runs
+ * it. */
+static inline void check_against(const cyg_npu_machine *m, const cyg_program *p,
+                                 const cyg_npu_result *r, uint8_t **cpu,
+                                 const cyg_sim_options *order)
+{
+    uint8_t **npu = tensors_new(p);
+    for (uint32_t i = 0; i < p->input_count; i++)
+        memcpy(npu[p->inputs[i]], cpu[p->inputs[i]], cyg_tensor_bytes(&p->tensors[p->inputs[i]]));
     uint32_t next = 0;
     for (uint32_t i = 0; i < p->step_count; i++) {
         if (next < r->subgraph_count && r->subgraphs[next].first == i) {
@@ -302,8 +310,23 @@ static inline void check_same_bytes(const cyg_npu_machine *m, const cyg_program 
                 if (cpu[t][b] != npu[t][b])
                     fail_msg("tensor \"%s\" differs at byte %zu of %zu", p->tensors[t].name, b, n);
         }
-    tensors_free(p, cpu);
+    for (uint32_t i = 0; i < p->output_count; i++) {
+        uint32_t t = p->outputs[i];
+        while (p->tensors[t].kind == CYG_TENSOR_ALIAS)
+            t = (uint32_t)p->tensors[t].offset;
+        if (p->tensors[t].kind != CYG_TENSOR_CONST)
+            assert_memory_equal(cpu[t], npu[t], cyg_tensor_bytes(&p->tensors[t]));
+    }
     tensors_free(p, npu);
+}
+
+static inline void check_same_bytes(const cyg_npu_machine *m, const cyg_program *p,
+                                    const cyg_npu_result *r, uint32_t seed,
+                                    const cyg_sim_options *order)
+{
+    uint8_t **cpu = run_on_cpu(p, seed);
+    check_against(m, p, r, cpu, order);
+    tensors_free(p, cpu);
 }
 
 #endif

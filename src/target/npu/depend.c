@@ -1,7 +1,8 @@
 /* Dependences between tasks, read off the rectangles that they touch: a task depends on every
  * earlier one that wrote what it reads or writes, or read what it writes. Only the latest matter,
  * so an access that a later write covers whole is forgotten: whoever comes after depends on that
- * write, and the write on it. */
+ * write, and the write on it. A buffer that many tasks touch keeps its accesses by bands of rows,
+ * so that a tile is compared with those of about its rows, not with all tiles of two steps. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,11 @@ typedef struct access_list {
     access_entry *entries;
     uint32_t count, cap;
 } access_list;
+
+enum {
+    MOST_BANDS = 256,
+    BAND_ACCESSES = 16, /* about as many accesses make a band worth its while */
+};
 
 typedef struct id_list {
     uint32_t *ids;
@@ -94,32 +100,104 @@ static bool covered(const access_entry *a, const access_entry *b)
 }
 
 typedef struct depend_work {
-    access_list *lists; /* by buffer */
-    uint32_t *marked;   /* by task: the last task + 1 that an edge to was noted for */
-    uint32_t *touched;  /* by buffer: likewise */
+    const cyg_npu_buffer *buffers;
+    uint32_t *band_at; /* by buffer: its bands are bands[band_at[b]] .. bands[band_at[b + 1] - 1] */
+    access_list *bands; /* an access is in each band whose rows it touches */
+    uint32_t band_count;
+    uint32_t *marked;  /* by task: the last task + 1 that an edge to was noted for */
+    uint32_t *touched; /* by buffer: likewise */
     id_list preds, touches;
 } depend_work;
 
-/* The edges of one operand of task u, then the access itself. */
-static bool note_access(depend_work *w, uint32_t u, const cyg_npu_operand *o, bool is_write)
+static bool is_followed(const cyg_npu_tasks *tasks, const cyg_npu_operand *o)
 {
-    access_list *list = &w->lists[o->buffer];
-    const access_entry mine = {u, is_write, o->rects, o->rect_count};
+    if (o->buffer == CYG_NPU_NO_BUFFER)
+        return false;
+    const uint8_t space = tasks->buffers[o->buffer].space;
+    return space == CYG_NPU_OCM || space == CYG_NPU_SWAP || space == CYG_NPU_IO;
+}
+
+static uint64_t rows_of(const cyg_npu_buffer *b)
+{
+    const uint64_t rows = b->bytes / b->pitch + (b->bytes % b->pitch != 0);
+    return rows > 0 ? rows : 1;
+}
+
+/* As many bands as the buffer has accesses for. */
+static bool open_bands(depend_work *w, const cyg_npu_tasks *tasks)
+{
+    w->buffers = tasks->buffers;
+    w->band_at = calloc((size_t)tasks->buffer_count + 1, sizeof *w->band_at);
+    if (w->band_at == NULL)
+        return false;
+    for (uint32_t u = 0; u < tasks->task_count; u++) {
+        const cyg_npu_task *t = &tasks->tasks[u];
+        for (uint32_t i = 0; i < (uint32_t)t->in_count + t->out_count; i++)
+            if (is_followed(tasks, &t->operands[i]))
+                w->band_at[t->operands[i].buffer]++;
+    }
+    for (uint32_t b = 0; b < tasks->buffer_count; b++) {
+        const uint64_t rows = rows_of(&tasks->buffers[b]);
+        uint32_t bands = w->band_at[b] / BAND_ACCESSES + 1;
+        bands = bands < MOST_BANDS ? bands : MOST_BANDS;
+        bands = bands < rows ? bands : (uint32_t)rows;
+        w->band_at[b] = w->band_count;
+        w->band_count += bands;
+    }
+    w->band_at[tasks->buffer_count] = w->band_count;
+    w->bands = calloc((size_t)w->band_count + 1, sizeof *w->bands);
+    return w->bands != NULL;
+}
+
+/* The edges of an access to one band, then the access itself. */
+static bool note_in_band(depend_work *w, access_list *list, const access_entry *mine)
+{
     uint32_t kept = 0;
     for (uint32_t i = 0; i < list->count; i++) {
         const access_entry *e = &list->entries[i];
         bool forget = false;
-        if (e->task != u && (is_write || e->is_write) && overlap(e, &mine)) {
-            if (w->marked[e->task] != u + 1 && !push_id(&w->preds, e->task))
-                return false;
-            w->marked[e->task] = u + 1;
-            forget = is_write && covered(e, &mine);
+        if (e->task != mine->task && (mine->is_write || e->is_write)) {
+            bool meets = w->marked[e->task] == mine->task + 1;
+            if (!meets && overlap(e, mine)) {
+                if (!push_id(&w->preds, e->task))
+                    return false;
+                w->marked[e->task] = mine->task + 1;
+                meets = true;
+            }
+            forget = meets && mine->is_write && covered(e, mine);
         }
         if (!forget)
             list->entries[kept++] = *e;
     }
     list->count = kept;
-    return push_access(list, &mine);
+    return push_access(list, mine);
+}
+
+/* Likewise of one operand of task u, in all bands that it touches, each once. */
+static bool note_access(depend_work *w, uint32_t u, const cyg_npu_operand *o, bool is_write)
+{
+    access_list *bands = &w->bands[w->band_at[o->buffer]];
+    const uint32_t count = w->band_at[o->buffer + 1] - w->band_at[o->buffer];
+    const access_entry mine = {u, is_write, o->rects, o->rect_count};
+    bool done[MOST_BANDS] = {0};
+    if (o->rects == NULL || count == 1) {
+        for (uint32_t k = 0; k < count; k++)
+            if (!note_in_band(w, &bands[k], &mine))
+                return false;
+        return true;
+    }
+    const uint64_t rows = rows_of(&w->buffers[o->buffer]);
+    for (uint32_t i = 0; i < o->rect_count; i++) {
+        const cyg_npu_rect *r = &o->rects[i];
+        const uint64_t first = (uint64_t)r->row * count / rows,
+                       last = (uint64_t)(r->row + r->rows - 1) * count / rows;
+        for (uint64_t k = first; k <= last && k < count; k++) {
+            if (!done[k] && !note_in_band(w, &bands[k], &mine))
+                return false;
+            done[k] = true;
+        }
+    }
+    return true;
 }
 
 static bool note_task(depend_work *w, const cyg_npu_tasks *tasks, uint32_t u)
@@ -127,14 +205,11 @@ static bool note_task(depend_work *w, const cyg_npu_tasks *tasks, uint32_t u)
     const cyg_npu_task *t = &tasks->tasks[u];
     for (uint32_t i = 0; i < (uint32_t)t->in_count + t->out_count; i++) {
         const cyg_npu_operand *o = &t->operands[i];
-        if (o->buffer == CYG_NPU_NO_BUFFER)
-            continue;
-        const uint8_t space = tasks->buffers[o->buffer].space;
-        if (space != CYG_NPU_OCM && space != CYG_NPU_SWAP && space != CYG_NPU_IO)
+        if (!is_followed(tasks, o))
             continue;
         if (!note_access(w, u, o, i >= t->in_count))
             return false;
-        if (space == CYG_NPU_IO || w->touched[o->buffer] == u + 1)
+        if (tasks->buffers[o->buffer].space == CYG_NPU_IO || w->touched[o->buffer] == u + 1)
             continue;
         w->touched[o->buffer] = u + 1;
         if (!push_id(&w->touches, o->buffer))
@@ -166,11 +241,10 @@ static bool build(depend_work *w, const cyg_npu_tasks *tasks, cyg_arena *arena, 
     const uint32_t n = tasks->task_count;
     d->pred_at = CYG_NEW_ARRAY(arena, uint32_t, (size_t)n + 1);
     d->touch_at = CYG_NEW_ARRAY(arena, uint32_t, (size_t)n + 1);
-    w->lists = calloc((size_t)tasks->buffer_count + 1, sizeof *w->lists);
     w->marked = calloc((size_t)n + 1, sizeof *w->marked);
     w->touched = calloc((size_t)tasks->buffer_count + 1, sizeof *w->touched);
-    if (d->pred_at == NULL || d->touch_at == NULL || w->lists == NULL || w->marked == NULL ||
-        w->touched == NULL)
+    if (d->pred_at == NULL || d->touch_at == NULL || w->marked == NULL || w->touched == NULL ||
+        !open_bands(w, tasks))
         return false;
     for (uint32_t u = 0; u < n; u++) {
         if (!note_task(w, tasks, u))
@@ -195,9 +269,10 @@ cyg_status cyg_npu_depend_build(cyg_ctx *ctx, const cyg_npu_tasks *tasks, cyg_ar
     depend_work w = {0};
     *out_depend = (cyg_npu_depend){0};
     const bool done = build(&w, tasks, arena, out_depend);
-    for (uint32_t i = 0; w.lists != NULL && i < tasks->buffer_count; i++)
-        free(w.lists[i].entries);
-    free(w.lists);
+    for (uint32_t i = 0; w.bands != NULL && i < w.band_count; i++)
+        free(w.bands[i].entries);
+    free(w.bands);
+    free(w.band_at);
     free(w.marked);
     free(w.touched);
     free(w.preds.ids);

@@ -8,7 +8,11 @@
 #include "base/checked.h"
 #include "target/npu/schedule_parts.h"
 
-enum { SLOTS = 64, ALIGN = 64 };
+enum {
+    LEAST_SLOTS = 64,
+    SLOT_LIVES = 16, /* lives that begin in a slot, about */
+    MERGED = 8,      /* slots whose runs are merged; of more they are sorted */
+};
 
 typedef struct life {
     uint32_t buffer;
@@ -42,7 +46,8 @@ typedef struct placing {
     life *lives;
     uint32_t count;
     int64_t end;
-    slot_list slots[SLOTS];
+    slot_list *slots;
+    uint32_t slot_count;
     extent *meet, *found, *merged; /* scratch of one comparison */
     sort_entry *order;
 } placing;
@@ -65,7 +70,7 @@ static int by_address(const void *a, const void *b)
 
 static uint32_t slot_of(const placing *p, int64_t time)
 {
-    return (uint32_t)((double)time / (double)(p->end + 1) * SLOTS);
+    return (uint32_t)((double)time / (double)(p->end + 1) * p->slot_count);
 }
 
 static bool hang(placing *p, const life *l)
@@ -115,10 +120,23 @@ static uint32_t meet_slot(const slot_list *list, const life *l, uint32_t s, uint
     return count;
 }
 
+static int by_start(const void *a, const void *b)
+{
+    const extent *x = a, *y = b;
+    return x->address < y->address ? -1 : x->address > y->address;
+}
+
 /* Places that meet this life in time, by address, in p->meet. */
 static uint32_t neighbours(placing *p, const life *l)
 {
     const uint32_t first = slot_of(p, l->birth), last = slot_of(p, l->death - 1);
+    if (last - first >= MERGED) {
+        uint32_t all = 0;
+        for (uint32_t s = first; s <= last; s++)
+            all += meet_slot(&p->slots[s], l, s, first, p->meet + all);
+        qsort(p->meet, all, sizeof *p->meet, by_start);
+        return all;
+    }
     uint32_t count = meet_slot(&p->slots[first], l, first, first, p->meet);
     for (uint32_t s = first + 1; s <= last; s++) {
         const uint32_t found = meet_slot(&p->slots[s], l, s, first, p->found);
@@ -151,7 +169,7 @@ static uint64_t tightest_gap(const extent *meet, uint32_t count, uint64_t bytes)
 static uint64_t place_in_order(placing *p)
 {
     uint64_t most = 0;
-    for (int s = 0; s < SLOTS; s++)
+    for (uint32_t s = 0; s < p->slot_count; s++)
         p->slots[s].count = 0;
     for (uint32_t i = 0; i < p->count; i++) {
         life *l = &p->lives[p->order[i].id];
@@ -216,11 +234,14 @@ static bool collect(placing *p, const cyg_npu_tasks *tasks, const cyg_npu_depend
             l->death = order->end[u] > l->death ? order->end[u] : l->death;
         }
     p->end = order->cycles;
+    p->slot_count = p->count / SLOT_LIVES > LEAST_SLOTS ? p->count / SLOT_LIVES : LEAST_SLOTS;
+    p->slots = CYG_NEW_ARRAY(arena, slot_list, p->slot_count);
     p->order = CYG_NEW_ARRAY(arena, sort_entry, 2 * (size_t)p->count + 1);
     p->meet = CYG_NEW_ARRAY(arena, extent, (size_t)p->count + 1);
     p->found = CYG_NEW_ARRAY(arena, extent, (size_t)p->count + 1);
     p->merged = CYG_NEW_ARRAY(arena, extent, (size_t)p->count + 1);
-    return p->order != NULL && p->meet != NULL && p->found != NULL && p->merged != NULL;
+    return p->slots != NULL && p->order != NULL && p->meet != NULL && p->found != NULL &&
+           p->merged != NULL;
 }
 
 /* Places in the order of p->order; keeps addresses if that is the best so far. False = out of
@@ -287,7 +308,7 @@ cyg_status cyg_npu_place_ocm(cyg_ctx *ctx, const cyg_npu_tasks *tasks, const cyg
     *out_bytes = best;
     if (well)
         *out_peak = peak_of(p, p->order);
-    for (int s = 0; p != NULL && s < SLOTS; s++)
+    for (uint32_t s = 0; p != NULL && p->slots != NULL && s < p->slot_count; s++)
         free(p->slots[s].lives);
     if (!well)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory while placing %u buffers",
