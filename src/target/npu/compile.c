@@ -1,13 +1,18 @@
 /* The driver: partition, then for each subgraph residency, tasks and schedule, again with less room
- * and smaller tiles for the steps that do not fit. A step that fits in no way goes to the CPU and
- * the rest is compiled anew: slower code is acceptable, a wrong result or an aborted build is not.
- */
+ * and smaller tiles for the steps that do not fit. Steps that fit in no way, or only in more tiles
+ * than are worth it, go to the CPU and their subgraph is compiled anew; one of too many tasks
+ * becomes two. Slower code is acceptable, a wrong result, an aborted build or one without end is
+ * not: tasks of a step, of a subgraph and of all attempts together are bounded. */
 #include <string.h>
 
 #include "target/npu/legal.h"
 #include "target/npu/residency.h"
 
-enum { MAX_ATTEMPTS = 32, MAX_RETREATS = 64 };
+enum {
+    MAX_ATTEMPTS = 32, /* at one subgraph, without giving up a step */
+    MOST_TASKS =
+        1 << 22, /* of all attempts together: then steps are given up without trying more */
+};
 
 typedef struct compiler {
     cyg_ctx *ctx;
@@ -17,6 +22,8 @@ typedef struct compiler {
     const char **refused; /* [steps]: why a step stays on the CPU; NULL = it goes to the NPU */
     uint8_t *levels;      /* [steps]: how hard it is pressed (gen.h) */
     uint64_t *needs;      /* [steps]: bytes of the OCM that the last attempt needed at once */
+    bool *cuts;           /* [steps]: a subgraph begins here, for the one before is full */
+    uint64_t *tasks;      /* of all attempts so far */
     cyg_npu_result *out;
 } compiler;
 
@@ -53,15 +60,15 @@ static cyg_status settle_code(cyg_npu_gen *g, cyg_npu_program *program)
 static cyg_status name_steps(cyg_npu_gen *g, cyg_npu_program *program)
 {
     program->step_count = g->last - g->first + 1;
-    const char **names = CYG_NEW_ARRAY(g->arena, const char *, program->step_count);
-    if (names == NULL)
+    const char **names = CYG_NEW_ARRAY(g->keep, const char *, program->step_count);
+    program->io = cyg_arena_memdup(g->keep, g->io, (g->io_count + 1) * sizeof *g->io);
+    if (names == NULL || program->io == NULL)
         return cyg_npu_gen_nomem(g);
     for (uint32_t i = 0; i < program->step_count; i++) {
         names[i] = g->p->steps[g->first + i].name;
         program->macs += g->p->steps[g->first + i].macs;
     }
     program->step_names = names;
-    program->io = g->io;
     program->io_count = g->io_count;
     program->chip = g->m->chip;
     program->mode = g->m->mode;
@@ -72,7 +79,10 @@ static cyg_status name_steps(cyg_npu_gen *g, cyg_npu_program *program)
 /* The pieces of PARAM, in the order in which they were put there. */
 static cyg_status list_pieces(cyg_npu_gen *g, cyg_npu_subgraph *s)
 {
-    s->pieces = CYG_NEW_ARRAY(g->arena, cyg_npu_param_piece, g->tasks.buffer_count + 1);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < g->tasks.buffer_count; i++)
+        count += g->tasks.buffers[i].space == CYG_NPU_PARAM;
+    s->pieces = CYG_NEW_ARRAY(g->keep, cyg_npu_param_piece, (size_t)count + 1);
     s->piece_count = 0;
     if (s->pieces == NULL)
         return cyg_npu_gen_nomem(g);
@@ -84,29 +94,78 @@ static cyg_status list_pieces(cyg_npu_gen *g, cyg_npu_subgraph *s)
     return CYG_OK;
 }
 
-static cyg_status attempt(const compiler *c, cyg_npu_subgraph *s)
+/* What came of an attempt. */
+typedef enum outcome {
+    FITS,
+    TIGHT, /* the schedule says where */
+    SPLIT, /* steps were given up, or the subgraph is to be two */
+} outcome;
+
+static cyg_status crowded(const compiler *c, const cyg_npu_gen *g, uint32_t step)
+{
+    cyg_ctx_clear(c->ctx);
+    c->refused[step] = cyg_arena_printf(
+        c->arena, "its tiles and moves would be more than %u with an OCM of %lld bytes",
+        cyg_npu_most_step_tasks(g), (long long)g->m->ocm_bytes);
+    return c->refused[step] == NULL ? nomem(c) : CYG_OK;
+}
+
+/* The tasks of all steps. Steps of too many are given up at once, all of them; where tasks become
+ * too many for one subgraph, the next begins. */
+static cyg_status generate(const compiler *c, cyg_npu_gen *g, outcome *out)
+{
+    const uint32_t most =
+        g->options->most_tasks != 0 ? g->options->most_tasks : CYG_NPU_SUBGRAPH_TASKS;
+    for (uint32_t i = g->first; i <= g->last; i++) {
+        const cyg_step *step = &c->p->steps[i];
+        g->step = i - g->first;
+        g->step_begins = g->tasks.task_count;
+        g->tile = 0;
+        g->phase = 0;
+        g->stored = NULL;
+        CYG_TRY(c->ctx, cyg_npu_tap_outputs(g, step), "while tiling \"%s\"", step->name);
+        cyg_status status = cyg_npu_family_of(step->op)(g, step);
+        if (status == CYG_OK)
+            status = cyg_npu_store_outputs(g, step);
+        *c->tasks += g->tasks.task_count - g->step_begins;
+        if (g->crowded) {
+            CYG_DO(crowded(c, g, i));
+            g->crowded = false;
+            g->tasks.task_count = g->step_begins;
+            g->tasks.tap_count = g->first_tap;
+            *out = SPLIT;
+            continue;
+        }
+        CYG_TRY(c->ctx, status, "while tiling \"%s\"", step->name);
+        if (g->tasks.task_count > most && i > g->first) {
+            c->cuts[i] = true;
+            *out = SPLIT;
+            return CYG_OK;
+        }
+    }
+    return CYG_OK;
+}
+
+/* Everything that tiling made goes with scratch; the program hangs on keep. */
+static cyg_status attempt_on(const compiler *c, cyg_npu_subgraph *s, cyg_arena *scratch,
+                             cyg_arena *keep, outcome *out)
 {
     cyg_npu_gen g = {.ctx = c->ctx,
-                     .arena = c->arena,
+                     .arena = scratch,
+                     .keep = keep,
                      .m = &s->options->machine,
                      .p = c->p,
                      .options = s->options,
                      .levels = c->levels,
                      .first = s->first,
                      .last = s->last};
+    *out = FITS;
     if (!cyg_npu_reserve_constants(&g))
         return nomem(c);
     CYG_DO(cyg_npu_residency(&g));
-    for (uint32_t i = s->first; i <= s->last; i++) {
-        const cyg_step *step = &c->p->steps[i];
-        g.step = i - s->first;
-        g.tile = 0;
-        g.phase = 0;
-        g.stored = NULL;
-        CYG_TRY(c->ctx, cyg_npu_tap_outputs(&g, step), "while tiling \"%s\"", step->name);
-        CYG_TRY(c->ctx, cyg_npu_family_of(step->op)(&g, step), "while tiling \"%s\"", step->name);
-        CYG_TRY(c->ctx, cyg_npu_store_outputs(&g, step), "while tiling \"%s\"", step->name);
-    }
+    CYG_DO(generate(c, &g, out));
+    if (*out == SPLIT)
+        return CYG_OK;
     s->program = (cyg_npu_program){0};
     CYG_DO(settle_code(&g, &s->program));
     CYG_DO(name_steps(&g, &s->program));
@@ -114,8 +173,24 @@ static cyg_status attempt(const compiler *c, cyg_npu_subgraph *s)
     memset(c->needs + s->first, 0, sizeof *c->needs * (s->last - s->first + 1));
     const cyg_npu_schedule_options options = {
         .kind = s->options->kind, .tries = s->options->tries, .needs = c->needs + s->first};
-    return cyg_npu_schedule(c->ctx, &s->options->machine, &g.tasks, &options, c->arena, &s->program,
-                            &s->schedule);
+    CYG_DO(cyg_npu_schedule(c->ctx, &s->options->machine, &g.tasks, &options, keep, &s->program,
+                            &s->schedule));
+    *out = s->schedule.fits ? FITS : TIGHT;
+    return CYG_OK;
+}
+
+static cyg_status attempt(const compiler *c, cyg_npu_subgraph *s, outcome *out)
+{
+    cyg_arena scratch, keep;
+    cyg_arena_init(&scratch);
+    cyg_arena_init(&keep);
+    const cyg_status status = attempt_on(c, s, &scratch, &keep, out);
+    cyg_arena_deinit(&scratch);
+    if (status == CYG_OK && *out == FITS)
+        cyg_arena_adopt(c->arena, &keep);
+    else
+        cyg_arena_deinit(&keep);
+    return status;
 }
 
 /* ---- reports
@@ -167,51 +242,60 @@ static cyg_status report(const compiler *c, cyg_npu_subgraph *s)
  * -------------------------------------------------------------------------------------------------
  */
 
+static cyg_status refuse(const compiler *c, const cyg_npu_subgraph *s, uint32_t step)
+{
+    const long long ocm = s->options->machine.ocm_bytes;
+    c->refused[step] =
+        c->needs[step] > (uint64_t)ocm
+            ? cyg_arena_printf(c->arena, "its smallest tiles need %llu bytes of the OCM's %lld",
+                               (unsigned long long)c->needs[step], ocm)
+            : cyg_arena_printf(c->arena, "its tiles find no place in the OCM's %lld bytes", ocm);
+    return c->refused[step] == NULL ? nomem(c) : CYG_OK;
+}
+
 /* Presses the steps whose buffers are too much, or, where only the places of all together do not
- * fit, every step; *out_worn: one that was pressed to the last, or UINT32_MAX. */
-static void press(const compiler *c, const cyg_npu_subgraph *s, uint32_t *out_worn)
+ * fit, every step. Those that were pressed to the last are given up; where nothing else is left,
+ * the tightest. */
+static cyg_status press(const compiler *c, const cyg_npu_subgraph *s, bool is_last, bool *out_split)
 {
     const uint64_t ocm = (uint64_t)s->options->machine.ocm_bytes;
     const bool all = s->schedule.tight_bytes <= ocm;
     bool pressed = false;
-    *out_worn = UINT32_MAX;
+    *out_split = false;
     for (uint32_t i = s->first; i <= s->last; i++) {
         if (!all && c->needs[i] <= ocm)
             continue;
-        if (c->levels[i] + 1 < CYG_NPU_LEVELS) {
+        if (!is_last && c->levels[i] + 1 < CYG_NPU_LEVELS) {
             c->levels[i]++;
             pressed = true;
-        } else if (!all && (*out_worn == UINT32_MAX || c->needs[i] > c->needs[*out_worn])) {
-            *out_worn = i;
+        } else if (!all) {
+            CYG_DO(refuse(c, s, i));
+            *out_split = true;
         }
     }
-    if (!pressed && *out_worn == UINT32_MAX)
-        *out_worn = s->first + s->schedule.tight_step;
+    if (pressed || *out_split)
+        return CYG_OK;
+    *out_split = true;
+    return refuse(c, s, s->first + s->schedule.tight_step);
 }
 
-/* A subgraph that fits; or CYG_OK with *out_tight the step that does not. */
-static cyg_status fit(const compiler *c, cyg_npu_subgraph *s, uint32_t *out_tight)
+/* A subgraph that fits; *out_split: it is another, or none, by now. */
+static cyg_status fit(const compiler *c, cyg_npu_subgraph *s, bool *out_split)
 {
-    *out_tight = UINT32_MAX;
-    for (uint32_t i = 0; i < MAX_ATTEMPTS && *out_tight == UINT32_MAX; i++) {
+    *out_split = false;
+    for (uint32_t i = 1; !*out_split; i++) {
+        outcome came;
         CYG_DO(cyg_ctx_check_cancelled(c->ctx));
-        CYG_DO(attempt(c, s));
-        s->attempts = i + 1;
-        if (s->schedule.fits)
+        CYG_DO(attempt(c, s, &came));
+        s->attempts = i;
+        if (came == FITS)
             return report(c, s);
-        press(c, s, out_tight);
+        if (came == SPLIT)
+            *out_split = true;
+        else
+            CYG_DO(press(c, s, i >= MAX_ATTEMPTS || *c->tasks > MOST_TASKS, out_split));
     }
-    if (*out_tight == UINT32_MAX)
-        *out_tight = s->first + s->schedule.tight_step;
     return CYG_OK;
-}
-
-static cyg_status refuse(const compiler *c, const cyg_npu_subgraph *s, uint32_t step)
-{
-    c->refused[step] = cyg_arena_printf(
-        c->arena, "its smallest tiles need %llu bytes of the OCM's %lld",
-        (unsigned long long)c->needs[step], (long long)s->options->machine.ocm_bytes);
-    return c->refused[step] == NULL ? nomem(c) : CYG_OK;
 }
 
 /* The part that step i is in, UINT32_MAX = none. */
@@ -223,8 +307,8 @@ static uint32_t part_of(const compiler *c, uint32_t i)
     return UINT32_MAX;
 }
 
-/* The next subgraph from step `from` on: as long as steps go to the NPU and belong to one part.
- * False: there is none. */
+/* The next subgraph from step `from` on: as long as steps go to the NPU, belong to one part and are
+ * not too many. False: there is none. */
 static bool next_range(const compiler *c, uint32_t from, cyg_npu_subgraph *out)
 {
     const uint32_t count = c->p->step_count;
@@ -234,7 +318,8 @@ static bool next_range(const compiler *c, uint32_t from, cyg_npu_subgraph *out)
         return false;
     uint32_t last = from;
     const uint32_t part = part_of(c, from);
-    while (last + 1 < count && c->refused[last + 1] == NULL && part_of(c, last + 1) == part)
+    while (last + 1 < count && c->refused[last + 1] == NULL && part_of(c, last + 1) == part &&
+           !c->cuts[last + 1])
         last++;
     *out = (cyg_npu_subgraph){.first = from,
                               .last = last,
@@ -267,23 +352,36 @@ static void drop_least(const compiler *c)
     }
 }
 
-/* All subgraphs of the present partition; *out_again when one had to give up a step. */
+/* Of the subgraphs that an earlier partition had from the i-th on, the one of the same steps. */
+static const cyg_npu_subgraph *made_before(const cyg_npu_result *out, uint32_t i, uint32_t count,
+                                           const cyg_npu_subgraph *next)
+{
+    for (; i < count; i++)
+        if (out->subgraphs[i].first == next->first && out->subgraphs[i].last == next->last)
+            return &out->subgraphs[i];
+    return NULL;
+}
+
+/* All subgraphs of the present partition, as long as it stays; *out_again when it changed. Those
+ * made before stay: changes are in the first that was not, or behind it. */
 static cyg_status compile_ranges(const compiler *c, bool *out_again)
 {
     cyg_npu_result *out = c->out;
     cyg_npu_subgraph next;
+    const uint32_t made = out->subgraph_count;
     out->subgraph_count = 0;
     *out_again = false;
     drop_least(c);
     for (uint32_t i = 0; next_range(c, i, &next); i = next.last + 1) {
         cyg_npu_subgraph *s = &out->subgraphs[out->subgraph_count];
-        *s = next;
-        uint32_t tight;
-        CYG_DO(fit(c, s, &tight));
-        if (tight != UINT32_MAX) {
-            CYG_DO(refuse(c, s, tight));
-            *out_again = true;
-            return CYG_OK;
+        const cyg_npu_subgraph *before = made_before(out, out->subgraph_count, made, &next);
+        if (before != NULL) {
+            *s = *before;
+        } else {
+            *s = next;
+            CYG_DO(fit(c, s, out_again));
+            if (*out_again)
+                return CYG_OK;
         }
         out->subgraph_count++;
     }
@@ -318,18 +416,15 @@ cyg_status cyg_target_npu_compile(cyg_ctx *ctx, const cyg_program *p,
     out_result->subgraphs = CYG_NEW_ARRAY(arena, cyg_npu_subgraph, p->step_count + 1);
     c.levels = CYG_NEW_ARRAY(arena, uint8_t, p->step_count + 1);
     c.needs = CYG_NEW_ARRAY(arena, uint64_t, p->step_count + 1);
-    if (c.refused == NULL || out_result->subgraphs == NULL || c.levels == NULL || c.needs == NULL)
+    c.cuts = CYG_NEW_ARRAY(arena, bool, p->step_count + 1);
+    if (c.refused == NULL || out_result->subgraphs == NULL || c.levels == NULL || c.needs == NULL ||
+        c.cuts == NULL)
         return nomem(&c);
     for (uint32_t i = 0; i < p->step_count; i++)
         c.refused[i] = cyg_npu_refuses(p, i);
-    bool again = true;
-    for (uint32_t i = 0; again && i < MAX_RETREATS; i++)
+    uint64_t tasks = 0;
+    c.tasks = &tasks;
+    for (bool again = true; again;) /* each time a step is given up or a subgraph cut: it ends */
         CYG_DO(compile_ranges(&c, &again));
-    if (again) { /* so little fits that none of it is worth an NPU */
-        for (uint32_t i = 0; i < p->step_count; i++)
-            if (c.refused[i] == NULL)
-                c.refused[i] = "too many steps around it do not fit into the OCM";
-        out_result->subgraph_count = 0;
-    }
     return sum_up(&c);
 }

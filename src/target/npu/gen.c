@@ -23,6 +23,17 @@ cyg_status cyg_npu_gen_nomem(cyg_npu_gen *g)
  * -------------------------------------------------------------------------------------------------------
  */
 
+/* A task more, unless the step has too many. */
+static cyg_status add_task(cyg_npu_gen *g, const cyg_npu_task *task)
+{
+    const uint32_t most = cyg_npu_most_step_tasks(g);
+    if (g->tasks.task_count - g->step_begins >= most) {
+        g->crowded = true;
+        return CYG_FAIL(g->ctx, CYG_E_UNSUPPORTED, "a step of more than %u tiles and moves", most);
+    }
+    return cyg_npu_tasks_add(&g->tasks, g->arena, task) ? CYG_OK : cyg_npu_gen_nomem(g);
+}
+
 uint32_t cyg_npu_new_tile(cyg_npu_gen *g, uint64_t bytes, uint64_t pitch, const char *name)
 {
     const cyg_npu_buffer b = {.bytes = bytes, .pitch = pitch, .space = CYG_NPU_OCM, .name = name};
@@ -64,7 +75,7 @@ static cyg_status add_move(cyg_npu_gen *g, cyg_npu_op op, uint32_t from, const c
                                .tile = g->tile,
                                .phase = g->phase,
                                .tap = tap};
-    return cyg_npu_tasks_add(&g->tasks, g->arena, &task) ? CYG_OK : cyg_npu_gen_nomem(g);
+    return add_task(g, &task);
 }
 
 cyg_status cyg_npu_add_move(cyg_npu_gen *g, cyg_npu_op op, uint32_t from, const cyg_npu_view *x,
@@ -155,7 +166,7 @@ static cyg_status load_tile(cyg_npu_gen *g, uint32_t from, const cyg_npu_view *w
                                .operands = operands,
                                .step = g->step,
                                .tile = g->tile};
-    return cyg_npu_tasks_add(&g->tasks, g->arena, &task) ? CYG_OK : cyg_npu_gen_nomem(g);
+    return add_task(g, &task);
 }
 
 /* q, k and v of an attention are windows of one tensor. */
@@ -469,8 +480,7 @@ cyg_status cyg_npu_call_end(cyg_npu_call *c, cyg_npu_op op, const void *params, 
                          .tile = g->tile,
                          .phase = g->phase,
                          .tap = c->tap};
-    if (!cyg_npu_tasks_add(&g->tasks, g->arena, &task))
-        return cyg_npu_gen_nomem(g);
+    CYG_DO(add_task(g, &task));
     for (uint32_t i = 0; i < c->store_count; i++) {
         const bool by_index = c->stores[i].by_index;
         const cyg_npu_operand operands[] = {
@@ -483,8 +493,7 @@ cyg_status cyg_npu_call_end(cyg_npu_call *c, cyg_npu_op op, const void *params, 
                                     .tile = g->tile,
                                     .phase = g->phase,
                                     .tap = c->stores[i].tap};
-        if (!cyg_npu_tasks_add(&g->tasks, g->arena, &store))
-            return cyg_npu_gen_nomem(g);
+        CYG_DO(add_task(g, &store));
     }
     g->tile++;
     return CYG_OK;
@@ -535,6 +544,11 @@ uint64_t cyg_npu_share(const cyg_npu_gen *g, uint32_t step)
 {
     static const double shares[CYG_NPU_LEVELS] = {0.97, 0.88, 0.78, 0.66, 0.5, 0.4, 0.3, 0.2};
     return (uint64_t)((double)g->m->ocm_bytes * shares[g->levels[step]]);
+}
+
+uint32_t cyg_npu_most_step_tasks(const cyg_npu_gen *g)
+{
+    return g->options->most_step_tasks != 0 ? g->options->most_step_tasks : CYG_NPU_STEP_TASKS;
 }
 
 int64_t cyg_npu_room(const cyg_npu_gen *g)

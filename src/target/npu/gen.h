@@ -13,7 +13,7 @@
 #include "target/npu/npu.h"
 #include "target/npu/task.h"
 
-/* Bytes that grow: CODE and PARAM. */
+/* Bytes that grow: CODE and PARAM. They hang on keep. */
 typedef struct cyg_npu_blob {
     uint8_t *data;
     uint64_t size, cap;
@@ -29,13 +29,16 @@ typedef struct cyg_npu_home {
     bool shares_input; /* y takes the residual's place, byte for byte */
 } cyg_npu_home;
 
+/* cyg_npu_options' most_step_tasks and most_tasks where they are 0. */
+enum { CYG_NPU_STEP_TASKS = 1 << 15, CYG_NPU_SUBGRAPH_TASKS = 1 << 18 };
+
 /* How hard the driver presses a step's tiles until the schedule fits (compile.c): 0 is free, each
  * level leaves its plan a smaller share of the OCM, the last ones halve its tiles, too. */
 enum { CYG_NPU_LEVELS = 8 };
 
 typedef struct cyg_npu_gen {
     cyg_ctx *ctx;
-    cyg_arena *arena;
+    cyg_arena *arena, *keep; /* keep: what the program lends, the rest goes with the tasks */
     const cyg_npu_machine *m;
     const cyg_program *p;
     const cyg_npu_options *options;
@@ -51,9 +54,11 @@ typedef struct cyg_npu_gen {
     struct cyg_npu_stream *streams;
     cyg_npu_io *io;
     uint32_t io_count;
-    uint32_t step, tile; /* of the task under construction; step counts from `first` */
-    uint16_t phase;      /* likewise; 0 when a step begins */
-    uint32_t first_tap;  /* likewise: of the step's outputs */
+    uint32_t step, tile;  /* of the task under construction; step counts from `first` */
+    uint16_t phase;       /* likewise; 0 when a step begins */
+    uint32_t first_tap;   /* likewise: of the step's outputs */
+    uint32_t step_begins; /* likewise: tasks that there were before it */
+    bool crowded;         /* it has more tasks than a step may: its family failed */
 } cyg_npu_gen;
 
 /* ---- views ---- */
@@ -166,8 +171,9 @@ cyg_status cyg_npu_move(cyg_npu_gen *g, uint32_t from, const cyg_npu_view *x, ui
 cyg_status cyg_npu_fetch_input(cyg_npu_gen *g, uint32_t owner) CYG_MUST_USE;
 cyg_status cyg_npu_gen_nomem(cyg_npu_gen *g);
 
-/* Bytes of the OCM that a step may plan with. */
+/* Bytes of the OCM that a step may plan with; tasks that it may have. */
 uint64_t cyg_npu_share(const cyg_npu_gen *g, uint32_t step);
+uint32_t cyg_npu_most_step_tasks(const cyg_npu_gen *g);
 /* Bytes that a step's tile buffers may take: what whole tensors leave of its share. */
 int64_t cyg_npu_room(const cyg_npu_gen *g);
 /* `tile` halved as often as the step's level asks, at least 1. */

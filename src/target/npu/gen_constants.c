@@ -21,7 +21,7 @@ static uint64_t blob_take(cyg_npu_gen *g, cyg_npu_blob *b, uint64_t size, uint64
     const uint64_t at = (b->size + align - 1) / align * align;
     if (at + size > b->cap) {
         const uint64_t cap = (at + size) * 2 + 65536;
-        uint8_t *moved = cyg_arena_alloc(g->arena, (size_t)cap, 64);
+        uint8_t *moved = cyg_arena_alloc(g->keep, (size_t)cap, 64);
         if (moved == NULL)
             return UINT64_MAX;
         if (b->size > 0)
@@ -94,7 +94,7 @@ bool cyg_npu_reserve_constants(cyg_npu_gen *g)
                 bytes += cyg_tensor_bytes(&g->p->tensors[s->in[k]]);
     }
     g->params.cap = bytes + bytes / 16 + 65536; /* tiles are padded a little */
-    g->params.data = cyg_arena_alloc(g->arena, (size_t)g->params.cap, 64);
+    g->params.data = cyg_arena_alloc(g->keep, (size_t)g->params.cap, 64);
     return g->params.data != NULL;
 }
 

@@ -21,6 +21,10 @@ typedef struct cyg_npu_options {
     const int64_t *cut_like;
     int64_t *cut;
     uint32_t most_subgraphs; /* beyond these the least of them stay on the CPU; 0 = any number */
+    /* Tiles and moves: a step of more stays on the CPU, of more in a row of steps come two
+     * subgraphs. 0 = far more than any tiling wants that keeps engines busy, few enough that time
+     * and memory of a compilation stay bounded. */
+    uint32_t most_step_tasks, most_tasks;
 } cyg_npu_options;
 
 /* Steps that are subgraphs of their own, with options of their own (but for parts). */
