@@ -56,9 +56,21 @@ static bool carries(const cyg_node *n, uint32_t i)
     return n->op == CYG_OP_concat || i == 0;
 }
 
-/* Movement that a requant may pass. Pads and scatters bring elements of their own along. */
-static bool commutes(const cyg_node *n)
+/* Extremes and the nearest elements: chosen among what is there, whatever the scale. */
+static bool selects(const cyg_graph *g, const cyg_node *n)
 {
+    if (n->op == CYG_OP_resize &&
+        strcmp(cyg_node_string(n, CYG_ATTR_mode, "nearest"), "nearest") != 0)
+        return false;
+    return (n->op == CYG_OP_resize || n->op == CYG_OP_reduce_max || n->op == CYG_OP_reduce_min) &&
+           cyg_quant_keeps_store(g, n);
+}
+
+/* Movement that a requant may pass. Pads and scatters bring elements of their own along. */
+static bool commutes(const cyg_graph *g, const cyg_node *n)
+{
+    if (selects(g, n))
+        return n->out_count == 1;
     return n->out_count == 1 && cyg_quant_moves_elements(n) && n->op != CYG_OP_pad &&
            n->op != CYG_OP_scatter_nd && n->op != CYG_OP_scatter_elements &&
            n->op != CYG_OP_constant_of_shape && n->op != CYG_OP_trilu && n->op != CYG_OP_shape &&
@@ -154,7 +166,7 @@ static cyg_status pass_movement(cyg_given *s, cyg_node_id r, bool *out_moved)
     const cyg_value_id x = cyg_nod(g, r)->in[0], y = cyg_nod(g, r)->out[0];
     const cyg_node_id move = cyg_val(g, x)->producer;
     *out_moved = false;
-    if (is_stored(s, x) || cyg_node_is_none(move) || !commutes(cyg_nod(g, move)) ||
+    if (is_stored(s, x) || cyg_node_is_none(move) || !commutes(g, cyg_nod(g, move)) ||
         !only_requants(s, x, &cyg_val(g, y)->quant))
         return CYG_OK;
     const cyg_quant q = cyg_val(g, y)->quant;
@@ -270,7 +282,7 @@ static cyg_status visit_movement(cyg_given *s, cyg_node_id id)
     cyg_graph *g = s->g;
     const cyg_node *n = cyg_nod(g, id);
     const cyg_quant *q = NULL;
-    bool fits = commutes(n) || n->op == CYG_OP_split || n->op == CYG_OP_pad;
+    bool fits = commutes(g, n) || n->op == CYG_OP_split || n->op == CYG_OP_pad;
     for (uint32_t i = 0; i < n->in_count; i++)
         if (is_stored(s, n->in[i]) && q == NULL)
             q = &cyg_val(g, n->in[i])->quant;
@@ -383,7 +395,13 @@ static bool has_form(const cyg_given *s, const cyg_node *n)
         return axis == -1 || axis == rank - 1;
     }
     case CYG_OP_attention:
-        return false; /* attention_fits */
+        return false;     /* attention_fits */
+    case CYG_OP_resize: { /* between elements: its result is stored as they are, or it is float */
+        const cyg_node_id r = result_form(s, (cyg_node_id){(uint32_t)(n - s->g->nodes)});
+        return x != NULL && !cyg_node_is_none(r) &&
+               same_quant(x, &cyg_val(s->g, cyg_nod(s->g, r)->out[0])->quant) &&
+               cyg_quant_has_form(&scheme, n);
+    }
     default:
         if (cyg_quant_is_table(n) && !table_fits(s, n, x))
             return false;
@@ -460,7 +478,7 @@ static cyg_status visit(cyg_given *s, cyg_node_id id)
         return CYG_OK;
     if (n->op == CYG_OP_requant)
         return visit_requant(s, id);
-    if (cyg_quant_moves_elements(n) || n->op == CYG_OP_pad)
+    if (cyg_quant_moves_elements(n) || n->op == CYG_OP_pad || selects(s->g, n))
         return visit_movement(s, id);
     return visit_operator(s, id);
 }

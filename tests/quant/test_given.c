@@ -245,6 +245,36 @@ static void test_moved_constants(void **state)
     }
 }
 
+/* Resizing and extremes between pairs of two forms: what selects elements does so among integers,
+ * what mixes them runs in float. */
+static void test_two_forms(void **state)
+{
+    (void)state;
+    static const char *const middles[] = {
+        "const %r: f32[4] = [1, 1, 2, 2]\n"
+        "%v: f32[1,2,8,8] = resize(%x1, _, %r) {mode = \"nearest\", coordinate_transformation_mode "
+        "= \"asymmetric\", nearest_mode = \"floor\"}\n",
+        "const %r: f32[4] = [1, 1, 2, 2]\n"
+        "%v: f32[1,2,8,8] = resize(%x1, _, %r) {mode = \"linear\", coordinate_transformation_mode "
+        "= \"half_pixel\"}\n",
+        "const %axes: s64[1] = [3]\n%v: f32[1,2,4,1] = reduce_max(%x1, %axes) {keepdims = 1}\n"};
+    static const char *const dims[] = {"1,2,8,8", "1,2,8,8", "1,2,4,1"};
+    for (size_t i = 0; i < CYG_COUNT(middles); i++)
+        for (int same = 0; same < 2; same++) {
+            begin(&t);
+            add(&t, "input %%x: f32[1,2,4,4]\n");
+            pair(&t, "x", "x1", "1,2,4,4", "u8", 0.03, 120);
+            add(&t, "%s", middles[i]);
+            pair(&t, "v", "y", dims[i], "u8", same ? 0.03 : 0.05, 120);
+            add(&t, "output %%y\n");
+            outcome o = run(&t, 0.05);
+            assert_true(o.worst <= 1.001);
+            if (o.floats != (i == 1 && !same))
+                fail_msg("case %zu, same %d: %u floats", i, same, o.floats);
+            cyg_graph_destroy(o.g);
+        }
+}
+
 /* Two pairs of one form behind a product, one or both of them results of the model. */
 static void test_twins(void **state)
 {
@@ -404,6 +434,7 @@ int main(void)
         cmocka_unit_test(test_convolutions),
         cmocka_unit_test(test_movement),
         cmocka_unit_test(test_moved_constants),
+        cmocka_unit_test(test_two_forms),
         cmocka_unit_test(test_twins),
         cmocka_unit_test(test_moved_integers),
         cmocka_unit_test(test_product_to_float),
