@@ -34,6 +34,7 @@ says 'npu "AX650" "NPU1" machine 0x'
 says 'teng2 teng.weigh step 0 tile 1 wait conv1 1, sdma4 3'
 says 'tap step 0 output 0 at ocm[0x1180] bytes 576'
 says 'conv0 conv.pv step 0 tile 0 tap 0 wait'
+says '# tap 0, output 0 of step 0: 2 pieces, whole when conv0 2, conv1 2'
 says '# step 0: output 0 of conv.qk never exists whole: 2 pieces of up to 1296 bytes, each used up by teng.weigh'
 
 # Every tensor from inside, in any order; a package that does not say where they lie is refused.
