@@ -84,9 +84,16 @@ cyg_value_id cyg_expand_act(cyg_expander *x, int64_t act, cyg_value_id a)
     }
 }
 
+/* The operand as it is, for a result of its own: what other readers may have too keeps its name. */
+static cyg_value_id same(cyg_expander *x)
+{
+    const cyg_value_id v = cyg_expand_in(x, 0);
+    return v.i < x->from->value_count ? v : cyg_emit1(x, CYG_OP_identity, "same", v);
+}
+
 static cyg_status expand_requant(cyg_expander *x, cyg_value_id *out_result)
 {
-    *out_result = cyg_expand_in(x, 0);
+    *out_result = same(x);
     return CYG_OK;
 }
 
@@ -104,6 +111,8 @@ static cyg_status expand_fake_quant(cyg_expander *x, cyg_value_id *out_result)
         *out_result = cyg_emit1(x, CYG_OP_identity, "", *out_result);
     else if (!x->only_8_bit || cyg_type_size(q.type) == 1)
         *out_result = cyg_expand_quantised(x, *out_result, x->n->name, &q);
+    else
+        *out_result = same(x);
     return CYG_OK;
 }
 

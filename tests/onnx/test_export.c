@@ -190,6 +190,34 @@ static void test_quantised_values_become_pairs(void **state)
     cyg_graph_destroy(g);
 }
 
+/* A conversion to float of a value whose other reader has its Transpose or its pair already. */
+static void test_conversion_beside_a_reader(void **state)
+{
+    (void)state;
+    cyg_graph
+        *g = parse_graph(
+            "graph \"q\" opset 18\n"
+            "input %x: f32[1,2,4,3] q(u8 zero 9 axis -1 scale 0.25)\n"
+            "const %w: f32[5,1,1,2] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n"
+            "const %k: f32[3,5] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]\n"
+            "%a: f32[1,4,3,5] q(u8 zero 7 axis -1 scale 0.5) = conv2d(%x, %w) {kernel_shape = "
+            "[1, 1], strides = [1, 1], pads = [0, 0, 0, 0], dilations = [1, 1], group = 1, "
+            "x_nchw = 1}\n"
+            "%m: f32[1,4,3,5] q(u8 zero 7 axis -1 scale 0.5) = mul(%k, %a)\n"
+            "%r: f32[1,4,3,5] = requant(%a)\n"
+            "%f: f32[1,2,4,3] = requant(%x)\n"
+            "%s: f32[1,4,3,10] = concat(%r, %m) {axis = 3}\n"
+            "%g: f32[1,2,4,3] = neg(%f)\n"
+            "output %s\noutput %g\n"),
+        *out = NULL;
+    static cyg_ctx ctx;
+    cyg_ctx_init(&ctx);
+    if (cyg_onnx_expand(&ctx, g, 21, &out) != CYG_OK) /* the result is verified there */
+        fail_msg("%s", cyg_ctx_message(&ctx, 0));
+    cyg_graph_destroy(out);
+    cyg_graph_destroy(g);
+}
+
 /* Between convolutions nothing is turned: one Transpose is left, in front of the output. */
 static void test_convolutions_stay_channels_first(void **state)
 {
@@ -369,6 +397,7 @@ int main(void)
         CASE(test_expansion_is_a_valid_graph),
         CASE(test_chains_are_written_by_rows),
         CASE(test_quantised_values_become_pairs),
+        CASE(test_conversion_beside_a_reader),
         CASE(test_convolutions_stay_channels_first),
         CASE(test_external_data),
         CASE(test_errors),
