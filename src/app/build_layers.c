@@ -287,8 +287,15 @@ static cyg_status check_known(layer_matcher *m, size_t entry, const char *name, 
         const cyg_node *n = cyg_nod(m->g, m->g->order[i]);
         all[count++] = type ? cyg_op_schema_of(n->op)->onnx : n->name;
     }
-    for (uint32_t i = 0; i < m->g->source_count; i++)
-        all[count++] = type ? m->g->sources[i].kind : m->g->sources[i].name;
+    for (uint32_t i = 0; i < m->g->source_count; i++) {
+        const char *source = type ? m->g->sources[i].kind : m->g->sources[i].name;
+        if (strcmp(source, name) == 0)
+            return CYG_FAIL(&m->b->app->ctx, CYG_E_CONFIG,
+                            "quant.layer_configs[%zu]: the model has %s\"%s\", but nothing of it "
+                            "is left in the optimised one: leave it out",
+                            entry, type ? "operators of type " : "operator ", name);
+        all[count++] = source;
+    }
     return unknown(m, entry, type ? "operator of type" : "operator", name, all, count);
 }
 

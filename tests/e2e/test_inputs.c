@@ -156,6 +156,7 @@ static void two_inputs(void **state)
     tensor(&g, "w", "8,8", 64);
     NODE(&g, "MatMul", "mul", "a,w", "t", {0});
     NODE(&g, "Add", "add", "t,b", "y", {0});
+    NODE(&g, "Sin", "unread", "t", "nobody", {0});
     save("two.onnx", g);
     for (int s = 0; s < 3; s++) {
         for (size_t i = 0; i < 32; i++) {
@@ -201,6 +202,16 @@ static void two_inputs(void **state)
     assert_non_null(strstr(result.err, "input \"b\": src_format has no effect"));
     assert_non_null(strstr(result.err, "input \"b\": tensor_format has no effect"));
     assert_non_null(strstr(result.err, "quant.labels has no effect"));
+    /* an operator that the optimiser drops */
+    fixture_text(
+        "gone.json",
+        "{\"input\": \"two.onnx\", \"target_hardware\": \"CPU\", \"quant\": {\"layer_configs\":\n"
+        " [{\"op_type\": \"Sin\", \"data_type\": \"U8\"}], \"input_configs\": [\n"
+        "  {\"tensor_name\": \"DEFAULT\", \"calibration_dataset\": \"cal_a\","
+        " \"calibration_format\": \"Numpy\", \"calibration_size\": 3}]}}\n");
+    e2e_cygnet(&result, (e2e_how){0}, "build --config gone.json --output_dir gone");
+    e2e_expect_error(&result, 2, "layer_configs[0]|operators of type \"Sin\"|nothing of it is left",
+                     "gone");
     /* an entry is missing; a set has fewer samples in common */
     fixture_text("one.json", "{\"input\": \"two.onnx\", \"target_hardware\": \"CPU\", \"quant\":\n"
                              " {\"input_configs\": [{\"tensor_name\": \"a\","
