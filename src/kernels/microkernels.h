@@ -51,7 +51,7 @@ typedef float cyg_f32_reduce_fn(int32_t fn, int64_t n, const float *x);
 typedef void cyg_f32_extremes_fn(int64_t rows, int64_t n, const float *x, int64_t stride, float *lo,
                                  float *hi, int32_t *bits);
 /* Extremes and sums of squares; how many elements lie outside least..most of their column. n below
- * 2^31. */
+ * 2^29. */
 typedef int64_t cyg_f32_look_fn(int64_t rows, int64_t n, const float *x, int64_t stride,
                                 const float *least, const float *most, float *lo, float *hi,
                                 double *square);

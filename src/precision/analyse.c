@@ -240,17 +240,30 @@ static bool ready(const analysis *a)
     return true;
 }
 
+typedef struct copying {
+    const char *from;
+    char *to;
+} copying;
+
+static void copy_part(void *arg, unsigned worker, int64_t begin, int64_t end)
+{
+    const copying *job = arg;
+    (void)worker;
+    memcpy(job->to + begin, job->from + begin, (size_t)(end - begin));
+}
+
 static cyg_status observe(cyg_ctx *ctx, void *user, cyg_value_id v, const cyg_kbuf *buf)
 {
+    enum { PART = 1 << 16 }; /* bytes */
     analysis *a = user;
     held *h = &a->floats[v.i];
-    (void)ctx;
     if (h->left > 0 && h->data == NULL) {
         const size_t bytes = (size_t)cyg_value_elements(cyg_val(a->reference, v)) * sizeof(float);
         h->data = cyg_buffers_get(&a->buffers, bytes);
         if (h->data == NULL)
             return nomem(a);
-        memcpy(h->data, buf->data, bytes);
+        copying job = {buf->data, h->data};
+        cyg_pool_for(bytes > PART ? ctx->pool : NULL, (int64_t)bytes, PART, copy_part, &job);
     }
     for (; a->next < a->p->step_count && ready(a); a->next++)
         CYG_DO(do_step(a));

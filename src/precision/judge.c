@@ -94,21 +94,48 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Silent channels have no place on a logarithmic scale and are left out. */
-static void spread_of(const cyg_value *w, float *peaks, double out[5])
+/* Largest of |x|; what is no number is passed by. */
+static float peak_of(const float *x, int64_t count)
 {
-    const int64_t channels = w->dims[0], taps = cyg_value_elements(w) / channels;
-    const float *x = w->data;
-    size_t count = 0;
-    for (int64_t c = 0; c < channels; c++) {
-        float peak = 0.0f;
-        for (int64_t k = 0; k < taps; k++) {
-            const float size = fabsf(x[c * taps + k]);
-            peak = size > peak ? size : peak;
+    enum { LANES = 16 };
+    float part[LANES] = {0}, peak = 0.0f;
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int k = 0; k < LANES; k++) {
+            const float size = fabsf(x[i + k]);
+            part[k] = size > part[k] ? size : part[k];
         }
-        if (peak > 0.0f && isfinite(peak))
-            peaks[count++] = peak;
-    }
+    for (int k = 0; k < LANES; k++)
+        peak = part[k] > peak ? part[k] : peak;
+    for (; i < count; i++)
+        peak = fabsf(x[i]) > peak ? fabsf(x[i]) : peak;
+    return peak;
+}
+
+typedef struct peaking {
+    const float *x;
+    int64_t taps;
+    float *peaks; /* by channel */
+} peaking;
+
+static void find_peaks(void *arg, unsigned worker, int64_t begin, int64_t end)
+{
+    const peaking *job = arg;
+    (void)worker;
+    for (int64_t c = begin; c < end; c++)
+        job->peaks[c] = peak_of(job->x + c * job->taps, job->taps);
+}
+
+/* Silent channels have no place on a logarithmic scale and are left out. */
+static void spread_of(cyg_pool *pool, const cyg_value *w, float *peaks, double out[5])
+{
+    const int64_t channels = w->dims[0];
+    peaking job = {w->data, cyg_value_elements(w) / channels, peaks};
+    size_t count = 0;
+    cyg_pool_for(pool, channels, 0, find_peaks, &job);
+    for (int64_t c = 0; c < channels; c++)
+        if (peaks[c] > 0.0f && isfinite(peaks[c]))
+            peaks[count++] = peaks[c];
     qsort(peaks, count, sizeof *peaks, by_size);
     for (size_t i = 0; i < 5; i++)
         out[i] =
@@ -137,7 +164,7 @@ cyg_status cyg_precision_weights(cyg_ctx *ctx, const cyg_graph *reference, const
             continue;
         cyg_precision_weight *out = &r->weights[r->weight_count++];
         out->step = i;
-        spread_of(w, peaks, out->spread);
+        spread_of(ctx->pool, w, peaks, out->spread);
     }
     free(peaks);
     return CYG_OK;

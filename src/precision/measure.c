@@ -8,9 +8,10 @@
 #include <string.h>
 
 enum {
-    BLOCK = 16,        /* channels: a line of the cache of floats */
-    BINNED_ROWS = 128, /* of a sample, about */
-    SMALL = 1 << 14    /* elements that are not worth a second thread */
+    BLOCK = 16,       /* channels: a line of the cache of floats */
+    ROWS = 32,        /* looked at in three ways while they are in the cache */
+    BINNED = 1 << 14, /* elements of a sample, about */
+    SMALL = 1 << 14   /* elements that are not worth a second thread */
 };
 static const double no_noise_db = 200.0;
 
@@ -162,15 +163,29 @@ typedef struct measuring {
     int64_t count;
 } measuring;
 
-static void add_errors(const measuring *job, const cyg_sums *sums, const void *y, int64_t first,
-                       int64_t width)
+/* A piece of the sample: channels first..first+width-1 of rows at..at+rows-1. */
+typedef struct piece {
+    int64_t first, width, at, rows;
+} piece;
+
+static void add_errors(const measuring *job, const piece *p, const cyg_sums *sums, const void *y)
 {
     const cyg_coding *c = &job->m->coding;
     const cyg_f32_codes codes = codes_of(c);
-    job->isa->f32_compare(&codes, job->count / c->channels, width, job->x + first,
-                          (const char *)y + (size_t)first * cyg_type_size(c->type), c->channels,
-                          c->scale == NULL ? NULL : c->scale + first, sums->noise + first,
-                          sums->cross + first, sums->worst + first);
+    const int64_t at = p->at * c->channels + p->first;
+    job->isa->f32_compare(&codes, p->rows, p->width, job->x + at,
+                          (const char *)y + (size_t)at * cyg_type_size(c->type), c->channels,
+                          c->scale == NULL ? NULL : c->scale + p->first, sums->noise + p->first,
+                          sums->cross + p->first, sums->worst + p->first);
+}
+
+static int64_t look(const measuring *job, const piece *p)
+{
+    const cyg_measure *m = job->m;
+    const int64_t channels = m->coding.channels, k = p->first;
+    return job->isa->f32_look(p->rows, p->width, job->x + p->at * channels + k, channels,
+                              m->held_low + k, m->held_high + k, m->seen_low + k, m->seen_high + k,
+                              m->signal + k);
 }
 
 static void measure_channels(void *arg, unsigned worker, int64_t begin, int64_t end_block)
@@ -180,14 +195,15 @@ static void measure_channels(void *arg, unsigned worker, int64_t begin, int64_t 
     const int64_t channels = m->coding.channels, rows = job->count / channels,
                   first = begin * BLOCK,
                   end = end_block * BLOCK < channels ? end_block * BLOCK : channels,
-                  step = rows > BINNED_ROWS ? rows / BINNED_ROWS : 1;
-    int64_t bins[CYG_PRECISION_BINS] = {0};
+                  step = job->count > BINNED ? job->count / BINNED : 1;
+    int64_t bins[CYG_PRECISION_BINS] = {0}, outside = 0;
     (void)worker;
-    const int64_t outside = job->isa->f32_look(
-        rows, end - first, job->x + first, channels, m->held_low + first, m->held_high + first,
-        m->seen_low + first, m->seen_high + first, m->signal + first);
-    add_errors(job, &m->run, job->run, first, end - first);
-    add_errors(job, &m->alone, job->alone, first, end - first);
+    for (int64_t at = 0; at < rows; at += ROWS) {
+        const piece p = {first, end - first, at, rows - at < ROWS ? rows - at : ROWS};
+        outside += look(job, &p);
+        add_errors(job, &p, &m->run, job->run);
+        add_errors(job, &p, &m->alone, job->alone);
+    }
     for (int64_t r = 0; r < rows; r += step)
         count_bins(m, job->x + r * channels, first, end, bins);
     for (int i = 0; i < CYG_PRECISION_BINS; i++)
