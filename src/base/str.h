@@ -18,6 +18,11 @@ void cyg_strbuf_add(cyg_strbuf *s, const char *bytes, size_t len);
 void cyg_strbuf_puts(cyg_strbuf *s, const char *text);
 void cyg_strbuf_printf(cyg_strbuf *s, const char *fmt, ...) CYG_PRINTF(2, 3);
 
+/* The fewest digits, six at least, that read back as the same float, as %g writes them: for finite
+ * values. (A seventh to ninth digit is there only when it has to be.) */
+enum { CYG_FLOAT_TEXT = 24 };
+void cyg_text_float(float value, char out[CYG_FLOAT_TEXT]);
+
 /* Length of the valid UTF-8 sequence at text (1 to 4), or 0 when it is not one. */
 size_t cyg_utf8_length(const char *text, size_t size);
 

@@ -169,20 +169,8 @@ void cyg_json_float(cyg_json *j, float value)
         cyg_json_null(j);
         return;
     }
-    /* Nine digits always do, and where fewer do, so do those between; most floats need eight or
-     * nine. */
-    char text[40], shorter[40];
-    int digits = 8;
-    snprintf(text, sizeof text, "%.*g", digits, (double)value);
-    if (strtof(text, NULL) != value)
-        snprintf(text, sizeof text, "%.9g", (double)value);
-    else
-        while (digits-- > 6) {
-            snprintf(shorter, sizeof shorter, "%.*g", digits, (double)value);
-            if (strtof(shorter, NULL) != value)
-                break;
-            memcpy(text, shorter, sizeof text);
-        }
+    char text[CYG_FLOAT_TEXT];
+    cyg_text_float(value, text);
     before_item(j);
     cyg_strbuf_puts(j->out, text);
 }

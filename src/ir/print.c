@@ -71,9 +71,11 @@ static void put_float(cyg_strbuf *out, double v, int digits)
     } else {
         /* The fewest digits that bring back the same bits: 0.1, not 0.100000001. */
         char text[40];
-        for (int d = digits == 9 ? 6 : 15; d <= digits; d++) {
+        if (digits == 9)
+            cyg_text_float((float)v, text);
+        for (int d = 15; digits > 9 && d <= digits; d++) {
             snprintf(text, sizeof text, "%.*g", d, v);
-            if (digits == 9 ? strtof(text, NULL) == (float)v : strtod(text, NULL) == v)
+            if (strtod(text, NULL) == v)
                 break;
         }
         cyg_strbuf_puts(out, text);

@@ -167,6 +167,35 @@ static void test_arena_adopts(void **state)
         }
 }
 
+/* Against printf and strtof: numbers of every size, decimal ones and their neighbours. */
+static void test_float_text(void **state)
+{
+    (void)state;
+    uint32_t random = 7;
+    for (int i = 0; i < 400000; i++) {
+        random = random * 1664525u + 1013904223u;
+        uint32_t bits = random;
+        if (i % 4 == 1)
+            bits = (bits & 0x807fffffu) | (110u + bits % 30u) << 23; /* as scales are */
+        float x;
+        memcpy(&x, &bits, sizeof x);
+        if (i % 4 == 2)
+            x = (float)((double)(random % 1000000) * pow(10.0, (int)(random >> 20) % 25 - 16));
+        if (i % 4 == 3)
+            x = nextafterf((float)pow(10.0, i % 70 - 40), random & 4096 ? 0.0f : INFINITY);
+        if (!isfinite(x))
+            continue;
+        char text[CYG_FLOAT_TEXT], want[40];
+        for (int digits = 6; digits <= 9; digits++) {
+            snprintf(want, sizeof want, "%.*g", digits, (double)x);
+            if (strtof(want, NULL) == x)
+                break;
+        }
+        cyg_text_float(x, text);
+        assert_string_equal(text, want);
+    }
+}
+
 static void test_strbuf(void **state)
 {
     (void)state;
@@ -253,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_log),
         cmocka_unit_test(test_arena),
         cmocka_unit_test(test_arena_adopts),
+        cmocka_unit_test(test_float_text),
         cmocka_unit_test(test_strbuf),
         cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_checked),
