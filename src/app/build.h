@@ -61,6 +61,11 @@ typedef struct cyg_golden {
     size_t samples, count, room;
 } cyg_golden;
 
+/* What the package took and gave on a sample, one buffer an input and an output; NULL = not run. */
+typedef struct cyg_build_run {
+    void **inputs, **outputs;
+} cyg_build_run;
+
 typedef struct cyg_golden_result {
     bool done;
     size_t samples;
@@ -125,6 +130,7 @@ typedef struct cyg_build {
     cyg_picture picture;           /* of one block before and after; no boxes = there is none */
     cyg_golden golden;
     cyg_golden_result check;
+    cyg_build_run first_run; /* of the golden check, on sample 0 */
     cyg_precision precision; /* no rows = not analysed */
 
     cyg_build_stage stages[CYG_BUILD_STAGES];
@@ -200,8 +206,9 @@ cyg_status cyg_build_edit_quantised(cyg_build *b) CYG_MUST_USE;
 cyg_status cyg_build_read_given(cyg_build *b) CYG_MUST_USE;
 cyg_status cyg_build_quantise_given(cyg_build *b, const cyg_quant_options *options) CYG_MUST_USE;
 
-/* build_dump.c: tensors of the first sample, for other tools (quant/debug). */
-cyg_status cyg_build_dump(cyg_build *b, const char *package_path) CYG_MUST_USE;
+/* build_dump.c: tensors of the first sample, for other tools (quant/debug), once the golden check
+ * has run it. */
+cyg_status cyg_build_dump(cyg_build *b) CYG_MUST_USE;
 
 /* build_back.c: quant_axmodel.onnx of an earlier build as the model, so that only the back end
  * runs. Writing takes the graph as it will be compiled. */
@@ -245,7 +252,7 @@ cyg_status cyg_build_mix(cyg_build *b, const cyg_quant_options *options,
 
 /* build_precision.c: compares every tensor of the program with its float value, prints the worst
  * layers and writes quant/debug/precision_analysis_table.txt. */
-cyg_status cyg_build_analyse(cyg_build *b, const char *package_path) CYG_MUST_USE;
+cyg_status cyg_build_analyse(cyg_build *b, const cyg_model *model) CYG_MUST_USE;
 /* The object of report.json; and the layer to look at first with what to try, for messages. */
 cyg_status cyg_build_write_precision(const cyg_build *b, cyg_json *j) CYG_MUST_USE;
 void cyg_build_advise(const cyg_build *b, cyg_strbuf *out);
@@ -281,10 +288,10 @@ cyg_status cyg_build_open_source(cyg_build *b, const char *input_shapes,
                                  cyg_float_model *out_source) CYG_MUST_USE;
 
 /* build_compare.c: compiler.check, the package against the quantised model. */
-cyg_status cyg_build_compare(cyg_build *b, const char *package_path) CYG_MUST_USE;
+cyg_status cyg_build_compare(cyg_build *b, const cyg_model *model) CYG_MUST_USE;
 
-/* build_check.c: the golden check, on the finished package. */
-cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path) CYG_MUST_USE;
+/* build_check.c: the golden check, on the finished package; fills first_run. */
+cyg_status cyg_build_golden_check(cyg_build *b, const cyg_model *model) CYG_MUST_USE;
 
 /* build_record.c */
 void cyg_build_write_meta(cyg_build *b, cyg_strbuf *out); /* META of the package */

@@ -1,11 +1,39 @@
 /* The golden check: the calibration samples go through the finished package, along the very path
  * that a deployment takes (pixels, preprocessing, runtime), and the result is compared with what
  * the float model gave for them. A collapse is an error, not a surprise on the board. */
+#include <string.h>
+
 #include "app/build.h"
 #include "app/similarity.h"
 #include "cygnet/runtime.h"
 
 static const double warn_below_db = 10.0;
+
+static cyg_status keep(cyg_build *b, cyg_session *session, uint32_t count, bool is_output,
+                       void ***out)
+{
+    void **kept = CYG_NEW_ARRAY(&b->app->arena, void *, (size_t)count + 1);
+    cyg_tensor_info info = {.struct_size = sizeof info};
+    for (uint32_t i = 0; kept != NULL && i < count; i++) {
+        CYG_DO(cyg_app_rt(b->app, is_output ? cyg_session_output_info(session, i, &info)
+                                            : cyg_session_input_info(session, i, &info)));
+        const void *data =
+            is_output ? cyg_session_output(session, i) : cyg_session_input(session, i);
+        kept[i] = cyg_arena_alloc(&b->app->arena, info.bytes + 1, 64);
+        if (kept[i] == NULL)
+            return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+        memcpy(kept[i], data, info.bytes);
+    }
+    *out = kept;
+    return kept != NULL ? CYG_OK : CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+}
+
+/* The run just made, for those that look at it later. */
+static cyg_status keep_run(cyg_build *b, cyg_session *session)
+{
+    CYG_DO(keep(b, session, b->program.input_count, false, &b->first_run.inputs));
+    return keep(b, session, b->program.output_count, true, &b->first_run.outputs);
+}
 
 static cyg_status compare(cyg_build *b, const cyg_model *model, cyg_session *session,
                           cyg_similarity *out)
@@ -26,6 +54,8 @@ static cyg_status compare(cyg_build *b, const cyg_model *model, cyg_session *ses
         CYG_DO(cyg_ctx_check_cancelled(ctx));
         CYG_DO(cyg_build_feed_sample(&feed, i, inputs));
         CYG_DO(cyg_app_rt(b->app, cyg_session_run(session)));
+        if (i == 0)
+            CYG_DO(keep_run(b, session));
         cyg_build_take_output(b, &info, cyg_session_output(session, 0), values);
         cyg_similarity_add(out, b->golden.data + i * b->golden.count, values, b->golden.count);
     }
@@ -62,9 +92,8 @@ static cyg_status judge(cyg_build *b)
     return status;
 }
 
-cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path)
+cyg_status cyg_build_golden_check(cyg_build *b, const cyg_model *model)
 {
-    cyg_model *model = NULL;
     cyg_session *session = NULL;
     cyg_session_options options;
     cyg_similarity similarity = {0};
@@ -72,9 +101,7 @@ cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path)
     options.patient = 1; /* takes turns with the float model and the decoder */
     options.threads = cyg_pool_threads(b->app->ctx.pool);
     options.batch = 1;
-    cyg_status status = cyg_app_rt(b->app, cyg_model_open(package_path, &model));
-    if (status == CYG_OK)
-        status = cyg_app_rt(b->app, cyg_session_create(model, &options, &session));
+    cyg_status status = cyg_app_rt(b->app, cyg_session_create(model, &options, &session));
     if (status == CYG_OK) {
         cyg_tensor_info info = {.struct_size = sizeof info};
         status = cyg_app_rt(b->app, cyg_session_output_info(session, 0, &info));
@@ -96,6 +123,5 @@ cyg_status cyg_build_golden_check(cyg_build *b, const char *package_path)
     if (status == CYG_OK)
         status = cyg_build_check_groups(b, model);
     cyg_session_destroy(session);
-    cyg_model_close(model);
     return status;
 }

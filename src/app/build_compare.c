@@ -180,10 +180,9 @@ static cyg_status compare(comparison *c, const cyg_model *model)
     return CYG_OK;
 }
 
-cyg_status cyg_build_compare(cyg_build *b, const char *package_path)
+cyg_status cyg_build_compare(cyg_build *b, const cyg_model *model)
 {
     comparison c = {.b = b};
-    cyg_model *model = NULL;
     const cyg_config_compiler *o = &b->config.compiler;
     if (o->check == 0)
         return CYG_OK;
@@ -192,11 +191,8 @@ cyg_status cyg_build_compare(cyg_build *b, const char *package_path)
                                "give some as the package takes them in compiler.input_sample_dir");
         return CYG_OK;
     }
-    cyg_status st = cyg_app_rt(b->app, cyg_model_open(package_path, &model));
-    if (st == CYG_OK)
-        st = compare(&c, model);
+    const cyg_status st = compare(&c, model);
     cyg_compare_source_close(&c.source);
     cyg_session_destroy(c.session);
-    cyg_model_close(model);
     return st;
 }

@@ -98,7 +98,7 @@ static cyg_status on_integer(cyg_ctx *ctx, void *user, cyg_value_id id, const cy
 
 /* ---- runs ---- */
 
-static cyg_status run_float(dumper *d, const cyg_build_feed *feed)
+static cyg_status run_float(dumper *d, const cyg_sample_tensor *sample)
 {
     cyg_build *b = d->b;
     cyg_graph *g = b->quantised.reference;
@@ -109,7 +109,7 @@ static cyg_status run_float(dumper *d, const cyg_build_feed *feed)
         return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
     for (uint32_t i = 0; i < g->input_count; i++) {
         const cyg_value *v = cyg_val(g, g->inputs[i]);
-        const void *data = feed->tensors[i].data;
+        const void *data = sample[i].data;
         in[i] = (cyg_kbuf){.type = (int32_t)v->type, .rank = v->rank};
         memcpy(in[i].dims, v->dims, sizeof v->dims);
         memcpy(&in[i].data, &data, sizeof data); /* inputs are only read */
@@ -121,7 +121,7 @@ static cyg_status run_float(dumper *d, const cyg_build_feed *feed)
 }
 
 /* Inputs and the one result, which calibration kept: no run for them. */
-static cyg_status repeat_float(dumper *d, const cyg_build_feed *feed)
+static cyg_status repeat_float(dumper *d, const cyg_sample_tensor *sample)
 {
     const cyg_build *b = d->b;
     const cyg_graph *g = b->quantised.reference;
@@ -130,7 +130,7 @@ static cyg_status repeat_float(dumper *d, const cyg_build_feed *feed)
         const cyg_value_id id = result ? g->outputs[0] : g->inputs[i];
         const cyg_value *v = cyg_val(g, id);
         cyg_kbuf buf = {.type = (int32_t)v->type, .rank = v->rank};
-        const void *data = result ? b->golden.data : feed->tensors[i].data;
+        const void *data = result ? b->golden.data : sample[i].data;
         memcpy(buf.dims, v->dims, sizeof v->dims);
         memcpy(&buf.data, &data, sizeof data); /* only read */
         CYG_DO(on_float(&d->b->app->ctx, d, id, &buf));
@@ -175,43 +175,54 @@ static cyg_status write_tensor(cyg_build *b, const char *side, uint32_t i, const
     return status;
 }
 
-static cyg_status run_integer(dumper *d, cyg_build_feed *feed)
+/* Every tensor, on the inputs that the golden check fed. */
+static cyg_status run_integer(dumper *d, const cyg_build_run *run)
 {
-    cyg_build *b = d->b;
-    cyg_ctx *ctx = &b->app->ctx;
-    const cyg_program *p = &b->program;
+    const cyg_program *p = &d->b->program;
+    cyg_ctx *ctx = &d->b->app->ctx;
     cyg_arena arena;
-    cyg_status status = CYG_OK;
     cyg_arena_init(&arena);
     cyg_kbuf *in = CYG_NEW_ARRAY(&arena, cyg_kbuf, (size_t)p->input_count + 1),
              *out = CYG_NEW_ARRAY(&arena, cyg_kbuf, (size_t)p->output_count + 1);
-    void **inputs = CYG_NEW_ARRAY(&arena, void *, (size_t)p->input_count + 1);
-    for (uint32_t i = 0; in != NULL && out != NULL && inputs != NULL && i < p->input_count; i++) {
-        const cyg_tensor *t = &p->tensors[p->inputs[i]];
-        inputs[i] = cyg_arena_zalloc(&arena, cyg_tensor_bytes(t) + 1, 64);
-        if (inputs[i] == NULL)
-            status = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-        in[i] = buffer_of(t, inputs[i]);
-    }
-    if (in == NULL || out == NULL || inputs == NULL)
-        status = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    if (status == CYG_OK)
-        status = cyg_build_feed_sample(feed, 0, inputs);
-    for (uint32_t i = 0; status == CYG_OK && i < p->input_count; i++)
+    cyg_status status =
+        in == NULL || out == NULL ? CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory") : CYG_OK;
+    for (uint32_t i = 0; status == CYG_OK && i < p->input_count; i++) {
+        in[i] = buffer_of(&p->tensors[p->inputs[i]], run->inputs[i]);
         status = on_integer(ctx, d, (cyg_value_id){p->inputs[i]}, &in[i]);
+    }
     if (status == CYG_OK)
         status =
             cyg_interp_run_program(ctx, p, false, in, p->input_count, on_integer, d, &arena, out);
-    for (uint32_t i = 0; status == CYG_OK && i < p->input_count; i++)
-        status = write_tensor(b, "input", i, &p->tensors[p->inputs[i]], inputs[i]);
-    for (uint32_t i = 0; status == CYG_OK && i < p->output_count; i++)
-        status = write_tensor(b, "output", i, &p->tensors[p->outputs[i]], out[i].data);
     cyg_arena_deinit(&arena);
     return status;
 }
 
-/* One side: its two folders around a run. */
-static cyg_status dump_side(cyg_build *b, cyg_build_feed *feed, bool quantised)
+/* Inputs and results, which the golden check kept. */
+static cyg_status repeat_integer(dumper *d, const cyg_build_run *run)
+{
+    const cyg_program *p = &d->b->program;
+    for (uint32_t i = 0; i < p->input_count + p->output_count; i++) {
+        const bool result = i >= p->input_count;
+        const uint32_t k = result ? i - p->input_count : i,
+                       id = result ? p->outputs[k] : p->inputs[k];
+        const cyg_kbuf buf = buffer_of(&p->tensors[id], result ? run->outputs[k] : run->inputs[k]);
+        CYG_DO(on_integer(&d->b->app->ctx, d, (cyg_value_id){id}, &buf));
+    }
+    return CYG_OK;
+}
+
+static cyg_status write_test_data(cyg_build *b, const cyg_build_run *run)
+{
+    const cyg_program *p = &b->program;
+    for (uint32_t i = 0; i < p->input_count; i++)
+        CYG_DO(write_tensor(b, "input", i, &p->tensors[p->inputs[i]], run->inputs[i]));
+    for (uint32_t i = 0; i < p->output_count; i++)
+        CYG_DO(write_tensor(b, "output", i, &p->tensors[p->outputs[i]], run->outputs[i]));
+    return CYG_OK;
+}
+
+/* One side: its two folders around a run; sample: of the float model. */
+static cyg_status dump_side(cyg_build *b, const cyg_sample_tensor *sample, bool quantised)
 {
     dumper d = {.b = b};
     const char *path;
@@ -224,9 +235,8 @@ static cyg_status dump_side(cyg_build *b, cyg_build_feed *feed, bool quantised)
             status = cyg_dump_open(b->app, path, true, &d.all);
     }
     if (status == CYG_OK)
-        status = quantised    ? run_integer(&d, feed)
-                 : is_kept(b) ? repeat_float(&d, feed)
-                              : run_float(&d, feed);
+        status = quantised ? (d.all != NULL ? run_integer : repeat_integer)(&d, &b->first_run)
+                           : (is_kept(b) ? repeat_float : run_float)(&d, sample);
     if (status != CYG_OK) {
         cyg_dump_abort(d.io);
         cyg_dump_abort(d.all);
@@ -241,20 +251,17 @@ static cyg_status dump_side(cyg_build *b, cyg_build_feed *feed, bool quantised)
     return status;
 }
 
-cyg_status cyg_build_dump(cyg_build *b, const char *package_path)
+cyg_status cyg_build_dump(cyg_build *b)
 {
-    cyg_model *model = NULL;
-    cyg_build_feed feed = {0};
-    if (b->quantised.reference == NULL)
+    cyg_ctx *ctx = &b->app->ctx;
+    if (b->quantised.reference == NULL || b->first_run.outputs == NULL)
         return CYG_OK;
-    CYG_DO(cyg_app_rt(b->app, cyg_model_open(package_path, &model)));
-    cyg_status status = cyg_build_feed_open(b, model, &feed);
-    if (status == CYG_OK)
-        status = dump_side(b, &feed, true);
-    if (status == CYG_OK)
-        status = b->samples.get(&b->app->ctx, b->samples.self, 0, feed.tensors);
-    if (status == CYG_OK)
-        status = dump_side(b, &feed, false);
-    cyg_model_close(model);
-    return status;
+    cyg_sample_tensor *sample =
+        CYG_NEW_ARRAY(&b->app->arena, cyg_sample_tensor, (size_t)b->input_count + 1);
+    if (sample == NULL)
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    CYG_DO(dump_side(b, NULL, true));
+    CYG_DO(write_test_data(b, &b->first_run));
+    CYG_DO(b->samples.get(ctx, b->samples.self, 0, sample));
+    return dump_side(b, sample, false);
 }

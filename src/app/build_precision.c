@@ -190,13 +190,10 @@ static cyg_status publish(cyg_build *b, cyg_strbuf *out_shown)
     return status;
 }
 
-cyg_status cyg_build_analyse(cyg_build *b, const char *package_path)
+cyg_status cyg_build_analyse(cyg_build *b, const cyg_model *model)
 {
-    cyg_model *model = NULL;
     cyg_strbuf shown = {0};
-    CYG_DO(cyg_app_rt(b->app, cyg_model_open(package_path, &model)));
     cyg_status status = analyse(b, model);
-    cyg_model_close(model);
     if (status != CYG_OK || b->precision.row_count == 0)
         return status;
     status = publish(b, &shown);

@@ -288,14 +288,32 @@ static cyg_status compile_npu(cyg_build *b, const char *reference)
     return CYG_OK;
 }
 
-static cyg_status check(cyg_build *b, const char *package)
+static cyg_status check(cyg_build *b, const cyg_model *model)
 {
-    CYG_DO(cyg_build_compare(b, package));
-    CYG_DO(cyg_build_golden_check(b, package));
+    CYG_DO(cyg_build_compare(b, model));
+    CYG_DO(cyg_build_golden_check(b, model));
+    CYG_DO(cyg_build_dump(b));
     cyg_build_end(b, "check", "SQNR %.1f dB · cosine %.4f · same top-1 on %.0f/%zu",
                   b->check.sqnr_db, b->check.cosine, b->check.agreement * (double)b->check.samples,
                   b->check.samples);
     return CYG_OK;
+}
+
+/* What the package, as it lies on the disk, makes of the calibration samples. */
+static cyg_status examine(cyg_build *b, const char *package)
+{
+    cyg_model *model = NULL;
+    CYG_DO(cyg_app_rt(b->app, cyg_model_open(package, &model)));
+    cyg_status status = CYG_OK;
+    if (b->samples.count > 0) {
+        status = cyg_build_analyse(b, model);
+        if (status == CYG_OK)
+            status = check(b, model);
+    } else {
+        status = cyg_build_compare(b, model);
+    }
+    cyg_model_close(model);
+    return status;
 }
 
 /* A command line made for the vendor's tool looks for compiled.axmodel. */
@@ -321,13 +339,7 @@ static cyg_status run_stages(cyg_build *b)
         CYG_DO(quantise(b));
     }
     CYG_DO(compile(b, &package));
-    if (b->samples.count > 0) {
-        CYG_DO(cyg_build_analyse(b, package));
-        CYG_DO(cyg_build_dump(b, package));
-        CYG_DO(check(b, package));
-    } else {
-        CYG_DO(cyg_build_compare(b, package));
-    }
+    CYG_DO(examine(b, package));
     CYG_DO(compile_npu(b, package));
     CYG_DO(link_vendor_name(b));
     return cyg_build_write_records(b);

@@ -61,18 +61,26 @@ static void feed_floats(const cyg_package_meta *meta, const uint8_t *pixels, flo
     }
 }
 
+/* A channel's pixels have 256 values: their codes are made once. */
 static void feed_codes(const cyg_package_meta *meta, const uint8_t *pixels, void *out)
 {
     const cyg_preprocess *p = &meta->preprocess;
     const size_t channels = (size_t)cyg_preprocess_channels(p);
-    const size_t plane = cyg_preprocess_count(p) / channels;
+    const size_t plane = cyg_preprocess_count(p) / channels, size = cyg_type_size(meta->input_type);
+    const size_t step = (meta->input_nhwc ? channels : 1) * size;
     const bool normalise = p->normalize && meta->input_normalized;
-    for (size_t i = 0; i < plane; i++)
-        for (size_t c = 0; c < channels; c++) {
-            const float x = (float)pixels[i * channels + c];
-            put(meta, out, place(meta, plane, channels, i, c),
-                (double)(normalise ? (x - p->mean[c]) / p->std[c] : x));
+    for (size_t c = 0; c < channels; c++) {
+        uint8_t codes[256 * sizeof(double)], *to = out;
+        for (int v = 0; v < 256; v++) {
+            const float x = (float)v;
+            put(meta, codes, (size_t)v, (double)(normalise ? (x - p->mean[c]) / p->std[c] : x));
         }
+        to += place(meta, plane, channels, 0, c) * size;
+        for (size_t i = 0; size == 1 && i < plane; i++)
+            to[i * step] = codes[pixels[i * channels + c]];
+        for (size_t i = 0; size != 1 && i < plane; i++)
+            memcpy(to + i * step, codes + pixels[i * channels + c] * size, size);
+    }
 }
 
 void cyg_meta_feed_pixels(const cyg_package_meta *meta, const uint8_t *pixels, void *out_input)
