@@ -295,7 +295,8 @@ cyg_status cyg_npu_gen_gather(cyg_npu_gen *g, const cyg_step *s)
  * ---------------------------------------------------------------------------------------------------------
  */
 
-/* A window of y filled with the step's value: one, or one for each position of the last axis. */
+/* A window of y filled with the step's value: one, or one for each position of the last axis, of
+ * which neighbours with equal ones are filled at once. */
 static cyg_status fill_side(cyg_npu_gen *g, const cyg_step *s, const cyg_npu_view *side)
 {
     const bool given = s->in_count > 1 && s->in[1] != CYG_NO_TENSOR;
@@ -303,18 +304,22 @@ static cyg_status fill_side(cyg_npu_gen *g, const cyg_step *s, const cyg_npu_vie
     const int64_t values = given ? cyg_tensor_elements(t) : 1;
     const int64_t size = cyg_npu_type_bytes(side->type);
     const int last = side->rank - 1;
-    for (int64_t i = 0; i < values; i++) {
+    /* The side's positions of the last axis; one value is for all of them. */
+    const int64_t whole = cyg_npu_tensor(g, s->out[0])->dims[last];
+    const int64_t begin = values > 1 ? (int64_t)side->offset / size % whole : 0;
+    const int64_t end = values > 1 ? begin + side->dims[last] : 1;
+    const uint8_t *bytes = given ? t->data : NULL;
+    for (int64_t i = begin, n; i < end; i += n) {
         cyg_npu_view part = *side;
         uint64_t bits = 0;
         for (int64_t k = 0; given && k < size; k++)
-            bits |= (uint64_t)((const uint8_t *)t->data)[i * size + k] << (8 * k);
-        if (values > 1) { /* of the side's last axis the positions that have this value */
-            const int64_t whole = cyg_npu_tensor(g, s->out[0])->dims[last];
-            const int64_t begin = (int64_t)side->offset / size % whole;
-            if (i < begin || i >= begin + side->dims[last])
-                continue;
+            bits |= (uint64_t)bytes[i * size + k] << (8 * k);
+        for (n = 1; i + n < end; n++)
+            if (memcmp(bytes + i * size, bytes + (i + n) * size, (size_t)size) != 0)
+                break;
+        if (values > 1) {
             part.offset += (uint64_t)((i - begin) * size);
-            part.dims[last] = 1;
+            part.dims[last] = n;
         }
         CYG_DO(fill(g, s->out[0], &part, bits));
     }

@@ -165,8 +165,14 @@ static const char *pad(const cyg_program *p, const cyg_step *s)
         return "it pads with other values than one constant";
     if (p->tensors[s->out[0]].rank > CYG_NPU_RANK)
         return "it has more than six dimensions";
-    if (s->in_count > 1 && s->in[1] != CYG_NO_TENSOR && !is_const(p, s->in[1]))
+    if (s->in_count <= 1 || s->in[1] == CYG_NO_TENSOR)
+        return copy(p, s);
+    if (!is_const(p, s->in[1]))
         return "its value is not a constant";
+    const cyg_tensor *y = &p->tensors[s->out[0]];
+    const int64_t values = cyg_tensor_elements(&p->tensors[s->in[1]]);
+    if (values != 1 && (y->rank == 0 || values != y->dims[y->rank - 1]))
+        return "its values are neither one nor one for each position of the last axis";
     return copy(p, s);
 }
 
