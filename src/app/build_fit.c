@@ -109,11 +109,11 @@ static void add_pad(cyg_graph *g, cyg_node_id before, cyg_value_id x, cyg_value_
     const int rank = cyg_val(g, y)->rank;
     const float constant = (float)p->padding_constant_value;
     for (int i = 0; i < rank; i++) {
-        pads[i] = p->padding.items[2 * i];
-        pads[rank + i] = p->padding.items[2 * i + 1];
+        pads[i] = p->padding.items[(size_t)i * 2];
+        pads[rank + i] = p->padding.items[(size_t)i * 2 + 1];
     }
     const cyg_value_id in[] = {
-        x, int_const(g, pads, 2 * rank),
+        x, int_const(g, pads, 2 * (int64_t)rank),
         cyg_graph_add_const_copy(g, NULL, CYG_TYPE_F32, 0, NULL, &constant, sizeof constant)};
     (void)cyg_graph_add_node(g, before, CYG_OP_pad, "input_padding", in, 3, &y, 1);
 }

@@ -135,8 +135,11 @@ static int64_t products_of(const cyg_graph *g, const cyg_node *n)
 
 static bool is_free(const search *s, cyg_node_id id)
 {
-    const cyg_asked none = {0};
-    return s->options->asked == NULL || memcmp(&s->options->asked[id.i], &none, sizeof none) == 0;
+    if (s->options->asked == NULL)
+        return true;
+    const cyg_asked *a = &s->options->asked[id.i];
+    return a->data == CYG_TYPE_NONE && a->value == CYG_TYPE_NONE && a->output == CYG_TYPE_NONE &&
+           a->weight == CYG_TYPE_NONE && !a->s4 && a->e_bits == 0;
 }
 
 /* Every product that no entry of layer_configs speaks of: with 16-bit inputs, and linears and

@@ -459,13 +459,14 @@ static cyg_status open_item(parser *p, cyg_tree_node *parent, const key *k, cyg_
 static cyg_status read_header(parser *p, cyg_tree_node **out_table)
 {
     const bool item = cyg_scan_at(&p->s, "[[");
+    const int brackets = item ? 2 : 1;
     cyg_tree_node *parent = p->tree.root;
     key k;
-    for (int i = 0; i <= item; i++)
+    for (int i = 0; i < brackets; i++)
         cyg_scan_step(&p->s);
     skip_blanks(p);
     CYG_DO(read_path(p, &parent, BY_PATH, &k));
-    for (int i = 0; i <= item; i++) {
+    for (int i = 0; i < brackets; i++) {
         if (cyg_tree_peek(p) != ']')
             return cyg_scan_unexpected(&p->s, item ? "']]'" : "']'");
         cyg_scan_step(&p->s);

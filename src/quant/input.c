@@ -293,7 +293,8 @@ static cyg_status pad_pixels(cyg_scheme *s, cyg_node_id id)
 static void keep_outcome(cyg_scheme *s, cyg_node_id id)
 {
     const cyg_asked p = cyg_quant_asked(s, cyg_nod(s->g, id));
-    if (p.data != CYG_TYPE_NONE && p.data != CYG_TYPE_U8 && p.weight != CYG_TYPE_S16)
+    if (s->outcomes != NULL && p.data != CYG_TYPE_NONE && p.data != CYG_TYPE_U8 &&
+        p.weight != CYG_TYPE_S16)
         s->outcomes[id.i] |= CYG_PART_DATA;
 }
 

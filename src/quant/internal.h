@@ -55,7 +55,7 @@ typedef struct cyg_scheme {
     cyg_node_id *row_reader;      /* by value: the first node whose rows it gives */
     size_t sample;                /* being calibrated with */
     struct cyg_weight_memo *memo; /* of a study (study.h), or NULL */
-    uint8_t *outcomes;            /* by node: report.outcomes, to be added to */
+    uint8_t *outcomes;            /* by node: report.outcomes, to be added to; NULL = nobody asks */
     cyg_quant_gain *gains;        /* room for all that can be kept */
     size_t gain_count;
 } cyg_scheme;

@@ -202,6 +202,8 @@ static cyg_status round_with(cyg_ctx *ctx, rounding *r, const cyg_rows *rows, in
             cyg_pool_for(ctx->pool, (r->grid->channels + PACK - 1) / PACK, 1, round_pack, r);
         else
             status = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+        r->h = NULL; /* both lived here */
+        r->errors = NULL;
     }
     cyg_arena_deinit(&scratch);
     return status;
