@@ -277,7 +277,7 @@ void CYG_LANES(cyg_f32_layernorm)(int64_t n, const float *x, const float *gamma,
 CYG_INLINE float softmax_share(float d)
 {
     const float least = -87.0f;
-    const float e = cyg_expf(d < least ? least : d);
+    const float e = cyg_exp_near(d < least ? least : d);
     return d < least ? 0.0f : e;
 }
 

@@ -88,14 +88,13 @@ CYG_INLINE float cyg_pow2i(int32_t n)
     return cyg_f32_from((uint32_t)(n + 127) << 23);
 }
 
-/* exp(x) = 2^n (1 + r + r^2 P(r)), n = rne(x log2 e), |r| <= ln 2 / 2, P of degree 5. Scaled in two
- * steps, so that denormal results are rounded once and overflow gives infinity. */
-CYG_INLINE float cyg_expf(float x)
+/* exp(x) = 2^n (1 + r + r^2 P(r)), n = rne(x log2 e), |r| <= ln 2 / 2, P of degree 5: what stands
+ * in brackets, and n. */
+CYG_INLINE float cyg_exp_fraction(float x, int32_t *out_n)
 {
-    const float c = cyg_minf(cyg_maxf(x, -104.0f), 89.0f);
-    const float z = cyg_fmaf(c, 0x1.715476p+0f, 12582912.0f);
+    const float z = cyg_fmaf(x, 0x1.715476p+0f, 12582912.0f);
     const float n = z - 12582912.0f;
-    float r = cyg_fmaf(n, -0x1.62e430p-1f, c);
+    float r = cyg_fmaf(n, -0x1.62e430p-1f, x);
     r = cyg_fmaf(n, 0x1.05c610p-29f, r);
     float p = 0x1.a124f2p-13f;
     p = cyg_fmaf(p, r, 0x1.6d4324p-10f);
@@ -103,11 +102,24 @@ CYG_INLINE float cyg_expf(float x)
     p = cyg_fmaf(p, r, 0x1.5554eap-5f);
     p = cyg_fmaf(p, r, 0x1.555556p-3f);
     p = cyg_fmaf(p, r, 0.5f);
-    p = cyg_fmaf(p, r * r, r) + 1.0f;
-    const int32_t i = (int32_t)(cyg_f32_bits(z) - 0x4b400000u);
-    const int32_t half = i >> 1;
-    const float y = p * cyg_pow2i(half) * cyg_pow2i(i - half);
+    *out_n = (int32_t)(cyg_f32_bits(z) - 0x4b400000u);
+    return cyg_fmaf(p, r * r, r) + 1.0f;
+}
+/* Scaled in two steps, so that denormal results are rounded once and overflow gives infinity. */
+CYG_INLINE float cyg_expf(float x)
+{
+    int32_t n;
+    const float p = cyg_exp_fraction(cyg_minf(cyg_maxf(x, -104.0f), 89.0f), &n);
+    const int32_t half = n >> 1;
+    const float y = p * cyg_pow2i(half) * cyg_pow2i(n - half);
     return x != x ? x : y;
+}
+/* The same where -87 <= x <= 88: what could matter only outside is left out. A NaN stays. */
+CYG_INLINE float cyg_exp_near(float x)
+{
+    int32_t n;
+    const float p = cyg_exp_fraction(x, &n);
+    return p * cyg_pow2i(n);
 }
 
 /* erf: x + x P(x^2) up to 0.875; above, 1 - exp(R(|x|)) with R a fit of log(erfc). */
@@ -131,7 +143,7 @@ CYG_INLINE float cyg_erff(float x)
     r = cyg_fmaf(r, t, -0x1.4380dap-1f);
     r = cyg_fmaf(r, t, -0x1.215606p+0f);
     r = cyg_fmaf(r, t, 0x1.4a768cp-12f);
-    const float high = 1.0f - cyg_expf(r);
+    const float high = 1.0f - cyg_exp_near(r); /* -19 < r < 1 */
     const float y = t < 0.875f ? low : high;
     return x != x ? x : cyg_copysignf(y, x);
 }
