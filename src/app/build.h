@@ -6,6 +6,7 @@
 #include "app/meta.h"
 #include "app/model_source.h"
 #include "app/similarity.h"
+#include "base/aside.h"
 #include "base/samples.h"
 #include "config/config.h"
 #include "format/package.h"
@@ -31,7 +32,7 @@ typedef struct cyg_build_stage {
 
 /* A file that the build read, by name and hash: what makes a build reproducible. */
 typedef struct cyg_build_file {
-    const char *role, *name; /* name without its folder */
+    const char *role, *name, *path; /* name without its folder */
     char sha256[65];
     uint64_t bytes;
 } cyg_build_file;
@@ -138,7 +139,11 @@ typedef struct cyg_build {
     double stage_start, stage_cpu_start, start;
     cyg_build_file files[8];
     size_t file_count;
-    const char *warnings[64]; /* as printed, for the report */
+    /* Beside the stages, each joined where its results are wanted. */
+    cyg_aside hashing;          /* the model's files, beside the optimiser */
+    cyg_aside writing;          /* frontend/optimized.onnx, while the calibration data is read */
+    const char *optimised_path; /* of that */
+    const char *warnings[64];   /* as printed, for the report */
     size_t warning_count;
 } cyg_build;
 
@@ -147,6 +152,9 @@ void cyg_build_begin(cyg_build *b);
 /* Ends a stage: records it and prints its line ("  read   text ... 0.05 s"). */
 void cyg_build_end(cyg_build *b, const char *name, const char *fmt, ...) CYG_PRINTF(3, 4);
 cyg_status cyg_build_hash_file(cyg_build *b, const char *role, const char *path) CYG_MUST_USE;
+/* Its entry alone, NULL where none is kept: for someone else to hash. */
+cyg_status cyg_build_add_file(cyg_build *b, const char *role, const char *path,
+                              cyg_build_file **out_file) CYG_MUST_USE;
 /* "<staging>/<relative>", in the app's arena; folders are made. What frontend, quant and compiler
  * leave goes to work_dir where that is set. */
 cyg_status cyg_build_path(cyg_build *b, const char *relative, const char **out_path) CYG_MUST_USE;

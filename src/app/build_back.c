@@ -65,6 +65,8 @@ static const void *find_bytes(const cyg_graph *file, const cyg_value *v, uint64_
 typedef struct writer {
     const cyg_graph *g;
     bool *used, *in_text; /* by value */
+    uint64_t *hash;       /* by value; of constants that are not small */
+    const cyg_graph *file;
 } writer;
 
 static cyg_print_const choose(void *user, cyg_value_id v)
@@ -91,22 +93,30 @@ static void mark_used(writer *w)
         w->in_text[v] = g->values[v].bytes <= SMALL;
 }
 
+static void look_up_values(void *arg, unsigned worker, int64_t begin, int64_t end)
+{
+    const writer *w = arg;
+    cyg_arena arena;
+    (void)worker;
+    cyg_arena_init(&arena);
+    for (int64_t v = begin; v < end; v++) {
+        const cyg_value *value = &w->g->values[v];
+        if (!value->is_const || !w->used[v] || w->in_text[v])
+            continue;
+        w->hash[v] = cyg_hash64(value->data, value->bytes, 0);
+        w->in_text[v] = find_bytes(w->file, value, w->hash[v], &arena) == NULL;
+        cyg_arena_reset(&arena);
+    }
+    cyg_arena_deinit(&arena);
+}
+
 /* Constants that the file does not give back go into the text. */
 static cyg_status look_up(cyg_build *b, writer *w, const char *path)
 {
     cyg_graph *file = NULL;
-    cyg_arena arena;
     CYG_DO(cyg_onnx_import(&b->app->ctx, path, NULL, &file, NULL));
-    cyg_arena_init(&arena);
-    for (uint32_t v = 0; v < w->g->value_count; v++) {
-        const cyg_value *value = &w->g->values[v];
-        if (!value->is_const || !w->used[v] || w->in_text[v])
-            continue;
-        w->in_text[v] =
-            find_bytes(file, value, cyg_hash64(value->data, value->bytes, 0), &arena) == NULL;
-        cyg_arena_reset(&arena);
-    }
-    cyg_arena_deinit(&arena);
+    w->file = file;
+    cyg_pool_for(b->app->ctx.pool, w->g->value_count, 1, look_up_values, w);
     cyg_graph_destroy(file);
     return CYG_OK;
 }
@@ -116,9 +126,7 @@ static void list_constants(const writer *w, cyg_strbuf *out)
     for (uint32_t v = 0; v < w->g->value_count; v++) {
         const cyg_value *value = &w->g->values[v];
         if (value->is_const && w->used[v] && !w->in_text[v])
-            cyg_strbuf_printf(out, "%016llx %s\n",
-                              (unsigned long long)cyg_hash64(value->data, value->bytes, 0),
-                              value->name);
+            cyg_strbuf_printf(out, "%016llx %s\n", (unsigned long long)w->hash[v], value->name);
     }
 }
 
@@ -153,8 +161,9 @@ cyg_status cyg_build_write_back(cyg_build *b, const char *path,
     const size_t count = (size_t)b->graph->value_count + 1;
     writer w = {.g = b->graph,
                 .used = CYG_NEW_ARRAY(&b->app->arena, bool, count),
-                .in_text = CYG_NEW_ARRAY(&b->app->arena, bool, count)};
-    if (w.used == NULL || w.in_text == NULL)
+                .in_text = CYG_NEW_ARRAY(&b->app->arena, bool, count),
+                .hash = CYG_NEW_ARRAY(&b->app->arena, uint64_t, count)};
+    if (w.used == NULL || w.in_text == NULL || w.hash == NULL)
         return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
     CYG_DO(cyg_onnx_export(&b->app->ctx, b->graph, path, options));
     mark_used(&w);

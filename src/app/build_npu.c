@@ -180,29 +180,38 @@ static cyg_status make_subgraphs(cyg_build *b, uint32_t index, cyg_program *seal
 
 /* What the plain schedule would take, for comparison: cycles by subgraph. Partitions are the same
  * unless memory decided otherwise; then there is nothing to compare. */
-static cyg_status compile_baseline(cyg_build *b)
+static cyg_status compile_baseline(cyg_ctx *ctx, void *arg)
 {
-    const cyg_npu_result *own = &b->npu->results[b->npu->shown];
-    cyg_npu_options options = b->npu->options;
+    cyg_build_npu *npu = arg;
+    const cyg_npu_result *own = &npu->results[npu->shown];
+    cyg_npu_options options = npu->options;
     cyg_npu_result r;
     cyg_arena arena;
-    if (b->npu->options.kind == CYG_NPU_SCHEDULE_BASELINE)
-        return CYG_OK;
     options.kind = CYG_NPU_SCHEDULE_BASELINE;
-    int64_t *cycles = CYG_NEW_ARRAY(&b->app->arena, int64_t, own->subgraph_count + 1);
-    if (cycles == NULL)
-        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
     cyg_arena_init(&arena);
-    const cyg_status status =
-        cyg_target_npu_compile(&b->app->ctx, &b->programs[b->npu->shown], &options, &arena, &r);
+    const cyg_status status = cyg_target_npu_compile(ctx, npu->shown_program, &options, &arena, &r);
     if (status == CYG_OK && r.subgraph_count == own->subgraph_count) {
         for (uint32_t i = 0; i < r.subgraph_count; i++)
-            cycles[i] = r.subgraphs[i].schedule.cycles;
-        b->npu->baseline = cycles;
-        b->npu->baseline_ms = r.estimated_ms;
+            npu->baseline[i] = r.subgraphs[i].schedule.cycles;
+        npu->baseline_known = true;
+        npu->baseline_ms = r.estimated_ms;
     }
     cyg_arena_deinit(&arena);
     return status;
+}
+
+static cyg_status begin_baseline(cyg_build *b)
+{
+    cyg_build_npu *npu = b->npu;
+    if (npu->options.kind == CYG_NPU_SCHEDULE_BASELINE)
+        return CYG_OK;
+    npu->shown_program = &b->programs[npu->shown];
+    npu->baseline =
+        CYG_NEW_ARRAY(&b->app->arena, int64_t, (size_t)npu->results[npu->shown].subgraph_count + 1);
+    if (npu->baseline == NULL)
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    cyg_aside_begin(&b->app->ctx, &npu->comparing, compile_baseline, npu);
+    return CYG_OK;
 }
 
 /* trace.json and op_profile.csv of the program shown, one folder a subgraph. */
@@ -271,6 +280,7 @@ cyg_status cyg_build_npu_compile(cyg_build *b, const char *path)
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     uint32_t count = 0;
     CYG_DO(cyg_build_npu_compile_programs(b));
+    CYG_DO(begin_baseline(b));
     const uint32_t n = b->program_count;
     CYG_DO(cyg_target_npu_share(ctx, b->npu->results, n, arena));
     for (uint32_t i = 0; i < n; i++)
@@ -287,7 +297,6 @@ cyg_status cyg_build_npu_compile(cyg_build *b, const char *path)
                                           : cyg_package_write_content(ctx, path, &content);
     cyg_strbuf_deinit(&meta);
     CYG_DO(status);
-    CYG_DO(compile_baseline(b));
     CYG_DO(write_traces(b));
     tell_schedule(b);
     return CYG_OK;
@@ -333,7 +342,7 @@ void cyg_build_npu_write(const cyg_build *b, cyg_json *j)
                         b->npu->options.kind == CYG_NPU_SCHEDULE_BASELINE ? "baseline" : "default");
     cyg_json_key_int(j, "max_cycle", r->cycles);
     cyg_json_key_double(j, "estimated_ms", r->estimated_ms);
-    if (b->npu->baseline != NULL)
+    if (b->npu->baseline_known)
         cyg_json_key_double(j, "baseline_ms", b->npu->baseline_ms);
     cyg_json_key_double(j, "conv_utilisation", b->npu->conv_utilisation);
     cyg_json_key_int(j, "ddr_bytes", (int64_t)b->npu->ddr_bytes);
@@ -360,5 +369,5 @@ cyg_status cyg_build_npu_record(const cyg_build *b, cyg_json *j)
     cyg_json_key(j, "npu");
     return cyg_npu_write_record(&b->app->ctx, j, &b->npu->options.machine,
                                 &b->programs[b->npu->shown], &b->npu->results[b->npu->shown],
-                                b->npu->baseline);
+                                b->npu->baseline_known ? b->npu->baseline : NULL);
 }

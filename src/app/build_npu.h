@@ -14,7 +14,10 @@ struct cyg_build_npu {
     uint32_t shown;                      /* the program that figures are about: group 0, batch 1 */
     double conv_utilisation;             /* of it, 0..1 */
     uint64_t ddr_bytes;
-    const int64_t *baseline; /* cycles of the plain schedule by subgraph; NULL = not known */
+    const cyg_program *shown_program;
+    cyg_aside comparing; /* what makes the following, beside packing and simulation */
+    bool baseline_known; /* the plain schedule's figures: */
+    int64_t *baseline;   /* cycles by subgraph */
     double baseline_ms;
     const char *trace; /* relative; NULL = none was asked for */
     size_t checked;    /* samples that the simulator ran */

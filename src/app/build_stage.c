@@ -33,17 +33,27 @@ void cyg_build_end(cyg_build *b, const char *name, const char *fmt, ...)
     cyg_build_begin(b);
 }
 
-cyg_status cyg_build_hash_file(cyg_build *b, const char *role, const char *path)
+cyg_status cyg_build_add_file(cyg_build *b, const char *role, const char *path,
+                              cyg_build_file **out_file)
 {
-    cyg_ctx *ctx = &b->app->ctx;
+    *out_file = NULL;
     if (b->file_count == CYG_COUNT(b->files) || cyg_path_is_dir(path))
         return CYG_OK;
     cyg_build_file *f = &b->files[b->file_count++];
     f->role = role;
+    f->path = path;
     f->name = cyg_arena_strdup(&b->app->arena, cyg_path_base(path));
     if (f->name == NULL)
-        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
-    return cyg_sha256_file(ctx, path, f->sha256, &f->bytes);
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    *out_file = f;
+    return CYG_OK;
+}
+
+cyg_status cyg_build_hash_file(cyg_build *b, const char *role, const char *path)
+{
+    cyg_build_file *f;
+    CYG_DO(cyg_build_add_file(b, role, path, &f));
+    return f == NULL ? CYG_OK : cyg_sha256_file(&b->app->ctx, path, f->sha256, &f->bytes);
 }
 
 cyg_status cyg_build_path(cyg_build *b, const char *relative, const char **out_path)

@@ -110,17 +110,33 @@ static void take_preprocessor(cyg_build *b)
     b->config.quant.preprocessor = beside;
 }
 
+static cyg_status hash_models(cyg_ctx *ctx, void *arg)
+{
+    cyg_build_file *const *files = arg;
+    for (; *files != NULL; files++)
+        CYG_DO(cyg_sha256_file(ctx, (*files)->path, (*files)->sha256, &(*files)->bytes));
+    return CYG_OK;
+}
+
 static cyg_status hash_sources(cyg_build *b)
 {
     const cyg_converted *m = b->source.converted;
     const size_t count = m != NULL ? cyg_checkpoint_file_count(m->checkpoint) : 1;
-    for (size_t i = 0; i < count; i++)
-        CYG_DO(cyg_build_hash_file(
-            b, "model", m != NULL ? cyg_checkpoint_file(m->checkpoint, i) : b->source.path));
+    cyg_build_file **files = CYG_NEW_ARRAY(&b->app->arena, cyg_build_file *, count + 1);
+    size_t added = 0;
+    if (files == NULL)
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        CYG_DO(cyg_build_add_file(
+            b, "model", m != NULL ? cyg_checkpoint_file(m->checkpoint, i) : b->source.path,
+            &files[added]));
+        added += files[added] != NULL;
+    }
     if (b->settings.config_file != NULL)
         CYG_DO(cyg_build_hash_file(b, "config", b->settings.config_file));
     if (b->config_file != NULL)
         CYG_DO(cyg_build_hash_file(b, "config", b->config_file));
+    cyg_aside_begin(&b->app->ctx, &b->hashing, hash_models, files);
     return CYG_OK;
 }
 
@@ -153,13 +169,23 @@ static cyg_status read_model(cyg_build *b)
     return CYG_OK;
 }
 
+static cyg_status write_optimised(cyg_ctx *ctx, void *arg)
+{
+    const cyg_build *b = arg;
+    /* Pairs that the file brought may have 16 bits. */
+    const cyg_onnx_export_options export = {.opset =
+                                                b->given.pairs > 0 ? CYG_ONNX_16_BIT_PAIRS : 17};
+    CYG_TRY(ctx, cyg_onnx_export(ctx, b->graph, b->optimised_path, &export),
+            "while writing frontend/optimized.onnx");
+    return CYG_OK;
+}
+
 static cyg_status optimise(cyg_build *b)
 {
     cyg_ctx *ctx = &b->app->ctx;
     const cyg_optimise_options options = {.fuse = !b->config.onnx_opt.disable_onnx_optimization,
                                           .verify_numerics = b->config.onnx_opt.model_check};
     char before[32], after[32];
-    const char *path;
     CYG_DO(cyg_build_read_given(b));
     CYG_DO(cyg_build_keep_before(b));
     CYG_TRY(ctx, cyg_optimise(ctx, b->graph, &options, &b->optimised), "while optimising %s",
@@ -168,12 +194,9 @@ static cyg_status optimise(cyg_build *b)
     CYG_DO(cyg_build_split(b));
     b->graph->alone = true; /* from here on: the picture's copy is gone */
     cyg_graph_release_unused(b->graph);
-    CYG_DO(cyg_build_path(b, "frontend/optimized.onnx", &path));
-    /* Pairs that the file brought may have 16 bits. */
-    const cyg_onnx_export_options export = {.opset =
-                                                b->given.pairs > 0 ? CYG_ONNX_16_BIT_PAIRS : 17};
-    CYG_TRY(ctx, cyg_onnx_export(ctx, b->graph, path, &export),
-            "while writing frontend/optimized.onnx");
+    CYG_DO(cyg_build_path(b, "frontend/optimized.onnx", &b->optimised_path));
+    cyg_aside_begin(ctx, &b->writing, write_optimised, b);
+    CYG_DO(cyg_aside_join(ctx, &b->hashing));
     cyg_text_count(b->optimised.nodes_before, before);
     cyg_text_count(b->optimised.nodes_after, after);
     if (options.verify_numerics)
@@ -220,6 +243,7 @@ static cyg_status quantise(cyg_build *b)
     CYG_DO(cyg_build_open_data(b));
     if (b->samples.count > 0)
         cyg_build_print_table(b);
+    CYG_DO(cyg_aside_join(&b->app->ctx, &b->writing)); /* from here on the graph changes */
     CYG_DO(cyg_build_open_groups(b));
     CYG_DO(cyg_build_quantise(b));
     CYG_DO(cyg_build_edit_quantised(b));
@@ -283,6 +307,8 @@ static cyg_status compile_npu(cyg_build *b, const char *reference)
     CYG_DO(cyg_build_npu_compile(b, path));
     if (b->samples.count > 0 || given)
         CYG_DO(cyg_build_npu_check(b, reference, path));
+    CYG_TRY(&b->app->ctx, cyg_aside_join(&b->app->ctx, &b->npu->comparing),
+            "while compiling the plain schedule");
     if (unlink(reference) != 0)
         return CYG_FAIL(&b->app->ctx, CYG_E_IO, "%s: cannot be removed", reference);
     return CYG_OK;
@@ -375,6 +401,17 @@ static cyg_status finish(cyg_build *b)
     return status;
 }
 
+/* After a failure some job may still be at work: what went wrong is known, and it was not that. */
+static void end_asides(cyg_build *b)
+{
+    cyg_ctx ignored;
+    cyg_ctx_init(&ignored);
+    CYG_IGNORE(cyg_aside_join(&ignored, &b->hashing));
+    CYG_IGNORE(cyg_aside_join(&ignored, &b->writing));
+    if (b->npu != NULL)
+        CYG_IGNORE(cyg_aside_join(&ignored, &b->npu->comparing));
+}
+
 /* Opens what the build writes to, builds, and leaves nothing behind that is not whole. */
 static cyg_status build_into_folders(cyg_build *b)
 {
@@ -389,6 +426,7 @@ static cyg_status build_into_folders(cyg_build *b)
         status = run_stages(b);
     if (status == CYG_OK)
         status = finish(b);
+    end_asides(b);
     if (status != CYG_OK) {
         cyg_staging_abort(&b->work);
         cyg_staging_abort(&b->staging);

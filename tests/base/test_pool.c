@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "base/aside.h"
 #include "base/fpenv.h"
 #include "base/pool.h"
 
@@ -140,6 +141,46 @@ static void test_environment(void **state)
     unsetenv("CYGNET_THREADS");
 }
 
+typedef struct asked {
+    int value;
+    bool fails;
+} asked;
+
+static cyg_status answer(cyg_ctx *ctx, void *arg)
+{
+    asked *a = arg;
+    if (a->fails)
+        CYG_TRY(ctx, CYG_FAIL(ctx, CYG_E_IO, "no file %d", a->value), "while answering");
+    a->value *= 2;
+    return CYG_OK;
+}
+
+static void test_aside(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 2; threads++) {
+        cyg_ctx ctx;
+        cyg_aside aside = {0};
+        asked a = {.value = 21};
+        cyg_ctx_init(&ctx);
+        ctx.pool = cyg_pool_create(threads);
+        assert_int_equal(cyg_aside_join(&ctx, &aside), CYG_OK); /* nothing begun */
+        cyg_aside_begin(&ctx, &aside, answer, &a);
+        assert_int_equal(aside.under_way, threads > 1);
+        assert_int_equal(cyg_aside_join(&ctx, &aside), CYG_OK);
+        assert_int_equal(a.value, 42);
+        a.fails = true;
+        cyg_aside_begin(&ctx, &aside, answer, &a);
+        assert_int_equal(cyg_ctx_message_count(&ctx), 0); /* it waits for the join */
+        assert_int_equal(cyg_aside_join(&ctx, &aside), CYG_E_IO);
+        assert_int_equal(cyg_ctx_message_count(&ctx), 2);
+        assert_string_equal(cyg_ctx_message(&ctx, 0), "while answering");
+        assert_string_equal(cyg_ctx_message(&ctx, 1), "no file 42");
+        assert_int_equal(cyg_aside_join(&ctx, &aside), CYG_OK); /* once */
+        cyg_pool_destroy(ctx.pool);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +188,7 @@ int main(void)
         cmocka_unit_test(test_short_loops_in_a_row),
         cmocka_unit_test(test_mode_is_restored),
         cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_aside),
     };
     return CYG_TEST_MAIN(tests);
 }
