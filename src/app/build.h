@@ -121,7 +121,8 @@ typedef struct cyg_build {
     cyg_graph **variants; /* [variant_count]: that they lend from */
     size_t variant_count;
 
-    cyg_build_input *inputs; /* one a model input */
+    cyg_build_input *inputs;     /* one a model input */
+    const cyg_type *input_types; /* [input_count] as the file has them; NULL = as the graph's */
     uint32_t input_count;
     cyg_config_output_processor *outputs; /* one a model output */
     cyg_sample_source samples;

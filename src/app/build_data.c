@@ -208,7 +208,7 @@ static cyg_status open_set(cyg_build *b, sample_sets *sets, uint32_t i, int64_t 
         [CYG_CONFIG_FORMAT_NumpyObject] = CYG_ARRAY_NPY_DICT,
     };
     cyg_array_spec spec = {.format = formats[q->calibration_format],
-                           .type = v->type,
+                           .type = b->input_types != NULL ? b->input_types[i] : v->type,
                            .key = in->name,
                            .rank = v->rank};
     memcpy(spec.dims, v->dims, sizeof spec.dims);

@@ -203,6 +203,39 @@ static cyg_status turn(cyg_build *b, cyg_graph *g, uint32_t index)
                : CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
 }
 
+/* Whole numbers (ids, bytes): x [..] floats -> cast -> what the model takes. Samples are floats
+ * everywhere, and hold every whole number below 2^24; src_dtype says what the runtime feeds. */
+static cyg_status cast(cyg_build *b, cyg_graph *g, uint32_t index)
+{
+    cyg_ctx *ctx = &b->app->ctx;
+    const cyg_value_id old = g->inputs[index];
+    const cyg_value v = *cyg_val(g, old);
+    const cyg_node_id first = g->order_count > 0 ? g->order[0] : CYG_NO_NODE;
+    const cyg_value_id now = cyg_graph_add_value(g, NULL, CYG_TYPE_F32, v.rank, v.dims);
+    const cyg_node_id n =
+        cyg_value_is_none(now)
+            ? CYG_NO_NODE
+            : cyg_graph_add_node(g, first, CYG_OP_cast, "input_type", &now, 1, &old, 1);
+    if (cyg_node_is_none(n) || !cyg_node_set_int(g, n, CYG_ATTR_to, cyg_type_to_onnx(v.type)))
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    g->inputs[index] = now;
+    if (!cyg_graph_rename_value(g, old, "input_numbers") || !cyg_graph_rename_value(g, now, v.name))
+        return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+    cyg_note(
+        ctx,
+        "input \"%s\" of the model is %s: the package takes what src_dtype says, FP32 unless it "
+        "is given",
+        v.name, cyg_type_name(v.type));
+    return CYG_OK;
+}
+
+static bool holds_numbers(cyg_type type)
+{
+    return type == CYG_TYPE_S64 || type == CYG_TYPE_S32 || type == CYG_TYPE_S16 ||
+           type == CYG_TYPE_S8 || type == CYG_TYPE_U16 || type == CYG_TYPE_U8 ||
+           type == CYG_TYPE_U32 || type == CYG_TYPE_BOOL;
+}
+
 /* The input is calibrated on pictures: by the entry that names it, else by DEFAULT. */
 static bool takes_pictures(const cyg_build *b, const char *name)
 {
@@ -221,7 +254,14 @@ static bool takes_pictures(const cyg_build *b, const char *name)
 
 cyg_status cyg_build_fit_inputs(cyg_build *b, cyg_graph *g)
 {
+    cyg_type *types = CYG_NEW_ARRAY(&b->app->arena, cyg_type, g->input_count + 1);
+    if (types == NULL)
+        return CYG_FAIL(&b->app->ctx, CYG_E_NOMEM, "out of memory");
+    b->input_types = types;
     for (uint32_t i = 0; i < g->input_count; i++) {
+        types[i] = cyg_val(g, g->inputs[i])->type;
+        if (holds_numbers(types[i]))
+            CYG_DO(cast(b, g, i));
         const cyg_config_input_processor *p =
             cyg_config_find_processor(&b->config, cyg_val(g, g->inputs[i])->name);
         if (p != NULL && p->padding.count + p->slicing.count > 0)
