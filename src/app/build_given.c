@@ -9,6 +9,7 @@ static void tell_idle(cyg_build *b)
     static const char *const idle[] = {"calibration_method",
                                        "highest_mix_precision",
                                        "enable_smooth_quant",
+                                       "center_weights",
                                        "search_ranges",
                                        "correct_bias",
                                        "round_weights",

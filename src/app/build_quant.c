@@ -123,6 +123,7 @@ cyg_status cyg_build_quantise(cyg_build *b)
                                  .smooth_strength = (float)c->smooth_quant_strength,
                                  .smooth_threshold = (float)c->smooth_quant_threshold,
                                  .method = (cyg_range_method)c->calibration_method,
+                                 .center_weights = c->center_weights,
                                  .search_ranges = c->search_ranges,
                                  .correct_bias = c->correct_bias,
                                  .round_weights = c->round_weights,

@@ -39,6 +39,8 @@ cyg_status cyg_config_check_pairs(cyg_ctx *ctx, const cyg_config_build *config)
          "the second keeps the ranges that the first refines"},
         {QUANT(enable_smooth_quant, q->enable_smooth_quant, "true"),
          QUANT(disable_quant_optimization, off, "true"), "the second turns the first off"},
+        {QUANT(center_weights, q->center_weights, "true"),
+         QUANT(disable_quant_optimization, off, "true"), "the second turns the first off"},
         {QUANT(correct_bias, q->correct_bias, "true"),
          QUANT(disable_quant_optimization, off, "true"), "the second turns the first off"},
         {QUANT(round_weights, q->round_weights, "true"),
@@ -86,6 +88,7 @@ void cyg_config_settle(cyg_config_build *config)
 {
     cyg_config_quant *q = &config->quant;
     q->search_ranges = q->search_ranges && !q->disable_auto_refine_scale;
+    q->center_weights = q->center_weights && !q->disable_quant_optimization;
     q->correct_bias = q->correct_bias && !q->disable_quant_optimization;
     q->round_weights = q->round_weights && !q->disable_quant_optimization;
     if (q->highest_mix_precision && q->transformer_opt_level == 2)

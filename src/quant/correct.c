@@ -84,9 +84,9 @@ static void mean_errors(void *arg, unsigned worker, int64_t begin, int64_t end)
 
 cyg_status cyg_quant_gains_prepare(cyg_scheme *s)
 {
-    /* A node is equalised, its range narrowed, its weights rounded and its bias corrected at most
-     * once. */
-    s->gains = CYG_NEW_ARRAY(&s->g->arena, cyg_quant_gain, 4 * (size_t)s->node_count + 1);
+    /* A node is equalised, its range narrowed, its weights centred and rounded and its bias
+     * corrected at most once. */
+    s->gains = CYG_NEW_ARRAY(&s->g->arena, cyg_quant_gain, 5 * (size_t)s->node_count + 1);
     return s->gains != NULL ? CYG_OK : CYG_FAIL(s->ctx, CYG_E_NOMEM, "out of memory");
 }
 

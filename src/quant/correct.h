@@ -18,6 +18,10 @@ void cyg_quant_gains_add(cyg_scheme *s, const char *kind, cyg_node_id node, doub
  * parameters are assigned. */
 cyg_status cyg_quant_equalise(cyg_scheme *s) CYG_MUST_USE;
 
+/* Moves each row of the weights behind a LayerNorm with 16-bit results along 1 / gamma, where the
+ * sum of what it writes is zero, so that its largest weight is least. After equalisation. */
+cyg_status cyg_quant_center_weights(cyg_scheme *s) CYG_MUST_USE;
+
 /* Narrows the ranges of 8-bit inputs of linears and convolutions, where that lowers their error, or
  * widens what the calibration method left of them. */
 cyg_status cyg_quant_search_ranges(cyg_scheme *s) CYG_MUST_USE;

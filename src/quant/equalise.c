@@ -49,7 +49,14 @@ static bool const_floats(const cyg_graph *g, cyg_value_id v)
     return !cyg_value_is_none(v) && cyg_val(g, v)->is_const && cyg_val(g, v)->type == CYG_TYPE_F32;
 }
 
-/* The result of an integer LayerNorm that only linears with 8-bit inputs read. */
+/* 16 bits round so little that only the weights of 8 bits count; strengths that are stated are
+ * meant for inputs. */
+static bool is_wide(const equaliser *e)
+{
+    return e->s->store[e->s->class_of[e->x.i]] == CYG_STORE_S16;
+}
+
+/* The result of an integer LayerNorm that only linears with weights of 8 bits read. */
 static bool applies(equaliser *e, cyg_node_id id)
 {
     const cyg_scheme *s = e->s;
@@ -62,14 +69,16 @@ static bool applies(equaliser *e, cyg_node_id id)
     e->rows = NULL;
     const cyg_observed *o = &s->observed[e->x.i];
     e->channels = o->channels;
-    if (s->store[s->class_of[e->x.i]] != CYG_STORE_U8 || !o->seen || o->channels == 0 ||
+    if ((s->store[s->class_of[e->x.i]] != CYG_STORE_U8 && !is_wide(e)) ||
+        (is_wide(e) && s->options->smooth == CYG_SMOOTH_STATED) || !o->seen || o->channels == 0 ||
         cyg_graph_is_output(g, e->x))
         return false;
     for (uint32_t i = e->uses->first[e->x.i]; i < e->uses->first[e->x.i + 1]; i++) {
         const cyg_node_id user = e->uses->user[i];
         const cyg_node *r = cyg_nod(g, user);
         if (r->op != CYG_OP_linear || !s->integer[user.i] || r->in[0].i != e->x.i ||
-            cyg_node_in(r, 3).i == e->x.i || s->rows[user.i].taps != e->channels)
+            cyg_node_in(r, 3).i == e->x.i || s->rows[user.i].taps != e->channels ||
+            cyg_quant_asked(s, r).weight == CYG_TYPE_S16)
             return false;
         e->rows = &s->rows[user.i];
     }
@@ -117,11 +126,12 @@ static double root_power(double x, int part)
     return y;
 }
 
-static void factors(equaliser *e, int strength)
+/* a^strength / b^counter. */
+static void factors(equaliser *e, int strength, int counter)
 {
     double most = 0.0;
     for (int64_t k = 0; k < e->channels; k++) {
-        e->f[k] = root_power(e->reach[k], strength) / root_power(e->weight[k], WHOLE - strength);
+        e->f[k] = root_power(e->reach[k], strength) / root_power(e->weight[k], counter);
         most = e->f[k] > most ? e->f[k] : most;
     }
     /* As floats: gamma, beta and the weights are divided and multiplied by the very same number. */
@@ -137,7 +147,7 @@ static cyg_quant input_params(const equaliser *e, const double *f, float *scale)
         lo = (double)o->channel_lo[k] / f[k] < lo ? (double)o->channel_lo[k] / f[k] : lo;
         hi = (double)o->channel_hi[k] / f[k] > hi ? (double)o->channel_hi[k] / f[k] : hi;
     }
-    return cyg_quant_range(CYG_STORE_U8, lo, hi, scale);
+    return cyg_quant_range(is_wide(e) ? CYG_STORE_S16 : CYG_STORE_U8, lo, hi, scale);
 }
 
 /* Squared step of the weights w[k] f[k] of one output, from the widest of them. */
@@ -298,8 +308,13 @@ static void search(equaliser *e)
     weigh_noise(e, e->f);
     double least = error_of(e, e->f, 0);
     e->before = e->after = error_of(e, e->f, 1);
-    for (int strength = EIGHTH; strength <= WHOLE; strength += EIGHTH) {
-        factors(e, strength);
+    for (int i = 0; i < 9; i++) {
+        if (!is_wide(e) && i == 8)
+            break;
+        if (is_wide(e)) /* what is wide among weights weighs more than what is among inputs */
+            factors(e, i / 3 * EIGHTH, (2 + i % 3) * EIGHTH);
+        else
+            factors(e, (i + 1) * EIGHTH, (7 - i) * EIGHTH);
         weigh_noise(e, e->f);
         const double error = error_of(e, e->f, 0);
         if (!(error < least))
@@ -329,7 +344,8 @@ static void as_stated(equaliser *e)
         e->best[k] = 1.0;
     weigh_noise(e, e->best);
     e->before = error_of(e, e->best, 2);
-    factors(e, (int)(o->smooth_strength * (float)WHOLE));
+    const int strength = (int)(o->smooth_strength * (float)WHOLE);
+    factors(e, strength, WHOLE - strength);
     memcpy(e->best, e->f, (size_t)e->channels * sizeof *e->f);
     weigh_noise(e, e->best);
     e->after = error_of(e, e->best, 2);

@@ -234,16 +234,21 @@ static void negate(void *arg, unsigned worker, int64_t begin, int64_t end)
     }
 }
 
+/* What lies below the diagonal, above it. */
+typedef struct mirroring {
+    float *a;
+    int64_t size, stride;
+} mirroring;
+
 static void mirror(void *arg, unsigned worker, int64_t begin, int64_t end)
 {
-    const factoring *f = arg;
-    const int64_t stride = f->h->stride;
+    const mirroring *m = arg;
     (void)worker;
     for (int64_t b = begin; b < end; b++)
-        for (int64_t k0 = b * BLOCK; k0 < f->h->size; k0 += BLOCK)
+        for (int64_t k0 = b * BLOCK; k0 < m->size; k0 += BLOCK)
             for (int64_t p = b * BLOCK; p < (b + 1) * BLOCK; p++)
                 for (int64_t k = k0 > p ? k0 : p + 1; k < k0 + BLOCK; k++)
-                    f->h->factor[p * stride + k] = f->h->factor[k * stride + p];
+                    m->a[p * m->stride + k] = m->a[k * m->stride + p];
 }
 
 static void decompose(factoring *f, cyg_pool *pool)
@@ -257,12 +262,13 @@ static void decompose(factoring *f, cyg_pool *pool)
         factor_block(f);
         cyg_pool_for(pool, (size - f->first - BLOCK + ROWS - 1) / ROWS, 1, solve_below, f);
     }
-    cyg_pool_for(pool, size / BLOCK, 1, mirror, f);
+    mirroring m = {f->h->factor, size, f->h->stride};
+    cyg_pool_for(pool, size / BLOCK, 1, mirror, &m);
 }
 
 cyg_status cyg_hessian_make(cyg_ctx *ctx, const cyg_kernels *isa, const cyg_rows *r, int64_t rows,
-                            const cyg_quant *x, bool centred, double damping, cyg_arena *arena,
-                            cyg_hessian *out_hessian)
+                            const cyg_quant *x, bool centred, double damping, bool keep,
+                            cyg_arena *arena, cyg_hessian *out_hessian)
 {
     cyg_hessian *h = out_hessian;
     const int64_t size = (r->taps + BLOCK - 1) / BLOCK * BLOCK;
@@ -284,6 +290,14 @@ cyg_status cyg_hessian_make(cyg_ctx *ctx, const cyg_kernels *isa, const cyg_rows
                         (long long)r->taps);
     cyg_pool_for(ctx->pool, size / BLOCK, 1, multiply, &f);
     damp(&f, damping);
+    if (keep) {
+        mirroring m = {CYG_NEW_ARRAY(arena, float, size * h->stride), size, h->stride};
+        if (m.a == NULL)
+            return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
+        memcpy(m.a, h->factor, (size_t)(size * h->stride) * sizeof *m.a);
+        cyg_pool_for(ctx->pool, size / BLOCK, 1, mirror, &m);
+        h->matrix = m.a;
+    }
     decompose(&f, ctx->pool);
     return CYG_OK;
 }

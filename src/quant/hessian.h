@@ -18,13 +18,14 @@ typedef struct cyg_hessian {
     int64_t stride;  /* of a row of factor */
     uint32_t *order; /* [size - padding] */
     float *factor;   /* [size][stride]; above the diagonal factor[p][k] = L[k][p] */
+    float *matrix;   /* H, damped, as factor lies; NULL = not kept */
 } cyg_hessian;
 
 /* From the first `rows` rows of r, stored with x; centred: around their mean, which a bias takes
- * care of; damping: the share of the mean diagonal that is added to all of it. Results and scratch
- * lie in arena. */
+ * care of; damping: the share of the mean diagonal that is added to all of it; keep: the matrix
+ * too. Results and scratch lie in arena. */
 cyg_status cyg_hessian_make(cyg_ctx *ctx, const cyg_kernels *isa, const cyg_rows *r, int64_t rows,
-                            const cyg_quant *x, bool centred, double damping, cyg_arena *arena,
-                            cyg_hessian *out_hessian) CYG_MUST_USE;
+                            const cyg_quant *x, bool centred, double damping, bool keep,
+                            cyg_arena *arena, cyg_hessian *out_hessian) CYG_MUST_USE;
 
 #endif

@@ -59,7 +59,7 @@ enum {
 
 /* One correction that was kept: where, and what it did to the layer's error on sampled rows. */
 typedef struct cyg_quant_gain {
-    const char *kind;     /* "equalise", "range", "rounding", "bias" */
+    const char *kind;     /* "equalise", "center", "range", "rounding", "bias" */
     const char *node;     /* the LayerNorm, or the first reader of the range, or the layer */
     double before, after; /* squared error, in one unit for each entry */
 } cyg_quant_gain;
@@ -75,6 +75,7 @@ typedef struct cyg_quant_options {
     float smooth_strength, smooth_threshold; /* 0..1, for CYG_SMOOTH_STATED */
     cyg_range_method method;                 /* the ranges of 8-bit values to start with */
     double least_weight; /* channels of weights that are all smaller are rounded as if one was */
+    bool center_weights; /* behind a LayerNorm with 16-bit results */
     bool search_ranges;  /* of 8-bit values, where it helps */
     bool correct_bias;   /* of linears and convolutions, where it helps */
     bool round_weights;  /* by second order, where it helps */

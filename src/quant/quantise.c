@@ -31,6 +31,8 @@ cyg_status cyg_quant_learn(cyg_scheme *s, const cyg_sample_source *samples,
     CYG_DO(cyg_quant_gains_prepare(s));
     if (s->options->smooth != CYG_SMOOTH_NEVER)
         CYG_DO(cyg_quant_equalise(s));
+    if (s->options->center_weights)
+        CYG_DO(cyg_quant_center_weights(s));
     CYG_DO(cyg_quant_methods_apply(s));
     return s->options->search_ranges ? cyg_quant_search_ranges(s) : CYG_OK;
 }

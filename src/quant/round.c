@@ -9,17 +9,20 @@
  * change.
  *
  * The first three quarters of the rows, that is of the samples, decide; the last quarter judges, by
- * the error of up to 64 outputs against float inputs and weights. */
+ * the error of up to 64 outputs against float inputs and weights. Where inputs have 16 bits this
+ * rounding is nearly all of the layer's error: if it helps, it is done again with all rows, with a
+ * second step for each output to choose from, and refined by descent (descend.h). */
 #include "quant/round.h"
 
 #include "base/pool.h"
 #include "quant/correct.h"
-#include "quant/hessian.h"
+#include "quant/descend.h"
 #include "quant/params.h"
 
 enum {
     BLOCK = CYG_HESSIAN_BLOCK,
-    PACK = 64, /* outputs */
+    PACK = 64,                  /* outputs */
+    WORK = PACK + 3 + PACK / 4, /* floats of each position that refining a pack takes */
     DEPTH = 384,
     PANEL = CYG_F32_PANEL,
     JUDGED_OUTPUTS = 64,
@@ -61,11 +64,19 @@ typedef struct rounding {
     const cyg_weight_grid *grid;
     const float *weights;
     int8_t *out;
+    float *scales; /* of what is in out */
     float *errors; /* by worker: panels [size][PACK] of d */
+    bool refined;  /* descent, and steps that are searched: out is the best of some */
+    float *work;   /* then by worker: [size][PACK] of H d, and rows of a descent */
 } rounding;
 
+/* Factors of an output's step that are tried where the rounding is refined. The second is not
+ * better as such: it is another draw of all roundings, and the better of two errs less. */
+static const float coarser[] = {1.0f, 1.03f};
+
 /* Block `first` of a pack of outputs: c holds what the taps above the block leave for it. */
-static void round_block(const rounding *r, int64_t n0, int64_t first, const float *c, float *errors)
+static void round_block(const rounding *r, int64_t n0, int64_t first, float share, const float *c,
+                        float *errors, int8_t *out)
 {
     const cyg_hessian *h = r->h;
     const cyg_weight_grid *g = r->grid;
@@ -84,31 +95,97 @@ static void round_block(const rounding *r, int64_t n0, int64_t first, const floa
             r->isa->f32_gemm(1, PACK, BLOCK - 1 - j, h->factor + p * h->stride + p + 1, BLOCK,
                              errors + (p + 1) * PANEL, panel_stride, v, PACK, 1);
         for (int64_t n = 0; n < PACK; n++)
-            step[n] = n < columns ? g->scales[n0 + n] * (float)multiplier(g, n0 + n, tap) : 0.0f;
+            step[n] =
+                n < columns ? share * g->scales[n0 + n] * (float)multiplier(g, n0 + n, tap) : 0.0f;
         r->isa->f32_encode(&codes, columns, v, step, q);
         for (int64_t n = 0; n < PACK; n++)
             errors[n / PANEL * panel_stride + p * PANEL + n % PANEL] = w[n] - (float)q[n] * step[n];
         for (int64_t n = 0; n < columns; n++)
-            r->out[(n0 + n) * g->taps + tap] = (int8_t)(q[n] * multiplier(g, n0 + n, tap));
+            out[n * g->taps + tap] = (int8_t)(q[n] * multiplier(g, n0 + n, tap));
+    }
+}
+
+/* Outputs n0 to n0 + PACK - 1 to out [PACK][taps], their steps times share. */
+static void round_outputs(const rounding *r, int64_t n0, float share, float *errors, int8_t *out)
+{
+    const cyg_hessian *h = r->h;
+    const int64_t panel_stride = h->size * PANEL;
+    memset(errors, 0, (size_t)h->size * PACK * sizeof *errors);
+    for (int64_t first = h->size - BLOCK; first >= 0; first -= BLOCK) {
+        float c[BLOCK * PACK] = {0};
+        for (int64_t k = first + BLOCK; k < h->size; k += DEPTH)
+            r->isa->f32_gemm(BLOCK, PACK, h->size - k < DEPTH ? h->size - k : DEPTH,
+                             h->factor + first * h->stride + k, h->stride, errors + k * PANEL,
+                             panel_stride, c, PACK, 1);
+        round_block(r, n0, first, share, c, errors, out);
+    }
+}
+
+/* What refining one pack needs. */
+typedef struct refining {
+    float *gradients; /* [size][PACK] */
+    float *off, *row; /* [size] */
+    int32_t *q;       /* [size] */
+    int8_t *out;      /* [PACK][taps] */
+    double least[PACK];
+} refining;
+
+/* Output n0 + i of a try: descends, and keeps it when it is the best so far. */
+static void refine_output(const rounding *r, refining *f, int64_t n0, int64_t i, float share,
+                          const float *errors)
+{
+    const cyg_hessian *h = r->h;
+    const cyg_weight_grid *g = r->grid;
+    const int64_t n = n0 + i, taps = g->taps;
+    cyg_descent d = {h, share * g->scales[n], g->least, g->most, f->off, f->row, f->q};
+    for (int64_t p = h->padding; p < h->size; p++) {
+        f->off[p] = errors[i / PANEL * h->size * PANEL + p * PANEL + i % PANEL];
+        f->row[p] = f->gradients[p * PACK + i];
+        f->q[p] = f->out[i * taps + h->order[p - h->padding]];
+    }
+    const double error = cyg_quant_descend(&d);
+    if (!(error < f->least[i]))
+        return;
+    f->least[i] = error;
+    r->scales[n] = d.step;
+    for (int64_t p = h->padding; p < h->size; p++)
+        r->out[n * taps + h->order[p - h->padding]] = (int8_t)f->q[p];
+}
+
+static void refine_pack(const rounding *r, int64_t n0, float *errors, float *work)
+{
+    const cyg_hessian *h = r->h;
+    const int64_t size = h->size, left = r->grid->channels - n0;
+    refining f = {.gradients = work, .off = work + size * PACK, .row = work + size * (PACK + 1)};
+    f.q = (int32_t *)(work + size * (PACK + 2));
+    f.out = (int8_t *)(work + size * (PACK + 3));
+    for (int i = 0; i < PACK; i++)
+        f.least[i] = 1e300;
+    for (size_t t = 0; t < CYG_COUNT(coarser); t++) {
+        round_outputs(r, n0, coarser[t], errors, f.out);
+        for (int64_t k = 0; k < size; k += DEPTH)
+            r->isa->f32_gemm(size, PACK, size - k < DEPTH ? size - k : DEPTH, h->matrix + k,
+                             h->stride, errors + k * PANEL, size * PANEL, f.gradients, PACK,
+                             k != 0);
+        for (int64_t i = 0; i < PACK && i < left; i++)
+            refine_output(r, &f, n0, i, coarser[t], errors);
     }
 }
 
 static void round_pack(void *arg, unsigned worker, int64_t begin, int64_t end)
 {
     const rounding *r = arg;
-    const cyg_hessian *h = r->h;
-    const int64_t panel_stride = h->size * PANEL;
-    float *errors = r->errors + (int64_t)worker * h->size * PACK;
+    const int64_t size = r->h->size;
+    float *errors = r->errors + (int64_t)worker * size * PACK;
     for (int64_t pack = begin; pack < end; pack++) {
-        memset(errors, 0, (size_t)h->size * PACK * sizeof *errors);
-        for (int64_t first = h->size - BLOCK; first >= 0; first -= BLOCK) {
-            float c[BLOCK * PACK] = {0};
-            for (int64_t k = first + BLOCK; k < h->size; k += DEPTH)
-                r->isa->f32_gemm(BLOCK, PACK, h->size - k < DEPTH ? h->size - k : DEPTH,
-                                 h->factor + first * h->stride + k, h->stride, errors + k * PANEL,
-                                 panel_stride, c, PACK, 1);
-            round_block(r, pack * PACK, first, c, errors);
+        const int64_t n0 = pack * PACK;
+        if (r->refined) {
+            refine_pack(r, n0, errors, r->work + (int64_t)worker * size * WORK);
+            continue;
         }
+        round_outputs(r, n0, 1.0f, errors, r->out + n0 * r->grid->taps);
+        for (int64_t n = n0; n < r->grid->channels && n < n0 + PACK; n++)
+            r->scales[n] = r->grid->scales[n];
     }
 }
 
@@ -182,8 +259,9 @@ static double error_of(const judgement *j, const int8_t *integers, const float *
 /* Shares of the mean diagonal that are added to it (hessian.h). Rows of one picture resemble each
  * other, so a sample says less about directions than its number of rows promises, and what is
  * fitted to it alone can be worse for other pictures. The rounding of 8-bit inputs is noise that
- * damps by itself, and of 8-bit weights little is left to gain then: only the first is tried. */
-static const double dampings[] = {0.01, 0.2};
+ * damps by itself: there the first is enough, for weights of 4 bits the second is tried as well.
+ * 16-bit inputs have no such noise. */
+static const double dampings[] = {0.01, 0.2}, wide_damping = 0.1;
 
 /* r->out: the weights rounded with what the first `train` rows say. */
 static cyg_status round_with(cyg_ctx *ctx, rounding *r, const cyg_rows *rows, int64_t train,
@@ -193,12 +271,13 @@ static cyg_status round_with(cyg_ctx *ctx, rounding *r, const cyg_rows *rows, in
     cyg_hessian h;
     cyg_arena_init(&scratch);
     cyg_status status =
-        cyg_hessian_make(ctx, r->isa, rows, train, x, centred, damping, &scratch, &h);
+        cyg_hessian_make(ctx, r->isa, rows, train, x, centred, damping, r->refined, &scratch, &h);
     if (status == CYG_OK) {
+        const int64_t threads = cyg_pool_threads(ctx->pool);
         r->h = &h;
-        r->errors =
-            CYG_NEW_ARRAY(&scratch, float, (int64_t)cyg_pool_threads(ctx->pool) * h.size * PACK);
-        if (r->errors != NULL)
+        r->errors = CYG_NEW_ARRAY(&scratch, float, threads *h.size *PACK);
+        r->work = r->refined ? CYG_NEW_ARRAY(&scratch, float, threads *h.size *WORK) : NULL;
+        if (r->errors != NULL && (r->work != NULL || !r->refined))
             cyg_pool_for(ctx->pool, (r->grid->channels + PACK - 1) / PACK, 1, round_pack, r);
         else
             status = CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
@@ -209,7 +288,7 @@ static cyg_status round_with(cyg_ctx *ctx, rounding *r, const cyg_rows *rows, in
     return status;
 }
 
-static cyg_status round_layer(cyg_scheme *s, cyg_node_id id, const cyg_weight_grid *grid,
+static cyg_status round_layer(cyg_scheme *s, cyg_node_id id, cyg_weight_grid *grid,
                               const float *weights, int8_t *data, cyg_arena *arena)
 {
     cyg_ctx *ctx = s->ctx;
@@ -217,30 +296,43 @@ static cyg_status round_layer(cyg_scheme *s, cyg_node_id id, const cyg_weight_gr
     const cyg_quant x = cyg_val(s->g, cyg_nod(s->g, id)->in[0])->quant;
     const bool centred = s->options->correct_bias;
     const int64_t train = rows->count - rows->count / 4;
-    const size_t tries = grid->group > 0 || x.type == CYG_TYPE_S16 ? CYG_COUNT(dampings) : 1;
     judgement j = {.isa = s->isa, .rows = rows, .first = train, .count = rows->count - train};
     j.count = j.count < JUDGED_ROWS ? j.count : JUDGED_ROWS;
+    const bool refined = x.type == CYG_TYPE_S16 && grid->group == 0;
+    const size_t tries = grid->group > 0 ? CYG_COUNT(dampings) : 1;
     rounding r = {.isa = j.isa, .grid = grid, .weights = weights};
     r.out = CYG_NEW_ARRAY(arena, int8_t, grid->channels * grid->taps);
-    if (r.out == NULL || !prepare_judgement(&j, &x, grid->channels, arena))
+    r.scales = CYG_NEW_ARRAY(arena, float, grid->channels);
+    float *scales = CYG_NEW_ARRAY(&s->g->arena, float, grid->channels);
+    if (r.out == NULL || r.scales == NULL || scales == NULL ||
+        !prepare_judgement(&j, &x, grid->channels, arena))
         return CYG_FAIL(ctx, CYG_E_NOMEM, "out of memory");
     outputs_of(&j, j.real, weights, NULL, NULL, j.wanted);
     const double before = error_of(&j, data, grid->scales, centred);
     double least = before;
     for (size_t i = 0; i < tries; i++) {
-        CYG_DO(round_with(ctx, &r, rows, train, &x, centred, dampings[i]));
-        const double error = error_of(&j, r.out, grid->scales, centred);
+        CYG_DO(round_with(ctx, &r, rows, train, &x, centred, refined ? wide_damping : dampings[i]));
+        const double error = error_of(&j, r.out, r.scales, centred);
         if (error < least) {
             memcpy(data, r.out, (size_t)(grid->channels * grid->taps));
+            memcpy(scales, r.scales, (size_t)grid->channels * sizeof *scales);
             least = error;
         }
     }
-    if (least < before)
-        cyg_quant_gains_add(s, "rounding", id, before, least);
+    if (refined && least < before) { /* it helps: now with all rows and all means */
+        r.refined = true;
+        CYG_DO(round_with(ctx, &r, rows, rows->count, &x, centred, wide_damping));
+        memcpy(data, r.out, (size_t)(grid->channels * grid->taps));
+        memcpy(scales, r.scales, (size_t)grid->channels * sizeof *scales);
+    }
+    if (!(least < before))
+        return CYG_OK;
+    grid->scales = scales;
+    cyg_quant_gains_add(s, "rounding", id, before, least);
     return CYG_OK;
 }
 
-cyg_status cyg_quant_round_weights(cyg_scheme *s, cyg_node_id id, const cyg_weight_grid *grid,
+cyg_status cyg_quant_round_weights(cyg_scheme *s, cyg_node_id id, cyg_weight_grid *grid,
                                    const float *weights, int8_t *data)
 {
     cyg_arena scratch;

@@ -20,8 +20,8 @@ void cyg_quant_round_nearest(const cyg_weight_grid *grid, const float *weights, 
 /* Node id's weights were rounded to the nearest point of the grid, `weights` are the floats that
  * they came from. Rounds them again so that their errors cancel in the layer's output, and keeps
  * that in data [channels][taps] where rows that it has not seen agree. centred: a bias will be
- * corrected afterwards, so the mean error does not count. */
-cyg_status cyg_quant_round_weights(cyg_scheme *s, cyg_node_id id, const cyg_weight_grid *grid,
+ * corrected afterwards, so the mean error does not count. grid->scales may become others. */
+cyg_status cyg_quant_round_weights(cyg_scheme *s, cyg_node_id id, cyg_weight_grid *grid,
                                    const float *weights, int8_t *data) CYG_MUST_USE;
 
 #endif

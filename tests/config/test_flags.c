@@ -248,6 +248,7 @@ static void test_all_flags(void **state)
                                         "quant.enable_smooth_quant",
                                         "quant.smooth_quant_threshold",
                                         "quant.smooth_quant_strength",
+                                        "quant.center_weights",
                                         "quant.search_ranges",
                                         "quant.correct_bias",
                                         "quant.round_weights",

@@ -258,6 +258,8 @@ static void test_pairs(void **state)
          ":3:3: quant.correct_bias is true", ":2:3: quant.disable_quant_optimization is true"},
         {"quant:\n  round_weights: true\n  disable_quant_optimization: true\n",
          ":2:3: quant.round_weights is true", ":3:3: quant.disable_quant_optimization"},
+        {"quant: {center_weights: true, disable_quant_optimization: true}\n",
+         "quant.center_weights is true", "quant.disable_quant_optimization is true"},
         {"quant: {enable_smooth_quant: true, disable_quant_optimization: true}\n",
          "quant.enable_smooth_quant is true", "quant.disable_quant_optimization is true"},
         {"quant: {search_ranges: true, disable_auto_refine_scale: true}\n",

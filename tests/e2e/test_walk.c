@@ -32,6 +32,9 @@ typedef struct row {
 #define QUANT_THAN(than, text) NULL, than text, NULL, NULL, than
 #define DATA(text) NULL, NULL, text, NULL, NULL
 #define IN(text) NULL, NULL, NULL, text, NULL
+#define WIDE                                                                                       \
+    ", \"layer_configs\": [{\"op_types\": [\"MatMul\", \"Gemm\"], "                                \
+    "\"data_type\": \"S16\"}]"
 #define KL ", \"calibration_method\": \"KL\""
 #define LAYER(choice, types) QUANT(", \"layer_configs\": [{" choice types "}]")
 #define OUT(text) ROOT(", \"output_processors\": [{\"tensor_name\": \"DEFAULT\"" text "}]")
@@ -92,6 +95,7 @@ static const row rows[] = {
      QUANT(", \"smooth_quant_threshold\": 0.9")},
     {"quant", "smooth_quant_strength", WARNS, "smooth_quant_strength has no effect",
      QUANT(", \"smooth_quant_strength\": 0.9")},
+    {"quant", "center_weights", PACKAGE, NULL, QUANT_THAN(WIDE, ", \"center_weights\": false")},
     {"quant", "search_ranges", PACKAGE, NULL, QUANT_THAN(KL, ", \"search_ranges\": false")},
     {"quant", "correct_bias", PACKAGE, NULL, QUANT(", \"correct_bias\": false")},
     {"quant", "round_weights", PACKAGE, NULL, QUANT(", \"round_weights\": false")},

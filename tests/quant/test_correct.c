@@ -32,6 +32,22 @@ static void widen_channels(cyg_graph *g)
     }
 }
 
+/* Channels that are narrow and whose weights are so much larger: the steps of all weights are
+ * theirs. */
+static void narrow_columns(cyg_graph *g)
+{
+    float *gamma = constant(g, "g1"), *beta = constant(g, "b1"), *qkv = constant(g, "wqkv"),
+          *w1 = constant(g, "w1");
+    for (int c = 3; c < 16; c += 9) {
+        gamma[c] /= 40.0f;
+        beta[c] /= 40.0f;
+        for (int n = 0; n < 48; n++)
+            qkv[n * 16 + c] *= 40.0f;
+        for (int n = 0; n < 32; n++)
+            w1[n * 16 + c] *= 40.0f;
+    }
+}
+
 static cyg_graph *prepared(void (*fault)(cyg_graph *g))
 {
     cyg_graph *g = tiny_graph();
@@ -97,6 +113,65 @@ static void test_equalise(void **unused)
     options.smooth_threshold = 0.0f; /* nobody takes part */
     assert_true(fabs(sqnr(widen_channels, &options, NULL, &report) - before) < 1e-9);
     assert_int_equal(report.gain_count, 0);
+}
+
+/* Every row of the weights behind the LayerNorms far off along 1 / gamma, where nothing of a
+ * LayerNorm's result lies: only the bias feels it. */
+static void push_rows(cyg_graph *g)
+{
+    float *gamma = constant(g, "g1"), *qkv = constant(g, "wqkv"), *w1 = constant(g, "w1");
+    for (int k = 0; k < 16; k++)
+        gamma[k] = (k % 3 == 0 ? -1.0f : 1.0f) * (0.7f + 0.05f * (float)k);
+    for (int i = 0; i < 48 * 16; i++)
+        qkv[i] += (i / 16 % 2 == 0 ? 6.0f : -8.0f) / gamma[i % 16];
+    for (int i = 0; i < 32 * 16; i++)
+        w1[i] += 8.0f / gamma[i % 16];
+}
+
+static void test_center(void **unused)
+{
+    (void)unused;
+    cyg_quant_options options = tiny_options(true);
+    cyg_quant_report report;
+    cyg_graph *g = prepared(push_rows);
+    cyg_asked *asked = calloc(g->node_count, sizeof *asked);
+    assert_non_null(asked);
+    asked[cyg_graph_find_node(g, "qkv").i].data = CYG_TYPE_S16;
+    asked[cyg_graph_find_node(g, "fc1").i].data = CYG_TYPE_S16;
+    cyg_graph_destroy(g);
+    options.asked = asked;
+    const double before = sqnr(push_rows, &options, NULL, &report);
+    assert_int_equal(report.gain_count, 0);
+    options.center_weights = true;
+    expect_better(sqnr(push_rows, &options, "fc1", &report), before, 3.0);
+    assert_int_equal(report.gain_count, 2); /* qkv and fc1 */
+    options.asked = NULL; /* 8 bits: their rounding does not add up to zero */
+    sqnr(push_rows, &options, NULL, &report);
+    assert_int_equal(report.gain_count, 0);
+    free(asked);
+}
+
+/* 16-bit inputs, too: what is searched there is the rounding of weights. */
+static void test_equalise_wide(void **unused)
+{
+    (void)unused;
+    cyg_quant_options options = tiny_options(true);
+    cyg_quant_report report;
+    cyg_graph *g = prepared(NULL);
+    const uint32_t qkv = cyg_graph_find_node(g, "qkv").i, fc1 = cyg_graph_find_node(g, "fc1").i;
+    cyg_asked *asked = calloc(g->node_count, sizeof *asked);
+    assert_non_null(asked);
+    asked[qkv].data = asked[fc1].data = CYG_TYPE_S16;
+    cyg_graph_destroy(g);
+    options.asked = asked;
+    const double before = sqnr(narrow_columns, &options, NULL, &report);
+    options.smooth = CYG_SMOOTH_SEARCH;
+    expect_better(sqnr(narrow_columns, &options, NULL, &report), before, 2.0);
+    assert_int_equal(report.gain_count, 2);
+    asked[qkv].weight = asked[fc1].weight = CYG_TYPE_S16; /* nothing to gain then */
+    sqnr(narrow_columns, &options, NULL, &report);
+    assert_int_equal(report.gain_count, 0);
+    free(asked);
 }
 
 /* Pixels enter unsigned, so rounding a patch embedding's weights shifts its outputs: the mean error
@@ -197,10 +272,9 @@ static void test_ranges_keep_a_row(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_equalise),
-        cmocka_unit_test(test_bias),
-        cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_ranges_keep_a_row),
+        cmocka_unit_test(test_equalise), cmocka_unit_test(test_equalise_wide),
+        cmocka_unit_test(test_center),   cmocka_unit_test(test_bias),
+        cmocka_unit_test(test_ranges),   cmocka_unit_test(test_ranges_keep_a_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,10 @@ static void same_constants(cyg_ctx *ctx, const cyg_graph *g, const char *path, b
     cyg_arena_deinit(&arena);
 }
 
-static void package_hash(void **state, unsigned threads, bool s4, char out[65])
+/* What is asked of every step. */
+typedef enum wish { WISH_NOTHING, WISH_S4, WISH_S16, WISHES } wish;
+
+static void package_hash(void **state, unsigned threads, wish asks, char out[65])
 {
     static cyg_ctx ctx;
     cyg_ctx_init(&ctx);
@@ -39,13 +42,19 @@ static void package_hash(void **state, unsigned threads, bool s4, char out[65])
     options.smooth = CYG_SMOOTH_SEARCH;
     options.method = CYG_RANGE_KL;
     options.search_ranges = options.correct_bias = options.round_weights = true;
-    options.s4 = s4;
+    options.center_weights = true;
+    options.s4 = asks == WISH_S4;
+    cyg_asked asked[64] = {{0}};
+    for (size_t i = 0; i < CYG_COUNT(asked); i++)
+        asked[i].data = CYG_TYPE_S16;
+    options.asked = asks == WISH_S16 ? asked : NULL;
     cyg_graph *g = tiny_quantised_as(&ctx, &options, &report);
     assert_true(report.gain_count > 4);
+    assert_true(g->node_count < CYG_COUNT(asked));
     OK(&ctx, cyg_quant_bind_input(&ctx, g, 0, CYG_TYPE_U8, true));
     const char *path = scratch_path(state, "m.cyg");
     write_package(&ctx, g, path);
-    same_constants(&ctx, g, path, s4);
+    same_constants(&ctx, g, path, asks == WISH_S4);
     cyg_graph_destroy(g);
     cyg_map map;
     OK(&ctx, cyg_map_open(&ctx, path, &map));
@@ -54,19 +63,19 @@ static void package_hash(void **state, unsigned threads, bool s4, char out[65])
     cyg_pool_destroy(ctx.pool);
 }
 
-static void same_bytes(void **state, bool s4)
+static void same_bytes(void **state, wish asks)
 {
     char first[65], again[65];
     const char *saved = getenv("CYGNET_CPU");
     char *kept = saved != NULL ? strdup(saved) : NULL;
     unsetenv("CYGNET_CPU");
-    package_hash(state, 1, s4, first);
+    package_hash(state, 1, asks, first);
     for (int level = 0; level < CYG_CPU_COUNT; level++) {
         if (!cyg_cpu_has((cyg_cpu_level_id)level))
             continue;
         setenv("CYGNET_CPU", cyg_cpu_name((cyg_cpu_level_id)level), 1);
         for (unsigned threads = 1; threads <= 3; threads++) {
-            package_hash(state, threads, s4, again);
+            package_hash(state, threads, asks, again);
             if (strcmp(first, again) != 0)
                 fail_msg("%s, %u threads: %s, expected %s", getenv("CYGNET_CPU"), threads, again,
                          first);
@@ -81,8 +90,8 @@ static void same_bytes(void **state, bool s4)
 
 static void test_same_bytes(void **state)
 {
-    same_bytes(state, false);
-    same_bytes(state, true);
+    for (int asks = 0; asks < WISHES; asks++)
+        same_bytes(state, (wish)asks);
 }
 
 int main(void)
