@@ -21,8 +21,10 @@ typedef struct attention {
     const float *bias;
     /* c, A and bias by part of heads and queries: in PARAM, in the OCM; pieces: of the present. */
     uint32_t *stored, *loaded, blob;
-    bool keep;     /* all of them stay in the OCM for all entries */
-    int64_t bytes; /* of all buffers that tiles need */
+    int64_t slots;      /* parts of them */
+    bool keep;          /* all of them stay in the OCM for all entries */
+    bool entries_inner; /* else a part comes for each tile, or, with entries inside, once */
+    int64_t bytes;      /* of all buffers that tiles need */
     cyg_npu_apart apart;
     cyg_npu_piece pieces[3];
 } attention;
@@ -151,7 +153,7 @@ static cyg_status load_constants(attention *a, const part *t)
         CYG_DO(cyg_npu_store_pieces(g, a->pieces, a->bias != NULL ? 3 : 2, a->step->name,
                                     &a->stored[slot]));
     }
-    if (a->loaded[slot] == CYG_NPU_NO_BUFFER || !a->keep)
+    if (a->loaded[slot] == CYG_NPU_NO_BUFFER || (!a->keep && !a->entries_inner))
         CYG_DO(cyg_npu_load_stored(g, a->stored[slot], &a->loaded[slot]));
     a->blob = a->loaded[slot];
     return CYG_OK;
@@ -302,8 +304,14 @@ typedef struct choice {
     int64_t entries, heads, queries;
     double cycles;
     int64_t bytes; /* of all buffers */
-    bool fits, keep;
+    bool fits, keep, entries_inner;
 } choice;
+
+/* Bytes of an element of q, k or v that tiles hold, 0 = the tensor lies in the OCM. */
+static int64_t streamed_bytes(const attention *a, int which)
+{
+    return cyg_npu_is_streamed(a->gen, a->step->in[which]) ? cyg_npu_type_bytes(a->type[which]) : 0;
+}
 
 static void price(const attention *a, choice *c)
 {
@@ -332,9 +340,6 @@ static void price(const attention *a, choice *c)
                                  CYG_NPU_TILE_TOLL);
     const double conv_all = conv * (double)parts(count, convs),
                  teng_all = teng * (double)parts(count, tengs);
-    const double share = (double)(c->entries * c->queries) / (double)(at->entries * at->tokens);
-    c->cycles = fmax(conv_all, teng_all) + 0.1 * (conv_all + teng_all) + conv + teng +
-                share * (conv_all + teng_all);
     const int64_t rows = c->entries * at->tokens * c->heads * at->head_dim;
     const int64_t tables = a->bias != NULL ? at->tables * at->tokens * 4 : 0;
     const int64_t all = tables * at->heads * at->tokens, bias = tables * c->heads * c->queries;
@@ -342,11 +347,25 @@ static void price(const attention *a, choice *c)
     c->keep = all <= room / 3;
     int64_t bytes = c->entries * c->heads * c->queries * (at->tokens * (4 + a->p->e_bits / 8) + 4);
     for (int i = Q; i <= V; i++)
-        bytes += cyg_npu_is_streamed(g, a->step->in[i]) ? rows * cyg_npu_type_bytes(a->type[i]) : 0;
+        bytes += rows * streamed_bytes(a, i);
     if (cyg_npu_is_streamed(g, a->step->out[0]))
         bytes += rows * cyg_npu_type_bytes(a->y_type);
     c->bytes = 2 * bytes + (c->keep ? all : 2 * bias);
     c->fits = c->bytes <= room;
+    /* With entries outside, the steps around flow along with them; with entries inside they wait
+     * for the last part of the tables, beside the busier engine's work at best. But then the tables
+     * come once only, and k and v for each part of queries. */
+    const int64_t whole = at->images * at->entries * at->tokens * at->heads * at->head_dim;
+    const int64_t tables_again = c->keep ? 0 : bias * count, tables_once = all * at->images;
+    const int64_t keys_again =
+        (parts(at->tokens, c->queries) - 1) * whole * (streamed_bytes(a, K) + streamed_bytes(a, V));
+    const double most = fmax(conv_all, teng_all), both = conv_all + teng_all;
+    const double share = (double)(c->entries * c->queries) / (double)(at->entries * at->tokens);
+    const double outside = fmax(most, (double)tables_again / g->m->ddr_bytes) + share * both,
+                 inside =
+                     fmax(most, (double)(tables_once + keys_again) / g->m->ddr_bytes) + both - most;
+    c->entries_inner = !c->keep && inside < outside;
+    c->cycles = (c->entries_inner ? inside : outside) + 0.1 * both + conv + teng;
 }
 
 /* Divisors of n from n down to 1; 0 = no more. */
@@ -390,6 +409,7 @@ static void plan(attention *a)
     if (!any)
         best.queries = at->tokens < 8 ? at->tokens : 8;
     a->keep = best.keep;
+    a->entries_inner = best.entries_inner;
     a->bytes = any ? best.bytes : INT64_MAX;
     a->entries = cyg_npu_tighten(a->gen, best.entries);
     a->heads = best.entries > 1 ? best.heads : cyg_npu_tighten(a->gen, best.heads);
@@ -404,22 +424,35 @@ static int64_t lesser(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* All tiles of some entries, heads and queries. */
+static cyg_status cell(attention *a, int64_t image, int64_t entry, int64_t end, int64_t head,
+                       int64_t query)
+{
+    const cyg_kp_attention *at = &a->p->at;
+    const part t = {image,
+                    entry,
+                    lesser(a->entries, end - entry),
+                    head,
+                    lesser(a->heads, at->heads - head),
+                    query,
+                    lesser(a->queries, at->tokens - query)};
+    return tile(a, &t);
+}
+
 /* All tiles of some entries of an image. */
 static cyg_status entries(attention *a, int64_t image, int64_t first, int64_t end)
 {
     const cyg_kp_attention *at = &a->p->at;
-    for (int64_t e = first; e < end; e += a->entries)
+    for (int64_t h = 0; a->entries_inner && h < at->heads; h += a->heads)
+        for (int64_t q = 0; q < at->tokens; q += a->queries) {
+            memset(a->loaded, 0xff, sizeof(uint32_t) * (size_t)a->slots);
+            for (int64_t e = first; e < end; e += a->entries)
+                CYG_DO(cell(a, image, e, end, h, q));
+        }
+    for (int64_t e = first; !a->entries_inner && e < end; e += a->entries)
         for (int64_t h = 0; h < at->heads; h += a->heads)
-            for (int64_t q = 0; q < at->tokens; q += a->queries) {
-                const part t = {image,
-                                e,
-                                lesser(a->entries, end - e),
-                                h,
-                                lesser(a->heads, at->heads - h),
-                                q,
-                                lesser(a->queries, at->tokens - q)};
-                CYG_DO(tile(a, &t));
-            }
+            for (int64_t q = 0; q < at->tokens; q += a->queries)
+                CYG_DO(cell(a, image, e, end, h, q));
     return CYG_OK;
 }
 
@@ -438,13 +471,13 @@ cyg_status cyg_npu_gen_attention(cyg_npu_gen *g, const cyg_step *s)
         a.type[i] = cyg_npu_tensor(g, s->in[i])->type;
     a.sum_type = a.type[Q] == CYG_TYPE_S8 && a.type[K] == CYG_TYPE_S8 ? CYG_TYPE_S32 : CYG_TYPE_F32;
     plan(&a);
-    const int64_t slots = parts(at->heads, a.heads) * parts(at->tokens, a.queries);
-    a.stored = CYG_NEW_ARRAY(g->arena, uint32_t, slots);
-    a.loaded = CYG_NEW_ARRAY(g->arena, uint32_t, slots);
+    a.slots = parts(at->heads, a.heads) * parts(at->tokens, a.queries);
+    a.stored = CYG_NEW_ARRAY(g->arena, uint32_t, a.slots);
+    a.loaded = CYG_NEW_ARRAY(g->arena, uint32_t, a.slots);
     if (a.stored == NULL || a.loaded == NULL)
         return cyg_npu_gen_nomem(g);
-    memset(a.stored, 0xff, sizeof(uint32_t) * (size_t)slots);
-    memset(a.loaded, 0xff, sizeof(uint32_t) * (size_t)slots);
+    memset(a.stored, 0xff, sizeof(uint32_t) * (size_t)a.slots);
+    memset(a.loaded, 0xff, sizeof(uint32_t) * (size_t)a.slots);
     cyg_npu_apart_open(&a.apart, g, s, at, a.rows, a.entries, a.bytes);
     const int64_t set = a.apart.most > 0 ? a.apart.most : at->entries;
     for (int64_t image = 0; image < at->images; image++)
