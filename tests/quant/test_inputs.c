@@ -5,16 +5,6 @@
 #include "interp/interp.h"
 #include "lower/lower.h"
 
-static cyg_graph *quantised(cyg_ctx *ctx, const cyg_quant_options *options)
-{
-    static tiny_samples samples;
-    cyg_quant_report report;
-    tiny_samples_init(&samples);
-    cyg_graph *g = tiny_graph();
-    OK(ctx, cyg_quantise(ctx, g, &samples.source, options, &report));
-    return g;
-}
-
 typedef struct capture {
     const cyg_program *p;
     const char *name;
@@ -41,8 +31,8 @@ static void test_fold(void **unused)
     static tiny_samples samples;
     cyg_ctx_init(&ctx);
     tiny_samples_init(&samples);
-    const cyg_quant_options options = tiny_options(true);
-    cyg_graph *g = quantised(&ctx, &options), *f = tiny_graph();
+    cyg_quant_report report;
+    cyg_graph *g = tiny_quantised(&ctx, true, &report), *f = tiny_graph();
     cyg_arena arena;
     cyg_arena_init(&arena);
     cyg_program p;
@@ -86,6 +76,46 @@ static void test_fold(void **unused)
     cyg_graph_destroy(g);
 }
 
+/* ---- ways of feeding a picture ---- */
+
+enum { WAYS = 8 };
+
+typedef struct way {
+    bool is_float, nhwc, swapped; /* types and layout of the input, order of its channels */
+} way;
+
+static way way_of(int number)
+{
+    return (way){number & 1, number & 2, number & 4};
+}
+
+static cyg_quant_options options_of(way w)
+{
+    cyg_quant_options options = tiny_options(true);
+    options.normalize.swap_channels = w.swapped;
+    return options;
+}
+
+/* What the package of g gives for the picture, fed in this way. The caller frees it. */
+static void *feed(void **state, cyg_ctx *ctx, cyg_graph *g, way w, const uint8_t *pixels,
+                  size_t *size)
+{
+    uint8_t bytes[TINY_PIXELS];
+    float floats[TINY_PIXELS];
+    OK(ctx, cyg_quant_bind_input(ctx, g, 0, w.is_float ? CYG_TYPE_F32 : CYG_TYPE_U8, w.nhwc));
+    OK(ctx, cyg_graph_verify(ctx, g));
+    for (int c = 0; c < 3; c++)
+        for (int k = 0; k < 64; k++) {
+            const int from = (w.swapped ? 2 - c : c) * 64 + k, to = w.nhwc ? k * 3 + c : c * 64 + k;
+            bytes[to] = pixels[from];
+            floats[to] = (float)pixels[from];
+        }
+    const char *path = scratch_path(state, "m.cyg");
+    write_package(ctx, g, path);
+    const void *inputs[] = {w.is_float ? (const void *)floats : bytes};
+    return run_package(path, NULL, 1, inputs, size);
+}
+
 static void test_variants(void **state)
 {
     static cyg_ctx ctx;
@@ -93,29 +123,15 @@ static void test_variants(void **state)
     cyg_ctx_init(&ctx);
     tiny_samples_init(&samples);
     void *first = NULL;
-    for (int variant = 0; variant < 8; variant++) {
-        const bool is_float = variant & 1, nhwc = variant & 2, swapped = variant & 4;
-        cyg_quant_options options = tiny_options(true);
-        options.normalize.swap_channels = swapped;
-        cyg_graph *g = quantised(&ctx, &options);
-        OK(&ctx, cyg_quant_bind_input(&ctx, g, 0, is_float ? CYG_TYPE_F32 : CYG_TYPE_U8, nhwc));
-        OK(&ctx, cyg_graph_verify(&ctx, g));
+    for (int variant = 0; variant < WAYS; variant++) {
+        const cyg_quant_options options = options_of(way_of(variant));
+        cyg_quant_report report;
+        cyg_graph *g = tiny_quantised_as(&ctx, &options, &report);
+        size_t size;
+        void *out = feed(state, &ctx, g, way_of(variant), samples.pixels[4], &size);
         /* The name belongs to what the runtime feeds; the tables of names know it. */
         assert_int_equal(cyg_graph_find_value(g, "image").i, g->inputs[0].i);
         assert_int_equal(cyg_graph_find_value(g, "logits").i, g->outputs[0].i);
-        uint8_t bytes[TINY_PIXELS];
-        float floats[TINY_PIXELS];
-        for (int c = 0; c < 3; c++)
-            for (int k = 0; k < 64; k++) {
-                const int from = (swapped ? 2 - c : c) * 64 + k, to = nhwc ? k * 3 + c : c * 64 + k;
-                bytes[to] = samples.pixels[4][from];
-                floats[to] = (float)samples.pixels[4][from];
-            }
-        const char *path = scratch_path(state, "m.cyg");
-        write_package(&ctx, g, path);
-        const void *inputs[] = {is_float ? (const void *)floats : bytes};
-        size_t size;
-        void *out = run_package(path, NULL, 1, inputs, &size);
         assert_int_equal(size, sizeof(float) * TINY_CLASSES);
         if (first == NULL) {
             first = out;
@@ -153,32 +169,17 @@ static void test_padded(void **state)
         "%b: f32[1,8,5,4] = conv2d(%image, %w) "
         "{strides = [1, 2], pads = [1, 0, 1, 4], x_nchw = 1} \"two\"\n"
         "%y: f32[1,8,5,4] = add(%a, %b) \"sum\"\noutput %y\n"};
-    for (int variant = 0; variant < 24; variant++) {
-        const bool is_float = variant & 1, nhwc = variant & 2, swapped = variant & 4;
-        const char *const text = texts[variant >> 3];
-        cyg_quant_options options = tiny_options(true);
+    for (int variant = 0; variant < 3 * WAYS; variant++) {
+        const char *const text = texts[variant / WAYS];
+        const cyg_quant_options options = options_of(way_of(variant));
         cyg_quant_report report;
-        options.normalize.swap_channels = swapped;
         cyg_graph *g = parse_graph(text), *f = parse_graph(text);
         fill_weights(g, 13);
         fill_weights(f, 13);
         OK(&ctx, cyg_quantise(&ctx, g, &samples.source, &options, &report));
         assert_int_equal(report.float_nodes, 0);
-        OK(&ctx, cyg_quant_bind_input(&ctx, g, 0, is_float ? CYG_TYPE_F32 : CYG_TYPE_U8, nhwc));
-        OK(&ctx, cyg_graph_verify(&ctx, g));
-        uint8_t bytes[TINY_PIXELS];
-        float floats[TINY_PIXELS];
-        for (int c = 0; c < 3; c++)
-            for (int k = 0; k < 64; k++) {
-                const int from = (swapped ? 2 - c : c) * 64 + k, to = nhwc ? k * 3 + c : c * 64 + k;
-                bytes[to] = samples.pixels[3][from];
-                floats[to] = (float)samples.pixels[3][from];
-            }
-        const char *path = scratch_path(state, "m.cyg");
-        write_package(&ctx, g, path);
-        const void *inputs[] = {is_float ? (const void *)floats : bytes};
         size_t size;
-        float *out = run_package(path, NULL, 1, inputs, &size);
+        float *out = feed(state, &ctx, g, way_of(variant), samples.pixels[3], &size);
         assert_int_equal(size, 160 * sizeof *out);
         const float *w = value_named(f, "w")->data;
         double error = 0, signal = 0;
@@ -190,7 +191,7 @@ static void test_padded(void **state)
                     real += (double)w[at % 4 * 27 + t] *
                             (double)samples.inputs[3][t % 3 * 64 + row * 8 + column];
             }
-            real *= variant < 16 ? 1 : 2;
+            real *= variant < 2 * WAYS ? 1 : 2;
             error = fmax(error, fabs(real - (double)out[at]));
             signal = fmax(signal, fabs(real));
         }
@@ -215,29 +216,14 @@ static void test_spelled_out(void **state)
                                     "%f: f32[1,192] = reshape(%image, %shape) \"flat\"\n"
                                     "%y: f32[1,4] = linear(%f, %w) \"fc\"\noutput %y\n";
     float *first = NULL;
-    for (int variant = 0; variant < 8; variant++) {
-        const bool is_float = variant & 1, nhwc = variant & 2, swapped = variant & 4;
-        cyg_quant_options options = tiny_options(true);
+    for (int variant = 0; variant < WAYS; variant++) {
+        const cyg_quant_options options = options_of(way_of(variant));
         cyg_quant_report report;
-        options.normalize.swap_channels = swapped;
         cyg_graph *g = parse_graph(text);
         fill_weights(g, 11);
         OK(&ctx, cyg_quantise(&ctx, g, &samples.source, &options, &report));
-        OK(&ctx, cyg_quant_bind_input(&ctx, g, 0, is_float ? CYG_TYPE_F32 : CYG_TYPE_U8, nhwc));
-        OK(&ctx, cyg_graph_verify(&ctx, g));
-        uint8_t bytes[TINY_PIXELS];
-        float floats[TINY_PIXELS];
-        for (int c = 0; c < 3; c++)
-            for (int k = 0; k < 64; k++) {
-                const int from = (swapped ? 2 - c : c) * 64 + k, to = nhwc ? k * 3 + c : c * 64 + k;
-                bytes[to] = samples.pixels[1][from];
-                floats[to] = (float)samples.pixels[1][from];
-            }
-        const char *path = scratch_path(state, "m.cyg");
-        write_package(&ctx, g, path);
-        const void *inputs[] = {is_float ? (const void *)floats : bytes};
         size_t size;
-        float *out = run_package(path, NULL, 1, inputs, &size);
+        float *out = feed(state, &ctx, g, way_of(variant), samples.pixels[1], &size);
         if (first == NULL) {
             cyg_graph *f = parse_graph(text);
             fill_weights(f, 11);
@@ -265,12 +251,12 @@ static void test_refusals(void **unused)
     static cyg_ctx ctx;
     cyg_ctx_init(&ctx);
     cyg_quant_options options = tiny_options(true);
-    cyg_graph *g = quantised(&ctx, &options);
+    cyg_quant_report report;
+    cyg_graph *g = tiny_quantised_as(&ctx, &options, &report);
     assert_int_equal(cyg_quant_bind_input(&ctx, g, 0, CYG_TYPE_S16, false), CYG_E_CONFIG);
     assert_true(ctx_says(&ctx, "src_dtype s16"));
     cyg_graph_destroy(g);
     static tiny_samples samples;
-    cyg_quant_report report;
     tiny_samples_init(&samples);
     options.normalize.channels = 4;
     cyg_ctx_init(&ctx);

@@ -194,23 +194,25 @@ static void test_degenerate(void **unused)
     cyg_arena_deinit(&arena);
 }
 
+static cyg_graph *by_method(cyg_range_method method, bool search)
+{
+    static cyg_ctx ctx;
+    cyg_quant_options options = tiny_options(true);
+    cyg_quant_report report;
+    cyg_ctx_init(&ctx);
+    options.method = method;
+    options.search_ranges = search;
+    return tiny_quantised_as(&ctx, &options, &report);
+}
+
 /* In a model: each method narrows 8-bit values, heads on their own, and leaves 16-bit ones alone.
  */
 static void test_model(void **unused)
 {
     (void)unused;
-    static cyg_ctx ctx;
-    static tiny_samples samples;
-    tiny_samples_init(&samples);
     cyg_graph *plain = NULL;
     for (cyg_range_method m = CYG_RANGE_MINMAX; m <= CYG_RANGE_KL; m++) {
-        cyg_quant_options options = tiny_options(true);
-        cyg_quant_report report;
-        cyg_ctx_init(&ctx);
-        options.method = m;
-        cyg_graph *g = tiny_graph();
-        OK(&ctx, cyg_quantise(&ctx, g, &samples.source, &options, &report));
-        OK(&ctx, cyg_graph_verify(&ctx, g));
+        cyg_graph *g = by_method(m, false);
         if (m == CYG_RANGE_MINMAX) {
             plain = g;
             continue;
@@ -233,18 +235,9 @@ static void test_model(void **unused)
 static void test_searched(void **unused)
 {
     (void)unused;
-    static cyg_ctx ctx;
-    static tiny_samples samples;
-    tiny_samples_init(&samples);
     cyg_graph *plain = NULL;
     for (cyg_range_method m = CYG_RANGE_MINMAX; m <= CYG_RANGE_KL; m++) {
-        cyg_quant_options options = tiny_options(true);
-        cyg_quant_report report;
-        cyg_ctx_init(&ctx);
-        options.method = m;
-        options.search_ranges = true;
-        cyg_graph *g = tiny_graph();
-        OK(&ctx, cyg_quantise(&ctx, g, &samples.source, &options, &report));
+        cyg_graph *g = by_method(m, true);
         if (m == CYG_RANGE_MINMAX) {
             plain = g;
             continue;
