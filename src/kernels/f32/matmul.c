@@ -8,14 +8,12 @@
 
 #include <string.h>
 
+#include "kernels/batches.h"
 #include "kernels/f32/math.h"
 
 typedef struct product {
     int64_t m, n, k;
-    int64_t batches;
-    int64_t batch_rank;
-    int64_t batch_dims[CYG_MAX_RANK];
-    int64_t a_step[CYG_MAX_RANK], b_step[CYG_MAX_RANK]; /* elements; 0 where broadcast */
+    cyg_batches batches;
     bool trans_a, trans_b;
     bool packed; /* b was packed by prepare */
 } product;
@@ -32,13 +30,6 @@ static void matrix_dims(const cyg_kbuf *x, bool right, int64_t *rows, int64_t *c
     }
 }
 
-/* The batch dimension i places from the right, 1 where there is none. */
-static int64_t batch_dim(const cyg_kbuf *x, int64_t i)
-{
-    const int64_t at = (int64_t)x->rank - 3 - i;
-    return at >= 0 ? x->dims[at] : 1;
-}
-
 static const char *describe_matmul(const cyg_kcall *call, product *out)
 {
     const cyg_kbuf *a = &call->in[0], *b = &call->in[1], *y = &call->out[0];
@@ -48,34 +39,21 @@ static const char *describe_matmul(const cyg_kcall *call, product *out)
     matrix_dims(a, false, &out->m, &out->k);
     matrix_dims(b, true, &bk, &out->n);
     CYG_REQUIRE(bk == out->k, "a and b differ in K");
-    const int64_t batch_rank = cyg_max64(cyg_max64(a->rank, b->rank) - 2, 0);
-    out->batch_rank = batch_rank;
-    out->batches = 1;
-    int64_t a_step = out->m * out->k, b_step = out->k * out->n;
-    for (int64_t i = 0; i < batch_rank; i++) {
-        const int64_t da = batch_dim(a, i), db = batch_dim(b, i), at = batch_rank - 1 - i;
-        CYG_REQUIRE(da == db || da == 1 || db == 1, "batches do not broadcast");
-        out->batch_dims[at] = da == 1 ? db : da;
-        out->a_step[at] = da == 1 ? 0 : a_step;
-        out->b_step[at] = db == 1 ? 0 : b_step;
-        CYG_REQUIRE(cyg_mul_i64(out->batches, out->batch_dims[at], &out->batches),
-                    "too many batches");
-        a_step *= da;
-        b_step *= db;
-    }
+    const char *why = cyg_batches_of(a->rank, a->dims, b->rank, b->dims, &out->batches);
+    if (why != NULL)
+        return why;
     int64_t matrix, total;
-    CYG_REQUIRE(cyg_mul_i64(out->m, out->n, &matrix) && cyg_mul_i64(matrix, out->batches, &total) &&
-                    total == cyg_count_of(y),
+    CYG_REQUIRE(cyg_mul_i64(out->m, out->n, &matrix) &&
+                    cyg_mul_i64(matrix, out->batches.count, &total) && total == cyg_count_of(y),
                 "y's shape is not the product's");
     /* One long a against one b: rows of all batches in a row. */
     bool shared_b = true;
-    for (int64_t i = 0; i < batch_rank; i++)
-        shared_b =
-            shared_b && (out->b_step[i] == 0 && (out->a_step[i] != 0 || out->batch_dims[i] == 1));
+    const cyg_batches *s = &out->batches;
+    for (int32_t i = 0; i < s->rank; i++)
+        shared_b = shared_b && (s->b_step[i] == 0 && (s->a_step[i] != 0 || s->dims[i] == 1));
     if (shared_b && a->rank >= 2) {
-        out->m *= out->batches;
-        out->batches = 1;
-        out->batch_rank = 0;
+        out->m *= s->count;
+        out->batches = (cyg_batches){.count = 1};
     }
     out->packed = call->in[1].is_const && cyg_count_of(b) == out->k * out->n;
     return NULL;
@@ -102,7 +80,7 @@ static const char *describe_gemm(const cyg_kcall *call, product *out)
     out->m = a->dims[out->trans_a ? 1 : 0];
     out->k = a->dims[out->trans_a ? 0 : 1];
     out->n = b->dims[out->trans_b ? 0 : 1];
-    out->batches = 1;
+    out->batches.count = 1;
     CYG_REQUIRE(b->dims[out->trans_b ? 1 : 0] == out->k, "a and b differ in K");
     CYG_REQUIRE(y->dims[0] == out->m && y->dims[1] == out->n, "y is not [M, N]");
     out->packed = b->is_const != 0;
@@ -174,7 +152,7 @@ static int64_t items(const cyg_kcall *call)
     product p;
     describe(call, &p);
     const cyg_gemm_cut cut = cut_of(&p);
-    return p.batches * cut.row_blocks * cut.col_blocks;
+    return p.batches.count * cut.row_blocks * cut.col_blocks;
 }
 
 static size_t scratch_size(const cyg_kcall *call)
@@ -221,18 +199,6 @@ static void finish_gemm(const cyg_kcall *call, const product *p, int64_t m0, int
     }
 }
 
-static void offsets_of(const product *p, int64_t batch, int64_t *a, int64_t *b)
-{
-    *a = 0;
-    *b = 0;
-    for (int64_t i = p->batch_rank - 1; i >= 0; i--) {
-        const int64_t at = batch % p->batch_dims[i];
-        batch /= p->batch_dims[i];
-        *a += at * p->a_step[i];
-        *b += at * p->b_step[i];
-    }
-}
-
 static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch)
 {
     product p;
@@ -248,7 +214,7 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
         const int64_t rows = cyg_min64(p.m - m0, cut.rows),
                       columns = cyg_min64(p.n - n0, cut.columns);
         int64_t a_at, b_at;
-        offsets_of(&p, batch, &a_at, &b_at);
+        cyg_batches_locate(&p.batches, batch, &a_at, &b_at);
         const float *a = (const float *)call->in[0].data + a_at, *b = packed;
         float *y = (float *)call->out[0].data + batch * p.m * p.n;
         if (p.packed)

@@ -8,6 +8,7 @@
  * the third one a column, added when planes are joined. */
 #include <string.h>
 
+#include "kernels/batches.h"
 #include "kernels/int/arith.h"
 #include "kernels/int/check.h"
 #include "kernels/int/gemm.h"
@@ -17,35 +18,17 @@ enum { ROWS = 64 };
 #define MATRIX_LIMIT ((int64_t)1 << 26) /* elements of b, which each worker packs */
 
 typedef struct matmul_shape {
-    int64_t m, n, k, batches, blocks;
-    int32_t rank; /* of the batch */
-    int64_t dims[CYG_MAX_RANK], a_step[CYG_MAX_RANK], b_step[CYG_MAX_RANK];
+    int64_t m, n, k, blocks;
+    cyg_batches batches;
 } matmul_shape;
 
-/* Dimension `place` axes left of the matrix. */
-static int64_t batch_dim(const cyg_kbuf *x, int32_t place)
-{
-    return place + 3 <= x->rank ? x->dims[x->rank - 3 - place] : 1;
-}
-
+/* Of a checked call. */
 static matmul_shape shape_of(const cyg_kcall *call)
 {
-    const cyg_kbuf *a = &call->in[A], *b = &call->in[B], *y = &call->out[0];
-    matmul_shape s = {.m = a->dims[a->rank - 2],
-                      .k = a->dims[a->rank - 1],
-                      .n = b->dims[b->rank - 1],
-                      .batches = 1,
-                      .rank = y->rank - 2};
-    int64_t a_step = s.m * s.k, b_step = s.k * s.n;
-    for (int32_t i = 0; i < s.rank; i++) {
-        const int32_t at = s.rank - 1 - i;
-        s.dims[at] = y->dims[at];
-        s.a_step[at] = batch_dim(a, i) == 1 ? 0 : a_step;
-        s.b_step[at] = batch_dim(b, i) == 1 ? 0 : b_step;
-        a_step *= batch_dim(a, i);
-        b_step *= batch_dim(b, i);
-        s.batches *= y->dims[at];
-    }
+    const cyg_kbuf *a = &call->in[A], *b = &call->in[B];
+    matmul_shape s = {
+        .m = a->dims[a->rank - 2], .k = a->dims[a->rank - 1], .n = b->dims[b->rank - 1]};
+    (void)cyg_batches_of(a->rank, a->dims, b->rank, b->dims, &s.batches);
     s.blocks = (s.m + ROWS - 1) / ROWS;
     return s;
 }
@@ -77,11 +60,12 @@ static const char *check(const cyg_kcall *call)
     CYG_WANT(n >= 1 && n <= MATRIX_LIMIT / k, "b's matrix is empty or too large");
     CYG_WANT(y->dims[y->rank - 2] == a->dims[a->rank - 2] && y->dims[y->rank - 1] == n,
              "y's matrix is not [M, N]");
-    for (int32_t i = 0; i < y->rank - 2; i++) {
-        const int64_t size = y->dims[y->rank - 3 - i], da = batch_dim(a, i), db = batch_dim(b, i);
-        CYG_WANT((da == size || da == 1) && (db == size || db == 1) && (da == size || db == size),
+    cyg_batches batches;
+    CYG_WANT_OK(cyg_batches_of(a->rank, a->dims, b->rank, b->dims, &batches));
+    for (int32_t i = 0; i < y->rank - 2; i++)
+        CYG_WANT(y->dims[y->rank - 3 - i] ==
+                     (i < batches.rank ? batches.dims[batches.rank - 1 - i] : 1),
                  "batches do not broadcast to y's");
-    }
     CYG_WANT_OK(check_zero(a->type, p->a_zero));
     CYG_WANT_OK(check_zero(b->type, p->b_zero));
     return cyg_check_sat(&p->sat, y->type);
@@ -90,19 +74,7 @@ static const char *check(const cyg_kcall *call)
 static int64_t items(const cyg_kcall *call)
 {
     const matmul_shape s = shape_of(call);
-    return s.batches * s.blocks;
-}
-
-/* First elements of a batch's matrices. */
-static void locate(const matmul_shape *s, int64_t batch, int64_t *out_a, int64_t *out_b)
-{
-    *out_a = *out_b = 0;
-    for (int32_t i = s->rank - 1; i >= 0; i--) {
-        const int64_t at = batch % s->dims[i];
-        batch /= s->dims[i];
-        *out_a += at * s->a_step[i];
-        *out_b += at * s->b_step[i];
-    }
+    return s.batches.count * s.blocks;
 }
 
 /* ---- run ---- */
@@ -298,7 +270,7 @@ static void run(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
         const int64_t batch = item / r.s.blocks, first = item % r.s.blocks * ROWS;
         const int64_t last = r.s.m - first < ROWS ? r.s.m : first + ROWS;
         int64_t a_at, b_at;
-        locate(&r.s, batch, &a_at, &b_at);
+        cyg_batches_locate(&r.s.batches, batch, &a_at, &b_at);
         if (packed != b_at)
             pack_matrix(&r, b_at);
         packed = b_at;
@@ -318,7 +290,7 @@ static void ref(const cyg_kcall *call, int64_t begin, int64_t end, void *scratch
     for (int64_t item = begin; item < end; item++) {
         const int64_t batch = item / s.blocks, first = item % s.blocks * ROWS;
         int64_t a_at, b_at;
-        locate(&s, batch, &a_at, &b_at);
+        cyg_batches_locate(&s.batches, batch, &a_at, &b_at);
         for (int64_t row = first; row < s.m && row < first + ROWS; row++)
             for (int64_t j = 0; j < s.n; j++) {
                 int64_t acc = 0;

@@ -1,19 +1,13 @@
 /* matmul of two activations: for each batch row tiles of a times column tiles of b. */
+#include "kernels/batches.h"
 #include "target/npu/matrix.h"
 
 typedef struct product {
-    int64_t rows, depth, columns, batches;
-    int rank;                                                               /* of y's batch */
-    int64_t dims[CYG_MAX_RANK], a_step[CYG_MAX_RANK], b_step[CYG_MAX_RANK]; /* in elements */
+    int64_t rows, depth, columns;
+    cyg_batches batches;
     int32_t a_type, b_type, y_type;
     int64_t row_tile, column_tile;
 } product;
-
-/* Dimension `place` axes left of the matrix. */
-static int64_t batch_dim(const cyg_tensor *t, int place)
-{
-    return place + 3 <= t->rank ? t->dims[t->rank - 3 - place] : 1;
-}
 
 static product product_of(const cyg_npu_gen *g, const cyg_step *s)
 {
@@ -22,21 +16,10 @@ static product product_of(const cyg_npu_gen *g, const cyg_step *s)
     product p = {.rows = a->dims[a->rank - 2],
                  .depth = a->dims[a->rank - 1],
                  .columns = b->dims[b->rank - 1],
-                 .batches = 1,
-                 .rank = y->rank - 2,
                  .a_type = a->type,
                  .b_type = b->type,
                  .y_type = y->type};
-    int64_t a_step = p.rows * p.depth, b_step = p.depth * p.columns;
-    for (int i = 0; i < p.rank; i++) {
-        const int at = p.rank - 1 - i;
-        p.dims[at] = y->dims[at];
-        p.a_step[at] = batch_dim(a, i) == 1 ? 0 : a_step;
-        p.b_step[at] = batch_dim(b, i) == 1 ? 0 : b_step;
-        a_step *= batch_dim(a, i);
-        b_step *= batch_dim(b, i);
-        p.batches *= p.dims[at];
-    }
+    (void)cyg_batches_of(a->rank, a->dims, b->rank, b->dims, &p.batches); /* lowering saw to it */
     return p;
 }
 
@@ -71,7 +54,8 @@ static void plan(const cyg_npu_gen *g, const cyg_step *s, product *p)
             const double one =
                 (double)(cyg_npu_price(g, CYG_NPU_OP_CONV_MM, views, 2, 1, params, sizeof *params) +
                          CYG_NPU_TILE_TOLL);
-            const int64_t count = p->batches * parts(p->rows, rows) * parts(p->columns, columns);
+            const int64_t count =
+                p->batches.count * parts(p->rows, rows) * parts(p->columns, columns);
             const double cycles = one * (double)parts(count, convs) + one;
             if (2 * bytes > cyg_npu_room(g) || (best >= 0 && cycles >= best))
                 continue;
@@ -105,13 +89,9 @@ cyg_status cyg_npu_gen_matmul(cyg_npu_gen *g, const cyg_step *s)
 {
     product p = product_of(g, s);
     plan(g, s, &p);
-    for (int64_t batch = 0; batch < p.batches; batch++) {
-        int64_t first[3] = {0, 0, batch * p.rows * p.columns}, rest = batch;
-        for (int i = p.rank - 1; i >= 0; i--) {
-            first[0] += rest % p.dims[i] * p.a_step[i];
-            first[1] += rest % p.dims[i] * p.b_step[i];
-            rest /= p.dims[i];
-        }
+    for (int64_t batch = 0; batch < p.batches.count; batch++) {
+        int64_t first[3] = {0, 0, batch * p.rows * p.columns};
+        cyg_batches_locate(&p.batches, batch, &first[0], &first[1]);
         for (int64_t column = 0; column < p.columns; column += p.column_tile)
             for (int64_t row = 0; row < p.rows; row += p.row_tile)
                 CYG_DO(tile(g, s, &p, first, row, column));
