@@ -395,7 +395,9 @@ static bool has_form(const cyg_given *s, const cyg_node *n)
         return axis == -1 || axis == rank - 1;
     }
     case CYG_OP_attention:
-        return false;     /* attention_fits */
+        return false; /* attention_fits */
+    case CYG_OP_layer_normalization:
+        return (x == NULL || x->type != CYG_TYPE_U16) && cyg_quant_has_form(&scheme, n);
     case CYG_OP_resize: { /* between elements: its result is stored as they are, or it is float */
         const cyg_node_id r = result_form(s, (cyg_node_id){(uint32_t)(n - s->g->nodes)});
         return x != NULL && !cyg_node_is_none(r) &&

@@ -275,6 +275,40 @@ static void test_two_forms(void **state)
         }
 }
 
+/* Every operator beside 16 bits with a zero point anywhere: in integers or in float, it runs. */
+static void test_unsigned_words(void **state)
+{
+    (void)state;
+    static const char *const middles[] = {
+        "const %g: f32[8] = [1, 1, 1, 1, 1, 1, 1, 2]\nconst %b: f32[8] = [0, 0, 0, 0, 0, 0, 0, 1]\n"
+        "%v: f32[2,4,8] = layer_normalization(%x1, %g, %b) {axis = -1, epsilon = 0.001}\n",
+        "%v: f32[2,4,8] = softmax(%x1) {axis = -1}\n",
+        "%v: f32[2,4,8] = sigmoid(%x1)\n",
+        "%v: f32[2,4,8] = relu(%x1)\n",
+        "%v: f32[2,4,8] = mul(%x1, %x1)\n",
+        "%v: f32[2,4,8] = sub(%x1, %x1)\n",
+        "const %axes: s64[1] = [2]\n%m: f32[2,4,1] = reduce_mean(%x1, %axes) {keepdims = 1}\n"
+        "%v: f32[2,4,8] = add(%m, %x1)\n",
+        "%k: f32[2,8,4] = transpose(%x1) {perm = [0, 2, 1]}\n%m: f32[2,4,4] = matmul(%x1, %k)\n"
+        "%v: f32[2,4,8] = concat(%m, %m) {axis = 2}\n",
+        "const %lo: f32[] = [-0.5]\nconst %hi: f32[] = [1]\n%v: f32[2,4,8] = clip(%x1, %lo, "
+        "%hi)\n"};
+    for (size_t i = 0; i < CYG_COUNT(middles); i++)
+        for (int out = 0; out < 3; out++) {
+            begin(&t);
+            add(&t, "input %%x: f32[2,4,8]\n");
+            pair(&t, "x", "x1", "2,4,8", out == 1 ? "s16" : "u16", 0.0001, out == 1 ? 77 : 30000);
+            add(&t, "%s", middles[i]);
+            pair(&t, "v", "y", "2,4,8", out == 2 ? "u8" : "u16", out == 2 ? 0.1 : 0.0005,
+                 out == 2 ? 100 : 30000);
+            add(&t, "output %%y\n");
+            outcome o = run(&t, out == 2 ? 0.1 : 0.0005);
+            if (!(o.worst <= 4.0))
+                fail_msg("case %zu, form %d: off by %.3f steps", i, out, o.worst);
+            cyg_graph_destroy(o.g);
+        }
+}
+
 /* Two pairs of one form behind a product, one or both of them results of the model. */
 static void test_twins(void **state)
 {
@@ -435,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_movement),
         cmocka_unit_test(test_moved_constants),
         cmocka_unit_test(test_two_forms),
+        cmocka_unit_test(test_unsigned_words),
         cmocka_unit_test(test_twins),
         cmocka_unit_test(test_moved_integers),
         cmocka_unit_test(test_product_to_float),
