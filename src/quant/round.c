@@ -74,6 +74,48 @@ typedef struct rounding {
  * better as such: it is another draw of all roundings, and the better of two errs less. */
 static const float coarser[] = {1.0f, 1.03f};
 
+/* A block of a pack of outputs, tap by tap. */
+typedef struct pack_block {
+    int64_t n0, columns; /* the pack's outputs */
+    int64_t first;       /* position of the block's first tap */
+    int64_t from;        /* the first one in the block that is no padding */
+    float w[BLOCK][PACK];
+    int8_t q[BLOCK][PACK]; /* of the grid */
+    float step[PACK];
+} pack_block;
+
+static int64_t tap_at(const rounding *r, const pack_block *b, int64_t j)
+{
+    return r->h->order[b->first + j - r->h->padding];
+}
+
+/* Output by output: one's weights lie together, taps are in order of their energy. */
+static void gather(const rounding *r, pack_block *b)
+{
+    for (int64_t n = 0; n < b->columns; n++) {
+        const float *row = r->weights + (b->n0 + n) * r->grid->taps;
+        for (int64_t j = b->from; j < BLOCK; j++)
+            b->w[j][n] = row[tap_at(r, b, j)];
+    }
+}
+
+static void scatter(const rounding *r, const pack_block *b, int8_t *out)
+{
+    const cyg_weight_grid *g = r->grid;
+    for (int64_t n = 0; n < b->columns; n++)
+        for (int64_t j = b->from; j < BLOCK; j++) {
+            const int64_t tap = tap_at(r, b, j);
+            out[n * g->taps + tap] = (int8_t)(b->q[j][n] * multiplier(g, b->n0 + n, tap));
+        }
+}
+
+static void take_steps(const rounding *r, pack_block *b, float share, int64_t tap)
+{
+    const cyg_weight_grid *g = r->grid;
+    for (int64_t n = 0; n < b->columns; n++)
+        b->step[n] = share * g->scales[b->n0 + n] * (float)multiplier(g, b->n0 + n, tap);
+}
+
 /* Block `first` of a pack of outputs: c holds what the taps above the block leave for it. */
 static void round_block(const rounding *r, int64_t n0, int64_t first, float share, const float *c,
                         float *errors, int8_t *out)
@@ -81,28 +123,31 @@ static void round_block(const rounding *r, int64_t n0, int64_t first, float shar
     const cyg_hessian *h = r->h;
     const cyg_weight_grid *g = r->grid;
     const cyg_f32_codes codes = {CYG_TYPE_S8, 0, g->least, g->most};
-    const int64_t panel_stride = h->size * PANEL,
-                  columns = g->channels - n0 < PACK ? g->channels - n0 : PACK;
-    for (int64_t j = BLOCK - 1; j >= 0 && first + j >= h->padding; j--) {
-        const int64_t p = first + j, tap = h->order[p - h->padding];
-        float w[PACK] = {0}, v[PACK], step[PACK];
-        int8_t q[PACK] = {0};
-        for (int64_t n = 0; n < columns; n++)
-            w[n] = r->weights[(n0 + n) * g->taps + tap];
+    const int64_t panel_stride = h->size * PANEL;
+    pack_block b = {.n0 = n0,
+                    .columns = g->channels - n0 < PACK ? g->channels - n0 : PACK,
+                    .first = first,
+                    .from = first < h->padding ? h->padding - first : 0};
+    gather(r, &b);
+    if (g->group == 0)
+        take_steps(r, &b, share, 0);
+    for (int64_t j = BLOCK - 1; j >= b.from; j--) {
+        const int64_t p = first + j;
+        float v[PACK];
         for (int n = 0; n < PACK; n++)
-            v[n] = w[n] + c[j * PACK + n];
+            v[n] = b.w[j][n] + c[j * PACK + n];
         if (j < BLOCK - 1)
             r->isa->f32_gemm(1, PACK, BLOCK - 1 - j, h->factor + p * h->stride + p + 1, BLOCK,
                              errors + (p + 1) * PANEL, panel_stride, v, PACK, 1);
-        for (int64_t n = 0; n < PACK; n++)
-            step[n] =
-                n < columns ? share * g->scales[n0 + n] * (float)multiplier(g, n0 + n, tap) : 0.0f;
-        r->isa->f32_encode(&codes, columns, v, step, q);
-        for (int64_t n = 0; n < PACK; n++)
-            errors[n / PANEL * panel_stride + p * PANEL + n % PANEL] = w[n] - (float)q[n] * step[n];
-        for (int64_t n = 0; n < columns; n++)
-            out[n * g->taps + tap] = (int8_t)(q[n] * multiplier(g, n0 + n, tap));
+        if (g->group != 0)
+            take_steps(r, &b, share, tap_at(r, &b, j));
+        r->isa->f32_encode(&codes, b.columns, v, b.step, b.q[j]);
+        for (int n = 0; n < PACK; n += PANEL)
+            for (int i = n; i < n + PANEL; i++)
+                errors[n / PANEL * panel_stride + p * PANEL + i - n] =
+                    b.w[j][i] - (float)b.q[j][i] * b.step[i];
     }
+    scatter(r, &b, out);
 }
 
 /* Outputs n0 to n0 + PACK - 1 to out [PACK][taps], their steps times share. */
