@@ -140,11 +140,62 @@ static void test_limits(void **unused)
     cyg_arena_deinit(&z.arena);
 }
 
+/* Bytes that a subgraph's step loads from PARAM. */
+static uint64_t loaded_by(const cyg_npu_program *p, uint32_t step)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < p->instr_count; i++)
+        if (p->instrs[i].step == step && p->instrs[i].op == CYG_NPU_OP_LD &&
+            p->instrs[i].operands[0].space == CYG_NPU_PARAM)
+            bytes += cyg_npu_view_bytes(&p->instrs[i].operands[0]);
+    return bytes;
+}
+
+/* Where the DDR is what limits, bias tables of an attention that can't stay in the OCM come once
+ * for all windows, a few heads' after another, not with every window. */
+static void test_tables_come_once(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    enum { OCM = 49152, ENTRIES = 24, TOKENS = 32, HEADS = 8 };
+    uint32_t large = 0;
+    for (uint64_t seed = 1; seed <= 24; seed++) {
+        cyg_arena arena;
+        uint64_t instrs;
+        zoo z;
+        cyg_ctx_init(&ctx);
+        cyg_arena_init(&arena);
+        zoo_begin(&z, seed);
+        const int64_t dims[] = {1, ENTRIES * TOKENS, 16};
+        zoo_attention(&z, zoo_input(&z, CYG_TYPE_U8, 3, dims), ENTRIES, HEADS, 4);
+        zoo_end(&z);
+        const uint32_t bias = z.p.steps[1].in[5];
+        const uint64_t tables = bias != CYG_NO_TENSOR ? cyg_tensor_bytes(&z.p.tensors[bias]) : 0;
+        if (tables > OCM / 3 && tables < OCM * HEADS / 4) {
+            uint8_t **cpu = run_on_cpu(&z.p, 3);
+            cyg_npu_options o = {.kind = CYG_NPU_SCHEDULE_DEFAULT};
+            OK(&ctx, cyg_npu_machine_find(&ctx, &arena, "AX650", "NPU1", &o.machine));
+            o.machine.ocm_bytes = OCM;
+            o.machine.ddr_bytes /= 32;
+            o.machine.ddr_stream_bytes /= 32;
+            const cyg_npu_result r = compile(&arena, &z.p, cpu, &o, &instrs);
+            assert_int_equal(r.refusal_count, 0);
+            assert_true(loaded_by(&r.subgraphs[0].program, 1) < 2 * tables);
+            tensors_free(&z.p, cpu);
+            large++;
+        }
+        cyg_arena_deinit(&z.arena);
+        cyg_arena_deinit(&arena);
+    }
+    assert_true(large >= 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_machine),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_tables_come_once),
     };
     return CYG_TEST_MAIN(tests);
 }
