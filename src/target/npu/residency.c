@@ -16,6 +16,11 @@ typedef struct span {
 typedef struct residency {
     cyg_npu_gen *g;
     span *spans; /* by tensor, owners only */
+    /* Tensors by the step that makes them: born[born_at[i]] .. born[born_at[i + 1] - 1], i counting
+     * from the subgraph's first step; and those whose span holds the present step. Both ascending.
+     */
+    uint32_t *born_at, *born, *alive;
+    uint32_t alive_count;
 } residency;
 
 static uint64_t bytes_of(const cyg_npu_gen *g, uint32_t t)
@@ -77,6 +82,43 @@ static void find_spans(residency *r)
             r->spans[t].is_output = false;
 }
 
+static bool sort_births(residency *r)
+{
+    const cyg_npu_gen *g = r->g;
+    const uint32_t tensors = g->p->tensor_count, steps = g->last - g->first + 1;
+    r->born_at = CYG_NEW_ARRAY(g->arena, uint32_t, (size_t)steps + 2);
+    r->born = CYG_NEW_ARRAY(g->arena, uint32_t, (size_t)tensors + 1);
+    r->alive = CYG_NEW_ARRAY(g->arena, uint32_t, (size_t)tensors + 1);
+    if (r->born_at == NULL || r->born == NULL || r->alive == NULL)
+        return false;
+    for (uint32_t t = 0; t < tensors; t++)
+        if (r->spans[t].used)
+            r->born_at[r->spans[t].def - g->first + 2]++;
+    for (uint32_t i = 0; i < steps; i++)
+        r->born_at[i + 2] += r->born_at[i + 1];
+    for (uint32_t t = 0; t < tensors; t++)
+        if (r->spans[t].used)
+            r->born[r->born_at[r->spans[t].def - g->first + 1]++] = t;
+    return true;
+}
+
+/* To the next step, or back to the first. */
+static void walk_to(residency *r, uint32_t step)
+{
+    const uint32_t at = step - r->g->first;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; at > 0 && i < r->alive_count; i++)
+        if (r->spans[r->alive[i]].last >= step)
+            r->alive[kept++] = r->alive[i];
+    for (uint32_t k = r->born_at[at]; k < r->born_at[at + 1]; k++) {
+        uint32_t i = kept++;
+        for (; i > 0 && r->alive[i - 1] > r->born[k]; i--)
+            r->alive[i] = r->alive[i - 1];
+        r->alive[i] = r->born[k];
+    }
+    r->alive_count = kept;
+}
+
 /* ---- what a step's tiles need at least
  * ------------------------------------------------------------------------ */
 
@@ -108,7 +150,8 @@ static bool is_resident(const residency *r, uint32_t t, uint32_t step)
 static uint64_t live_at(const residency *r, uint32_t step)
 {
     uint64_t sum = 0;
-    for (uint32_t t = 0; t < r->g->p->tensor_count; t++) {
+    for (uint32_t i = 0; i < r->alive_count; i++) {
+        const uint32_t t = r->alive[i];
         /* y in its residual's place: counted once, while both are there. */
         if (is_resident(r, t, step) && !(r->g->homes[t].shares_input && r->spans[t].def == step))
             sum += bytes_of(r->g, t);
@@ -140,7 +183,8 @@ static uint32_t victim_of(const residency *r, uint32_t step, uint64_t over)
 {
     uint32_t best = CYG_NO_TENSOR, best_next = 0;
     uint64_t best_bytes = 0;
-    for (uint32_t t = 0; t < r->g->p->tensor_count; t++) {
+    for (uint32_t i = 0; i < r->alive_count; i++) {
+        const uint32_t t = r->alive[i];
         if (!is_resident(r, t, step) || bytes_of(r->g, t) == 0)
             continue;
         const uint32_t next = next_use(r, t, step);
@@ -262,14 +306,20 @@ cyg_status cyg_npu_residency(cyg_npu_gen *g)
     for (uint32_t t = 0; t < p->tensor_count; t++)
         g->homes[t] = (cyg_npu_home){.ocm = 0, .ddr = CYG_NPU_NO_BUFFER, .until = r.spans[t].last};
     share_places(&r);
-    for (uint32_t i = g->first; i <= g->last; i++)
+    if (!sort_births(&r))
+        return cyg_npu_gen_nomem(g);
+    for (uint32_t i = g->first; i <= g->last; i++) {
+        walk_to(&r, i);
         for (uint64_t need; (need = live_at(&r, i) + least_tiles(g, i)) > cyg_npu_share(g, i);) {
             const uint32_t t = victim_of(&r, i, need - cyg_npu_share(g, i));
             if (t == CYG_NO_TENSOR)
                 break; /* the tiles alone are too much: the schedule will say so */
             evict(&r, t, i);
         }
-    for (uint32_t i = g->first; i <= g->last; i++)
+    }
+    for (uint32_t i = g->first; i <= g->last; i++) {
+        walk_to(&r, i);
         g->live[i] = live_at(&r, i);
+    }
     return make_buffers(&r);
 }
