@@ -46,7 +46,7 @@ static void tell_kind(const cyg_build *b, const char *kind, double *sorted, cyg_
 
 void cyg_build_tell_corrections(const cyg_build *b)
 {
-    static const char *const kinds[] = {"equalise", "range", "rounding", "bias"};
+    static const char *const kinds[] = {"equalise", "center", "range", "rounding", "bias"};
     double *sorted = CYG_NEW_ARRAY(&b->app->arena, double, b->quantised.gain_count + 1);
     cyg_strbuf text = {0};
     for (size_t i = 0; sorted != NULL && i < CYG_COUNT(kinds); i++)
