@@ -3,11 +3,13 @@
  * Channel k divided by f[k], in gamma and beta, and column k of the readers' weights multiplied by
  * it is the same function with an evener input:
  *     f[k] = a[k]^alpha / b[k]^(1 - alpha),  a = max |x[k]|, b = max |w[., k]|.
- * The strength alpha is searched in eighths. Powers are made of square roots, which are exactly
- * rounded on every machine. Error of a choice, rounding of inputs and of weights taken as
- * independent: sum_k g[k] f[k]^2 mean (x[k]/f[k] - stored)^2  +  sum_k mean x[k]^2 / f[k]^2 * sum_n
- * s[n]^2 / 12 with g[k] = sum_n w[n,k]^2 and s[n] the scale of output n's weights. The first half
- * of the rows chooses, the second half must agree that it is better than nothing. */
+ * The strength alpha is searched in eighths; where the result has 16 bits, so that only weights
+ * are rounded, both exponents are, alpha up to 1/4 and that of b from 1/4 to 1/2. Powers are made
+ * of square roots, which are exactly rounded on every machine. Error of a choice, rounding of
+ * inputs and of weights taken as independent: sum_k g[k] f[k]^2 mean (x[k]/f[k] - stored)^2  +
+ * sum_k mean x[k]^2 / f[k]^2 * sum_n s[n]^2 / 12 with g[k] = sum_n w[n,k]^2 and s[n] the scale of
+ * output n's weights. The first half of the rows chooses, the second half must agree that it is
+ * better than nothing. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -308,9 +310,7 @@ static void search(equaliser *e)
     weigh_noise(e, e->f);
     double least = error_of(e, e->f, 0);
     e->before = e->after = error_of(e, e->f, 1);
-    for (int i = 0; i < 9; i++) {
-        if (!is_wide(e) && i == 8)
-            break;
+    for (int i = 0; i < (is_wide(e) ? 9 : 8); i++) {
         if (is_wide(e)) /* what is wide among weights weighs more than what is among inputs */
             factors(e, i / 3 * EIGHTH, (2 + i % 3) * EIGHTH);
         else
