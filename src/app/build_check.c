@@ -98,7 +98,6 @@ cyg_status cyg_build_golden_check(cyg_build *b, const cyg_model *model)
     cyg_session_options options;
     cyg_similarity similarity = {0};
     cyg_session_options_init(&options);
-    options.patient = 1; /* takes turns with the float model and the decoder */
     options.threads = cyg_pool_threads(b->app->ctx.pool);
     options.batch = 1;
     cyg_status status = cyg_app_rt(b->app, cyg_session_create(model, &options, &session));
