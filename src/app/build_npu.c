@@ -257,7 +257,7 @@ static void tell_schedule(cyg_build *b)
     }
     b->npu->conv_utilisation = most > 0 ? (double)macs / most : 0;
     b->npu->ddr_bytes = ddr;
-    cyg_build_end(b, "compile", "%u NPU subgraph%s, %u CPU steps · OCM %.1f of %.1f MiB · DDR %s",
+    cyg_build_end(b, "compile", "%u NPU subgraph%s, %u CPU steps · OCM %.3g of %.3g MiB · DDR %s",
                   r->subgraph_count, r->subgraph_count == 1 ? "" : "s", r->refusal_count,
                   (double)r->ocm_peak_bytes / 1048576, (double)m->ocm_bytes / 1048576,
                   cyg_text_bytes(ddr, bytes));
