@@ -32,10 +32,12 @@ static double scaled(double x, int n)
 static int exponent_of(double x)
 {
     int e = 0;
-    while (e < FAR && x >= ten_to[e + 1])
-        e++;
-    while (e > -FAR && x * ten_to[-e] < 1.0)
-        e--;
+    if (x >= 1.0)
+        while (e < FAR && x >= ten_to[e + 1])
+            e++;
+    else
+        while (e > -FAR && x * ten_to[-e] < 1.0)
+            e--;
     return e;
 }
 
