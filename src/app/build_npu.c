@@ -327,6 +327,7 @@ static void write_subgraph(const cyg_build *b, const cyg_npu_subgraph *s, uint32
     cyg_json_key_int(j, "output_bytes", (int64_t)s->output_bytes);
     cyg_json_key_int(j, "spill_bytes", (int64_t)s->spill_bytes);
     cyg_json_key_int(j, "attempts", s->attempts);
+    cyg_json_key_bool(j, "keeps_more_constants", s->keeps_more);
     cyg_json_end_object(j);
 }
 

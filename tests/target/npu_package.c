@@ -1,5 +1,5 @@
 /* A package of the CPU, compiled for an NPU and run in many orders against the CPU's bytes.
- *   npu_package PACKAGE CHIP MODE [baseline] [ocm=BYTES|ocm/N] [batch=N] [ORDER...]
+ *   npu_package PACKAGE CHIP MODE [baseline] [ocm=BYTES|ocm/N] [batch=N] [tries=N] [ORDER...]
  * ORDER: plain (one instruction after another, by the tests' own executor), program, reverse,
  * random:SEED, starve:SEED (by the simulator); race: in program order with the race detector. None
  * = plain. One line for the compilation, one for each step on the CPU, one for each order. */
@@ -95,6 +95,8 @@ int main(int argc, char **argv)
             j.ocm = atoll(argv[at] + 4);
         else if (strncmp(argv[at], "ocm/", 4) == 0 && atoll(argv[at] + 4) > 0)
             j.share = atoll(argv[at] + 4);
+        else if (strncmp(argv[at], "tries=", 6) == 0)
+            j.options.tries = (uint32_t)atoi(argv[at] + 6);
         else if (strncmp(argv[at], "batch=", 6) == 0)
             j.batch = atoll(argv[at] + 6);
         else if (strcmp(argv[at], "default") != 0)

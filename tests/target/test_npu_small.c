@@ -190,12 +190,55 @@ static void test_tables_come_once(void **unused)
     assert_true(large >= 3);
 }
 
+/* Constants of between a third and half of the room: both plans are tried, the faster one stays,
+ * and it is not always the same. */
+static void test_constants_stay(void **unused)
+{
+    (void)unused;
+    static cyg_ctx ctx;
+    enum { OCM = 65536, WIDE = 128, DEEP = 192 };
+    uint32_t more = 0, fewer = 0;
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        cyg_arena arena;
+        uint64_t instrs;
+        zoo z;
+        cyg_ctx_init(&ctx);
+        cyg_arena_init(&arena);
+        zoo_begin(&z, seed);
+        const int64_t dims[] = {1, pick(&z, 60, 900), WIDE};
+        uint32_t x = zoo_input(&z, CYG_TYPE_U8, 3, dims);
+        for (int i = 0; i < 2; i++) {
+            x = zoo_linear(&z, x, DEEP, CYG_TYPE_U8, CYG_NO_TENSOR);
+            x = zoo_linear(&z, x, WIDE, CYG_TYPE_U8, CYG_NO_TENSOR);
+        }
+        zoo_end(&z);
+        uint8_t **cpu = run_on_cpu(&z.p, 3);
+        cyg_npu_options o = {.kind = CYG_NPU_SCHEDULE_DEFAULT};
+        OK(&ctx, cyg_npu_machine_find(&ctx, &arena, "AX650", "NPU1", &o.machine));
+        o.machine.ocm_bytes = OCM;
+        const cyg_npu_result first = compile(&arena, &z.p, cpu, &o, &instrs);
+        assert_false(first.subgraphs[0].keeps_more);
+        o.tries = 1;
+        const cyg_npu_result both = compile(&arena, &z.p, cpu, &o, &instrs);
+        assert_int_equal(both.refusal_count, 0);
+        assert_true(both.cycles <= first.cycles);
+        more += both.subgraphs[0].keeps_more;
+        fewer += !both.subgraphs[0].keeps_more;
+        tensors_free(&z.p, cpu);
+        cyg_arena_deinit(&z.arena);
+        cyg_arena_deinit(&arena);
+    }
+    assert_true(more >= 2);
+    assert_true(fewer >= 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_machine),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_tables_come_once),
+        cmocka_unit_test(test_constants_stay),
     };
     return CYG_TEST_MAIN(tests);
 }

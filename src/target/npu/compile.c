@@ -24,6 +24,7 @@ typedef struct compiler {
     uint64_t *needs;      /* [steps]: bytes of the OCM that the last attempt needed at once */
     bool *cuts;           /* [steps]: a subgraph begins here, for the one before is full */
     uint64_t *tasks;      /* of all attempts so far */
+    bool keeps_more;      /* as in gen.h */
     cyg_npu_result *out;
 } compiler;
 
@@ -101,6 +102,12 @@ typedef enum outcome {
     SPLIT, /* steps were given up, or the subgraph is to be two */
 } outcome;
 
+typedef struct plan_made {
+    outcome came;
+    bool torn;      /* a plan would be another if it kept more, or less */
+    cyg_arena keep; /* what the program hangs on: the caller's to free or to adopt */
+} plan_made;
+
 static cyg_status crowded(const compiler *c, const cyg_npu_gen *g, uint32_t step)
 {
     cyg_ctx_clear(c->ctx);
@@ -148,23 +155,25 @@ static cyg_status generate(const compiler *c, cyg_npu_gen *g, outcome *out)
 
 /* Everything that tiling made goes with scratch; the program hangs on keep. */
 static cyg_status attempt_on(const compiler *c, cyg_npu_subgraph *s, cyg_arena *scratch,
-                             cyg_arena *keep, outcome *out)
+                             plan_made *out)
 {
     cyg_npu_gen g = {.ctx = c->ctx,
                      .arena = scratch,
-                     .keep = keep,
+                     .keep = &out->keep,
                      .m = &s->options->machine,
                      .p = c->p,
                      .options = s->options,
                      .levels = c->levels,
                      .first = s->first,
-                     .last = s->last};
-    *out = FITS;
+                     .last = s->last,
+                     .keeps_more = c->keeps_more};
+    out->came = FITS;
     if (!cyg_npu_reserve_constants(&g))
         return nomem(c);
     CYG_DO(cyg_npu_residency(&g));
-    CYG_DO(generate(c, &g, out));
-    if (*out == SPLIT)
+    CYG_DO(generate(c, &g, &out->came));
+    out->torn = g.torn;
+    if (out->came == SPLIT)
         return CYG_OK;
     s->program = (cyg_npu_program){0};
     CYG_DO(settle_code(&g, &s->program));
@@ -173,23 +182,67 @@ static cyg_status attempt_on(const compiler *c, cyg_npu_subgraph *s, cyg_arena *
     memset(c->needs + s->first, 0, sizeof *c->needs * (s->last - s->first + 1));
     const cyg_npu_schedule_options options = {
         .kind = s->options->kind, .tries = s->options->tries, .needs = c->needs + s->first};
-    CYG_DO(cyg_npu_schedule(c->ctx, &s->options->machine, &g.tasks, &options, keep, &s->program,
-                            &s->schedule));
-    *out = s->schedule.fits ? FITS : TIGHT;
+    CYG_DO(cyg_npu_schedule(c->ctx, &s->options->machine, &g.tasks, &options, &out->keep,
+                            &s->program, &s->schedule));
+    out->came = s->schedule.fits ? FITS : TIGHT;
     return CYG_OK;
 }
 
-static cyg_status attempt(const compiler *c, cyg_npu_subgraph *s, outcome *out)
+static cyg_status attempt(const compiler *c, cyg_npu_subgraph *s, plan_made *out)
 {
-    cyg_arena scratch, keep;
+    cyg_arena scratch;
     cyg_arena_init(&scratch);
-    cyg_arena_init(&keep);
-    const cyg_status status = attempt_on(c, s, &scratch, &keep, out);
+    cyg_arena_init(&out->keep);
+    const cyg_status status = attempt_on(c, s, &scratch, out);
     cyg_arena_deinit(&scratch);
-    if (status == CYG_OK && *out == FITS)
-        cyg_arena_adopt(c->arena, &keep);
+    return status;
+}
+
+/* Of a subgraph that fits, the same with more constants kept; the better of the two stays. Which is
+ * better no plan of a single step knows: constants that stay take the room in which others come
+ * early. What the other one gives up, or where it does not fit, is of no consequence. */
+static cyg_status attempt_more(const compiler *c, cyg_npu_subgraph *s, plan_made *best)
+{
+    if (!best->torn || s->options->kind == CYG_NPU_SCHEDULE_BASELINE || s->options->tries == 0 ||
+        *c->tasks > MOST_TASKS / 2)
+        return CYG_OK;
+    compiler more = *c;
+    cyg_npu_subgraph other = *s;
+    plan_made m = {.came = TIGHT};
+    cyg_arena scratch;
+    cyg_arena_init(&scratch);
+    const size_t steps = c->p->step_count + 1;
+    more.keeps_more = true;
+    more.refused = cyg_arena_memdup(&scratch, c->refused, steps * sizeof *c->refused);
+    more.cuts = cyg_arena_memdup(&scratch, c->cuts, steps * sizeof *c->cuts);
+    more.needs = CYG_NEW_ARRAY(&scratch, uint64_t, steps);
+    cyg_arena_init(&m.keep);
+    cyg_status status = more.refused == NULL || more.cuts == NULL || more.needs == NULL
+                            ? nomem(c)
+                            : attempt(&more, &other, &m);
+    if (status == CYG_OK && m.came == FITS && other.schedule.cycles < s->schedule.cycles) {
+        const plan_made worse = *best;
+        *s = other;
+        s->keeps_more = true;
+        *best = m;
+        m = worse;
+    }
+    cyg_arena_deinit(&m.keep);
+    cyg_arena_deinit(&scratch);
+    return status;
+}
+
+static cyg_status attempt_both(const compiler *c, cyg_npu_subgraph *s, outcome *out)
+{
+    plan_made m = {.came = TIGHT};
+    cyg_status status = attempt(c, s, &m);
+    if (status == CYG_OK && m.came == FITS)
+        status = attempt_more(c, s, &m);
+    *out = m.came;
+    if (status == CYG_OK && m.came == FITS)
+        cyg_arena_adopt(c->arena, &m.keep);
     else
-        cyg_arena_deinit(&keep);
+        cyg_arena_deinit(&m.keep);
     return status;
 }
 
@@ -286,7 +339,7 @@ static cyg_status fit(const compiler *c, cyg_npu_subgraph *s, bool *out_split)
     for (uint32_t i = 1; !*out_split; i++) {
         outcome came;
         CYG_DO(cyg_ctx_check_cancelled(c->ctx));
-        CYG_DO(attempt(c, s, &came));
+        CYG_DO(attempt_both(c, s, &came));
         s->attempts = i;
         if (came == FITS)
             return report(c, s);

@@ -558,6 +558,13 @@ int64_t cyg_npu_room(const cyg_npu_gen *g)
     return all > taken ? all - taken : 0;
 }
 
+bool cyg_npu_stays(cyg_npu_gen *g, int64_t bytes)
+{
+    const int64_t room = cyg_npu_room(g);
+    g->torn |= bytes > room / 3 && bytes <= room / 2;
+    return bytes <= room / (g->keeps_more ? 2 : 3);
+}
+
 int64_t cyg_npu_tighten(const cyg_npu_gen *g, int64_t tile)
 {
     static const uint8_t halvings[CYG_NPU_LEVELS] = {0, 0, 0, 0, 1, 2, 4, 16};

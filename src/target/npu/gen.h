@@ -59,7 +59,13 @@ typedef struct cyg_npu_gen {
     uint32_t first_tap;   /* likewise: of the step's outputs */
     uint32_t step_begins; /* likewise: tasks that there were before it */
     bool crowded;         /* it has more tasks than a step may: its family failed */
+    bool keeps_more;      /* constants stay for a whole step up to half of its room, not a third */
+    bool torn;            /* out: constants of some step lie between the two */
 } cyg_npu_gen;
+
+/* Whether constants of so many bytes stay in the OCM for all of the present step: where they are
+ * small beside its room. */
+bool cyg_npu_stays(cyg_npu_gen *g, int64_t bytes);
 
 /* ---- views ---- */
 

@@ -315,7 +315,7 @@ static int64_t streamed_bytes(const attention *a, int which)
 
 static void price(const attention *a, choice *c)
 {
-    const cyg_npu_gen *g = a->gen;
+    cyg_npu_gen *g = a->gen;
     const cyg_kp_attention *at = &a->p->at;
     const int32_t e_type = a->p->e_bits == 8 ? CYG_TYPE_U8 : CYG_TYPE_U16;
     const int64_t square[] = {c->entries, c->heads, c->queries, at->tokens},
@@ -344,7 +344,7 @@ static void price(const attention *a, choice *c)
     const int64_t tables = a->bias != NULL ? at->tables * at->tokens * 4 : 0;
     const int64_t all = tables * at->heads * at->tokens, bias = tables * c->heads * c->queries;
     const int64_t room = cyg_npu_room(g);
-    c->keep = all <= room / 3;
+    c->keep = cyg_npu_stays(g, all);
     int64_t bytes = c->entries * c->heads * c->queries * (at->tokens * (4 + a->p->e_bits / 8) + 4);
     for (int i = Q; i <= V; i++)
         bytes += rows * streamed_bytes(a, i);

@@ -70,14 +70,14 @@ typedef struct verdict {
  * nothing to do yet, which is about one row tile's. */
 static verdict judge(const cyg_npu_matrix *x, const cyg_npu_choice *c)
 {
-    const cyg_npu_gen *g = x->gen;
+    cyg_npu_gen *g = x->gen;
     const int64_t room = cyg_npu_room(g), weights = blob_bytes(x, x->n);
     const int64_t column = blob_bytes(x, c->column_tile < x->n ? c->column_tile : x->n);
     const int64_t count = c->row_tiles * c->column_tiles;
     const int64_t tiles = 2 * c->tile_bytes;
     verdict v = {0};
     int64_t ddr = weights + c->stream_bytes, need;
-    if (c->row_tiles == 1 || weights > room / 3) {
+    if (c->row_tiles == 1 || !cyg_npu_stays(g, weights)) {
         v.columns_outer = true;
         need = tiles + 2 * column;
         ddr += c->again_bytes * (c->column_tiles - 1);

@@ -60,7 +60,8 @@ typedef struct cyg_npu_subgraph {
     cyg_npu_schedule_report schedule;
     cyg_npu_param_piece *pieces;
     uint32_t piece_count;
-    uint32_t attempts;                                             /* 1 = the first plan fitted */
+    uint32_t attempts; /* 1 = the first plan fitted */
+    bool keeps_more;   /* the plan that keeps more constants in the OCM was the faster one */
     cyg_npu_step_report *steps;                                    /* [last - first + 1] */
     uint64_t weight_bytes, input_bytes, output_bytes, spill_bytes; /* over the DDR */
 } cyg_npu_subgraph;
