@@ -12,12 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "node_test.h"
 
-enum { SECONDS = 20, SKIPPED = 77 };
+/* Of processor time, so that a busy machine fails nothing; on the clock much later, for what
+ * sleeps. */
+enum { SECONDS = 20, CLOCK_SECONDS = 300, SKIPPED = 77 };
 
 static const char *const suites[] = {"node", "simple", "pytorch-converted", "pytorch-operator"};
 
@@ -50,8 +53,10 @@ static const char *outcome_text(node_outcome outcome)
 static void say_end(int status, node_result *r)
 {
     r->outcome = NODE_FAILED;
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-        snprintf(r->text, sizeof r->text, "took more than %d s", SECONDS);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF)
+        snprintf(r->text, sizeof r->text, "took more than %d s of processor time", SECONDS);
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        snprintf(r->text, sizeof r->text, "took more than %d s", CLOCK_SECONDS);
     else if (WIFSIGNALED(status))
         snprintf(r->text, sizeof r->text, "crashed: %s", strsignal(WTERMSIG(status)));
     else
@@ -66,7 +71,9 @@ static void run_apart(const char *folder, bool hostile, node_result *r)
         return;
     const pid_t child = fork();
     if (child == 0) {
-        alarm(SECONDS);
+        const struct itimerval limit = {.it_value.tv_sec = SECONDS};
+        alarm(CLOCK_SECONDS);
+        setitimer(ITIMER_PROF, &limit, NULL);
         if (chdir(folder) != 0)
             _exit(1);
         if (hostile)
