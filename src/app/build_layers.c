@@ -41,6 +41,12 @@ static cyg_status unknown(layer_matcher *m, size_t entry, const char *what, cons
                           const char *const *names, size_t count)
 {
     const int near = cyg_nearest_name(name, names, count);
+    if (strcmp(name, "DEFAULT") == 0) /* other lists of the file know it as a name for all */
+        return CYG_FAIL(
+            &m->b->app->ctx, CYG_E_CONFIG,
+            "quant.layer_configs[%zu]: there is no %s \"DEFAULT\"; the whole model is "
+            "\"start_tensor_names\": [\"DEFAULT\"], \"end_tensor_names\": [\"DEFAULT\"]",
+            entry, what);
     return CYG_FAIL(&m->b->app->ctx, CYG_E_CONFIG,
                     "quant.layer_configs[%zu]: there is no %s \"%s\"%s%s%s", entry, what, name,
                     near >= 0 ? "; did you mean \"" : "", near >= 0 ? names[near] : "",

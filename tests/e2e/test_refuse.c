@@ -93,6 +93,10 @@ static void wrong_configs(void **state)
          " \"data_type\": \"U16\"}],",
          2, "layer_configs[0]|there is no operator \"embed.flatt\""},
         {"\"quant\": {",
+         "\"quant\": {\"layer_configs\": [{\"op_type\": \"DEFAULT\","
+         " \"data_type\": \"U16\"}],",
+         2, "layer_configs[0]|whole model|start_tensor_names"},
+        {"\"quant\": {",
          "\"quant\": {\"layer_configs\": [{\"start_tensor_names\": [\"pixel_value\"],"
          " \"end_tensor_names\": [\"DEFAULT\"], \"data_type\": \"U16\"}],",
          2, "layer_configs[0]|tensor|did you mean \"pixel_values\""},
