@@ -486,9 +486,7 @@ static cyg_status run(cyg_ctx *ctx, cyg_interp *it, const cyg_kbuf *inputs, uint
 cyg_status cyg_interp_run(cyg_ctx *ctx, cyg_interp *it, const cyg_kbuf *inputs,
                           uint32_t input_count)
 {
-    reset_values(it);
-    it->lanes = 1;
-    return run(ctx, it, inputs, input_count);
+    return cyg_interp_run_lanes(ctx, it, inputs, input_count, 1);
 }
 
 cyg_status cyg_interp_run_lanes(cyg_ctx *ctx, cyg_interp *it, const cyg_kbuf *inputs,
